@@ -35,7 +35,7 @@ from media_agent_hosted.declared.declaration import (
     state_at,
     state_in,
 )
-from media_agent_hosted.http.auth import key_header, split_auth
+from media_agent_hosted.http.auth import written_header
 from media_agent_hosted.http.inputs import address_of
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.errors import words_in
@@ -73,10 +73,9 @@ class HttpBackend(ServiceBackend):
 
     def connection(self) -> Connection:
         """Return the address in the settings, and the header with the key as declared."""
-        header, scheme = split_auth(self._options.auth)
         return Connection(
             _base_url(self.settings),
-            auth=key_header(self.settings.key, name=header, scheme=scheme),
+            auth=written_header(self.settings.key, self._options.auth),
             allow_plain_http=self._options.allow_plain_http,
             timeout_seconds=self._options.timeout_seconds,
         )

@@ -52,6 +52,16 @@ def split_auth(written: str) -> tuple[str, str]:
     return name, rest.removesuffix("{key}").strip()
 
 
+def written_header(key: SecretStr | None, written: str) -> Auth:
+    """Return what makes the header that the settings wrote, such as "Authorization: Bearer {key}".
+
+    Raises:
+        ConfigurationError: the key cannot stand in a header; the key itself is not shown.
+    """
+    name, scheme = split_auth(written)
+    return key_header(key, name=name, scheme=scheme)
+
+
 @runtime_checkable
 class Renewable(Protocol):
     """What makes headers with a key that ends, and is renewed."""

@@ -61,10 +61,9 @@ def fetch_model(
     if not json:
         write_facts(_list_facts(plan))
     plan.check_space()
-    fetches = (
-        yes
-        if json
-        else yes or not plan.missing_bytes or agree("download it?", otherwise="nothing was fetched")
+    fetches = yes or (
+        not json
+        and (not plan.missing_bytes or agree("download it?", otherwise="nothing was fetched"))
     )
     if fetches:
         _download(hub, plan)

@@ -28,7 +28,7 @@ from media_agent.errors import (
 from media_agent.video.codec import describe as describe_video
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.submit import submit
-from media_agent_hosted.http.auth import key_header, split_auth
+from media_agent_hosted.http.auth import written_header
 from media_agent_hosted.http.client import HttpApi, Transport
 from media_agent_hosted.parsing.lenient import trim
 from media_agent_hosted.providers.comfyui.collect import collect
@@ -91,10 +91,9 @@ class ComfyBackend(PolledBackend):
         super().__init__(settings, clock=clock, sleep=sleep)
         self._setup = read_setup(settings)
         options = self._setup.options
-        header, scheme = split_auth(options.auth)
         self._api = HttpApi(
             settings.base_url or _ADDRESS,
-            auth=key_header(settings.key, name=header, scheme=scheme),
+            auth=written_header(settings.key, options.auth),
             secrets=settings.secrets,
             allow_plain_http=options.allow_plain_http or settings.key is None,
             timeout_seconds=options.timeout_seconds,

@@ -31,7 +31,7 @@ from media_agent.redact import redact
 from media_agent.storage.files import checked_key
 from media_agent.storage.network import TROUBLE, reason_of
 from media_agent.video.codec import describe as describe_video
-from media_agent_hosted.http.auth import key_header, split_auth
+from media_agent_hosted.http.auth import written_header
 from media_agent_hosted.http.client import HttpApi, Transport
 from media_agent_hosted.http.inputs import read_medium
 from media_agent_hosted.parsing.lenient import trim
@@ -91,8 +91,7 @@ class GradioBackend(PolledBackend):
         super().__init__(settings, clock=clock, sleep=sleep)
         self._options = settings.read_options(GradioOptions)
         self._base_url = _base_url(settings)
-        header, scheme = split_auth(self._options.auth)
-        self._auth = key_header(settings.key, name=header, scheme=scheme)
+        self._auth = written_header(settings.key, self._options.auth)
         self._api = HttpApi(
             self._base_url,
             auth=self._auth,
