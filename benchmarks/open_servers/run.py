@@ -7,8 +7,8 @@ back and how each job ended is printed and written into results/open-servers.jso
 
 import argparse
 import json
-import re
 import os
+import re
 import signal
 import socket
 import subprocess
