@@ -21,11 +21,12 @@ from media_agent.negotiation.sizes import find_short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
-from media_agent_schemas.media import ResolutionTier
+from media_agent_schemas.media import InputRole, ResolutionTier
 from media_agent_schemas.plan import Quality
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
+_VIDEO_ROLES = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
 
 
 class Price(Schema):
@@ -39,6 +40,15 @@ class Price(Schema):
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
         default=0, ge=0, description="Frames charged in addition to those of the video."
+    )
+    images_included: int = Field(
+        default=0, ge=0, description="Images of a request that cost nothing."
+    )
+    usd_per_image: float = Field(default=0, ge=0, description="For each further image.")
+    seconds_of_videos: float = Field(
+        default=0,
+        ge=0,
+        description="Seconds charged for the videos of a request: the most that it may have.",
     )
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
@@ -55,14 +65,17 @@ class Price(Schema):
 
     def cost(self, request: VideoRequest) -> float | None:
         """Return the cost in USD, None where the length is unknown."""
+        videos = [medium for medium in request.inputs if medium.role in _VIDEO_ROLES]
+        further = max(0, len(request.inputs) - len(videos) - self.images_included)
+        for_images = self.usd_per_image * further
         if self.per == "video":
-            return self.usd * request.n
+            return (self.usd + for_images) * request.n
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
         if seconds is None:
             return None
-        return (
-            self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
-        )
+        seconds += self.seconds_of_videos if videos else 0.0
+        charged = max(seconds, self.minimum_seconds) * self._scale_steps(request)
+        return (self.usd * charged + for_images) * request.n
 
     def _scale_steps(self, request: VideoRequest) -> float:
         if self.steps_included is None:

@@ -16,7 +16,7 @@ from media_agent_schemas.capabilities import (
     Verification,
     VerificationLevel,
 )
-from media_agent_schemas.media import ResolutionTier, Size
+from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
 
 TODAY = datetime.date(2026, 11, 20)
@@ -69,6 +69,25 @@ def test_a_price_is_counted_as_it_says(fields: dict[str, object], cost: float) -
 
 def test_every_video_of_a_request_is_paid_for() -> None:
     assert price().cost(VIDEO.model_copy(update={"n": 3})) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("roles", "usd"),
+    [
+        ((InputRole.FIRST_FRAME, InputRole.LAST_FRAME), 0.5),
+        ((InputRole.SUBJECT,) * 4, 0.5 + 2 * 0.04),
+        ((InputRole.SUBJECT, InputRole.MOTION), 0.5 + 1.5),
+        ((InputRole.SUBJECT, *(InputRole.MOTION,) * 3, *(InputRole.STYLE,) * 2), 2.0 + 0.04),
+        ((InputRole.SOURCE_VIDEO,), 2.0),
+    ],
+)
+def test_inputs_that_cost_extra_are_counted(roles: tuple[InputRole, ...], usd: float) -> None:
+    inputs = tuple(MediaInput(role=role, url="https://a.example/1") for role in roles)
+    request = VIDEO.model_copy(update={"inputs": inputs})
+    extra = {"images_included": 2, "usd_per_image": 0.04, "seconds_of_videos": 15}
+
+    assert price(**extra).cost(request) == pytest.approx(usd)
+    assert price(**{**extra, "per": "video"}).cost(VIDEO) == pytest.approx(0.1)
 
 
 def test_more_steps_than_included_cost_in_proportion() -> None:

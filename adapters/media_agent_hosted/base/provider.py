@@ -276,8 +276,8 @@ class HostedBackend(Hooks, ServiceBackend):
                 f"{self.name} takes no upload of {file.role}, or names no place for it",
                 hint="give it as an https address",
             )
-        if found.then is not None:
-            await self._poller.send(found.then)
+        for further in filter(None, (found.then, found.last)):
+            await self._poller.send(further)
         return found.address
 
     def _ref(self, submission: Submission, call: Call, name: str, body: JsonValue) -> OperationRef:
