@@ -50,6 +50,9 @@ class Price(Schema):
         ge=0,
         description="Seconds charged for the videos of a request: the most that it may have.",
     )
+    without_options: tuple[str, ...] = Field(
+        default=(), description="Only without these options, whose charge is unknown."
+    )
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
     )
@@ -59,6 +62,8 @@ class Price(Schema):
     def fits(self, request: VideoRequest) -> bool:
         """Return whether this price fits a negotiated request; audio left open counts as on."""
         if self.audio is not None and self.audio != (request.audio is not False):
+            return False
+        if any(name in given for given in request.options.values() for name in self.without_options):
             return False
         side = find_short_side(request)
         return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))

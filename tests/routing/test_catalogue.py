@@ -90,6 +90,14 @@ def test_inputs_that_cost_extra_are_counted(roles: tuple[InputRole, ...], usd: f
     assert price(**{**extra, "per": "video"}).cost(VIDEO) == pytest.approx(0.1)
 
 
+def test_an_option_of_unknown_charge_leaves_no_price() -> None:
+    facts = ModelFacts(prices=(price(without_options=("hdr",)),))
+    with_hdr = VIDEO.model_copy(update={"options": {"acme": {"hdr": True}}})
+
+    assert facts.estimate(VIDEO).cost_usd == pytest.approx(0.5)
+    assert facts.estimate(with_hdr).cost_usd is None
+
+
 def test_more_steps_than_included_cost_in_proportion() -> None:
     steps = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": "32"}}})
     fewer = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": 4}}})
