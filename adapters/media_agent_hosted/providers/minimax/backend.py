@@ -22,15 +22,14 @@ from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.causes import Cause, cause_of
-from media_agent_hosted.parsing.errors import words_in
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.minimax.body import OLDER, build_body, path_of
 from media_agent_hosted.providers.minimax.errors import (
-    code_of,
     error_of_content,
     error_of_poll,
     error_of_submission,
+    words_of,
 )
 from media_agent_hosted.providers.minimax.lookup import (
     PAGE,
@@ -102,9 +101,10 @@ class MiniMaxBackend(HostedBackend):
 
         Raises:
             BackendError: a code says that the question failed, which says nothing of the task.
+            OperationNotFoundError: it is not known there.
         """
         said, status = unwrap(body), read_status(body)
-        trouble = None if status.word or not code_of(said) else error_of_poll(said)
+        trouble = None if status.word else _unknown(words_of(said)) or error_of_poll(said)
         if trouble is not None:
             raise trouble
         if status.state is not State.FAILED:
@@ -113,10 +113,7 @@ class MiniMaxBackend(HostedBackend):
 
     def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         """Return what an HTTP error to a question means: its words say that a task is unknown."""
-        words = reply.words()
-        if cause_of((), words) is Cause.UNKNOWN_WORK:
-            return OperationNotFoundError(f"minimax says: {words}")
-        return error_of_poll(reply.object(), reply.retry_after)
+        return _unknown(reply.words()) or error_of_poll(reply.object(), reply.retry_after)
 
     def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
         """Return the call that tells where the file of a task of version 1 is."""
@@ -179,7 +176,13 @@ def _is_older(ref: OperationRef) -> bool:
     return ref.data.get("path") == OLDER
 
 
+def _unknown(words: str) -> OperationNotFoundError | None:
+    if cause_of((), words) is not Cause.UNKNOWN_WORK:
+        return None
+    return OperationNotFoundError(f"minimax says: {words}")
+
+
 def _failure(said: Fields, word: str) -> MediaAgentError:
-    words = words_in(said.get("error")) or words_in(said.get("base_resp"))
+    words = words_of(said)
     why = words if words and words != "success" else f"{word}, and not why"
     return GenerationFailedError(f"minimax says: {why}", hint="make it again")

@@ -32,8 +32,14 @@ _BEHIND = re.compile(r"\((\d{4})\)\s*$")
 def code_of(body: JsonValue) -> int:
     """Return the code of a reply, or of a task; 0: it says none, or that all is well."""
     found = next(filter(None, (whole(value_at(body, place)) for place in _PLACES)), None)
-    behind = _BEHIND.search(_words(body))
+    behind = _BEHIND.search(words_of(body))
     return found or (0 if behind is None else int(behind[1]))
+
+
+def words_of(body: JsonValue) -> str:
+    """Return what a reply says of an error, or of a task that failed."""
+    said = unwrap(body)
+    return words_in(said.get("base_resp")) or words_in(said.get("error")) or words_in(said)
 
 
 def error_of_submission(reply: Reply) -> MediaAgentError | None:
@@ -69,12 +75,7 @@ def error_of_poll(body: JsonValue, retry_after: float | None = None) -> MediaAge
     return None
 
 
-def _words(body: JsonValue) -> str:
-    said = unwrap(body)
-    return words_in(said.get("base_resp")) or words_in(said.get("error")) or words_in(said)
-
-
 def _say(body: JsonValue) -> str:
     code = code_of(body)
-    words = _BEHIND.sub("", _words(body)).strip() or "no, and not why"
+    words = _BEHIND.sub("", words_of(body)).strip() or "no, and not why"
     return f"minimax says: {words}" + (f" ({code})" if code else "")
