@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from media_agent.backend.sending import follow_submission
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
+    BackendUnavailableError,
+    ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
@@ -349,6 +352,37 @@ async def test_a_file_is_uploaded_in_as_many_steps_as_a_provider_has(
     assert steps[:2] == [("/v1/files", True), ("/f1", False)]
     assert steps[2:] == [("/v1/files/f1/complete", True), ("/v1/clips", True)]
     assert json.loads(asked[3].content)["start"]["image"]["url"] == "acme:f1"
+
+
+class Checking(Storing):
+    """Looks at a file before it may be used."""
+
+    def uploaded(self, body: JsonValue, file: InputFile) -> Uploaded:
+        return Uploaded("acme:f1", check=Call("GET", "/files/f1"))
+
+
+@pytest.mark.parametrize(
+    ("states", "error"),
+    [
+        (["pending", "pending", "ready"], None),
+        (["pending", "failed"], ContentRejectedError),
+        (["pending"], BackendUnavailableError),
+    ],
+)
+async def test_a_file_is_used_once_the_provider_has_looked_at_it(
+    make: Callable[..., Acme], states: list[str], error: type[MediaAgentError] | None
+) -> None:
+    asked: list[httpx.Request] = []
+    why = {"failure_reason": "the image violates the content policy"}
+    checks = [{"id": "f1", "state": each, **(why if each == "failed" else {})} for each in states]
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=image_bytes())
+    backend = make(saying(*checks, asked=asked), Checking)
+
+    with contextlib.nullcontext() if error is None else pytest.raises(error):
+        await backend.submit(planned(backend, inputs=(image,)), key="job-1")
+
+    assert [each.method for each in asked].count("GET") == (60 if len(states) == 1 else len(states))
+    assert any(each.url.path == "/v1/clips" for each in asked) == (error is None)
 
 
 class Filing(Acme):
