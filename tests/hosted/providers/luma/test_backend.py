@@ -437,6 +437,36 @@ async def test_a_lost_reply_is_paid_once(tmp_path: Path) -> None:
     assert simulator.accepted == 1
 
 
+ENDS = {
+    "completed": "job.completed",
+    "failed": "generation_failed",
+    "moderated": "content_rejected",
+    "exhausted": "backend_authentication",
+    "corrupt": "invalid_request",
+    "no_credit": "backend_authentication",
+    "limited": "backend_rate_limit",
+}
+
+
+async def end_of(tmp_path: Path, url: str, model: str) -> str:
+    """Return how a video ends: completed, or the code of its error."""
+    try:
+        end = (await LUMA.run(LUMA.make(tmp_path, url), model))[-1]
+    except MediaAgentError as error:
+        return error.code
+    return end.error.code if end.type == "job.failed" else end.type
+
+
+@pytest.mark.parametrize("model", [RAY])
+async def test_every_outcome_of_the_simulator_has_its_end(model: str, tmp_path: Path) -> None:
+    ends = {}
+    for outcome in LumaSimulator.outcomes:
+        with LumaSimulator(outcome=outcome) as simulator:
+            ends[outcome] = await end_of(tmp_path / outcome, simulator.url, model)
+
+    assert ends == ENDS
+
+
 async def test_one_job_continues_another_by_its_id(tmp_path: Path) -> None:
     with LumaSimulator() as simulator:
         backend = LUMA.make(tmp_path, simulator.url)

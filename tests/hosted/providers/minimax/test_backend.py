@@ -535,7 +535,37 @@ def test_each_region_has_its_host(region: str, host: str, tmp_path: Path) -> Non
     assert MiniMaxBackend(elsewhere).connection().base_url == "http://127.0.0.1:1"
 
 
-@pytest.mark.parametrize("model", ["MiniMax-H3", "MiniMax-H3-Max", HAILUO, "T2V-01-Director"])
+ENDS = {
+    "completed": "job.completed",
+    "expired": "generation_failed",
+    "failed": "generation_failed",
+    "moderated": "content_rejected",
+    "rejected": "content_rejected",
+    "no_credit": "backend_authentication",
+    "limited": "backend_rate_limit",
+}
+
+
+async def end_of(tmp_path: Path, url: str, model: str) -> str:
+    """Return how a video ends: completed, or the code of its error."""
+    try:
+        end = (await MINIMAX.run(MINIMAX.make(tmp_path, url), model))[-1]
+    except MediaAgentError as error:
+        return error.code
+    return end.error.code if end.type == "job.failed" else end.type
+
+
+@pytest.mark.parametrize("model", ["MiniMax-H3", HAILUO])
+async def test_every_outcome_of_the_simulator_has_its_end(model: str, tmp_path: Path) -> None:
+    ends = {}
+    for outcome in MiniMaxSimulator.outcomes:
+        with MiniMaxSimulator(outcome=outcome) as simulator:
+            ends[outcome] = await end_of(tmp_path / outcome, simulator.url, model)
+
+    assert ends == ENDS
+
+
+@pytest.mark.parametrize("model", ["MiniMax-H3-Max", "T2V-01-Director"])
 async def test_the_whole_way_of_a_video(model: str, tmp_path: Path) -> None:
     with MiniMaxSimulator() as simulator:
         end = (await MINIMAX.run(MINIMAX.make(tmp_path, simulator.url), model))[-1]
