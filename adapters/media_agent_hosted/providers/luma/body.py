@@ -35,8 +35,8 @@ def build_body(submission: Submission) -> JsonValue:
     fields = submission.fields()
     named = fields.pop("video", {})
     video = named if isinstance(named, dict) else {}
-    options = {each: fields.pop(each, None) for each in (*_OF_VIDEOS, *_OF_EDITS)}
-    given = {each: value for each, value in options.items() if value is not None}
+    names = (each for each in (*_OF_VIDEOS, *_OF_EDITS) if each in fields)
+    given: Fields = {each: fields.pop(each) for each in [*names]}
     if name == REFRAME:
         where = _position(fields.pop("source_position", None))
         return {"model": MODEL, "type": "video_reframe", **fields, "video": video | where}

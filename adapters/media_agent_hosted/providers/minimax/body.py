@@ -60,11 +60,11 @@ def _content(submission: Submission, fields: Fields) -> list[JsonValue]:
     addresses = str(fields.pop("reference_audio", "")).split()
     assert isinstance(listed, list), "content is a list, as models.yaml says"
     _check_audio(submission, addresses)
-    audio = [
-        {"url": address, "type": "audio_url", "role": "reference_audio"} for address in addresses
+    audio: list[JsonValue] = [
+        {"url": each, "type": "audio_url", "role": "reference_audio"} for each in addresses
     ]
-    inputs = [_item(each) for each in (*listed, *audio) if isinstance(each, dict)]
-    return [*([] if prompt is None else [{"type": "text", "text": prompt}]), *inputs]
+    items = [_item(each) for each in (*listed, *audio) if isinstance(each, dict)]
+    return items if prompt is None else [{"type": "text", "text": prompt}, *items]
 
 
 def _item(said: Fields) -> JsonValue:
