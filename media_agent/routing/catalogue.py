@@ -41,14 +41,26 @@ class Price(Schema):
     more_frames: int = Field(
         default=0, ge=0, description="Frames charged in addition to those of the video."
     )
+    images_included: int = Field(
+        default=0, ge=0, description="Images of a request that cost nothing."
+    )
+    usd_per_image: float = Field(default=0, ge=0, description="For each further image.")
+    without_options: tuple[str, ...] = Field(
+        default=(), description="Only without these options, whose charge is unknown."
+    )
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
     )
     region: str | None = Field(default=None, description="Only in this region of the provider.")
     input_videos: Literal["free", "charged", "unknown"] = Field(
         default="free",
-        description="What videos among the inputs add: nothing; their seconds, as many as they "
-        "are; unknown. With any but free, the cost of a request with one is unknown.",
+        description="What videos among the inputs add: nothing; their seconds; unknown.",
+    )
+    most_video_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds counted where they are charged: the most that a request may bring. "
+        "Without it, the cost of such a request is unknown.",
     )
     source: str = Field(min_length=1, description="Where the price was read.")
     date: datetime.date = Field(description="When it was read.")
@@ -59,25 +71,35 @@ class Price(Schema):
             return False
         if self.audio is not None and self.audio != (request.audio is not False):
             return False
+        if any(
+            name in given for given in request.options.values() for name in self.without_options
+        ):
+            return False
         side = find_short_side(request)
         return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
 
     def cost(self, request: VideoRequest) -> float | None:
-        """Return the cost in USD, None where the length is unknown."""
-        if self.input_videos != "free" and _has_video(request):
+        """Return the cost in USD, None where it is unknown."""
+        units = 1.0 if self.per == "video" else self._count_seconds(request)
+        if units is None or (self.input_videos == "unknown" and _count_videos(request)):
             return None
-        if self.per == "video":
-            return self.usd * request.n
+        images = len(request.inputs) - _count_videos(request)
+        for_images = self.usd_per_image * max(0, images - self.images_included)
+        return (self.usd * units + for_images) * request.n
+
+    def _count_seconds(self, request: VideoRequest) -> float | None:
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
+        if self.input_videos == "charged" and _count_videos(request):
+            if self.most_video_seconds is None or seconds is None:
+                return None
+            seconds += self.most_video_seconds
         if seconds is None:
             return None
-        return (
-            self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
-        )
+        return max(seconds, self.minimum_seconds) * self._scale_steps(request)
 
     def rate(self, request: VideoRequest) -> float | None:
         """Return what a billed second costs in USD; None: unknown."""
-        is_other = self.input_videos == "unknown" and _has_video(request)
+        is_other = self.input_videos == "unknown" and _count_videos(request) > 0
         return None if self.per != "second" or is_other else self.usd
 
     def _scale_steps(self, request: VideoRequest) -> float:
@@ -272,8 +294,8 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         raise PluginError(problem, hint=PLUGIN_HINT) from error
 
 
-def _has_video(request: VideoRequest) -> bool:
-    return any(medium.role in _VIDEOS for medium in request.inputs)
+def _count_videos(request: VideoRequest) -> int:
+    return sum(medium.role in _VIDEOS for medium in request.inputs)
 
 
 def _measure_seconds(

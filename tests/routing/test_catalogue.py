@@ -71,6 +71,38 @@ def test_every_video_of_a_request_is_paid_for() -> None:
     assert price().cost(VIDEO.model_copy(update={"n": 3})) == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize(
+    ("roles", "usd"),
+    [
+        ((InputRole.FIRST_FRAME, InputRole.LAST_FRAME), 0.5),
+        ((InputRole.SUBJECT,) * 4, 0.5 + 2 * 0.04),
+        ((InputRole.SUBJECT, InputRole.MOTION), 0.5 + 1.5),
+        ((InputRole.SUBJECT, *(InputRole.MOTION,) * 3, *(InputRole.STYLE,) * 2), 2.0 + 0.04),
+        ((InputRole.SOURCE_VIDEO,), 2.0),
+    ],
+)
+def test_inputs_that_cost_extra_are_counted(roles: tuple[InputRole, ...], usd: float) -> None:
+    inputs = tuple(MediaInput(role=role, url="https://a.example/1") for role in roles)
+    request = VIDEO.model_copy(update={"inputs": inputs})
+    extra = {
+        "images_included": 2,
+        "usd_per_image": 0.04,
+        "input_videos": "charged",
+        "most_video_seconds": 15,
+    }
+
+    assert price(**extra).cost(request) == pytest.approx(usd)
+    assert price(**{**extra, "per": "video"}).cost(VIDEO) == pytest.approx(0.1)
+
+
+def test_an_option_of_unknown_charge_leaves_no_price() -> None:
+    facts = ModelFacts(prices=(price(without_options=("hdr",)),))
+    with_hdr = VIDEO.model_copy(update={"options": {"acme": {"hdr": True}}})
+
+    assert facts.estimate(VIDEO).cost_usd == pytest.approx(0.5)
+    assert facts.estimate(with_hdr).cost_usd is None
+
+
 def test_more_steps_than_included_cost_in_proportion() -> None:
     steps = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": "32"}}})
     fewer = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": 4}}})

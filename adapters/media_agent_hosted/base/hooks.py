@@ -58,6 +58,10 @@ class PollHooks(ABC):
         """Return the call that tells the videos of work that is done; None: the poll does."""
         return None
 
+    def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
+        """Return that call where it needs what the poll said, such as the id of a file."""
+        return self.result(ref)
+
     def results(self, body: JsonValue) -> JsonValue:
         """Return what an answer tells of the videos, where they are not at the usual places."""
         return body
