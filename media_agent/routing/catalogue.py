@@ -21,11 +21,12 @@ from media_agent.negotiation.sizes import find_short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
-from media_agent_schemas.media import ResolutionTier
+from media_agent_schemas.media import InputRole, ResolutionTier
 from media_agent_schemas.plan import Quality
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
+_VIDEO_ROLES = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
 
 
 class Price(Schema):
@@ -35,11 +36,18 @@ class Price(Schema):
     per: Literal["second", "video"] = Field(description="What one unit is.")
     up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
     audio: bool | None = Field(default=None, description="Only with audio, or only without.")
+    modes: tuple[VideoMode, ...] | None = Field(
+        default=None, description="Only for these kinds of work."
+    )
     minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
         default=0, ge=0, description="Frames charged in addition to those of the video."
     )
+    per_image: float = Field(
+        default=0, ge=0, description="In USD, for each image that goes in, in addition."
+    )
+    images_included: int = Field(default=0, ge=0, description="Images that cost nothing.")
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
     )
@@ -50,19 +58,28 @@ class Price(Schema):
         """Return whether this price fits a negotiated request; audio left open counts as on."""
         if self.audio is not None and self.audio != (request.audio is not False):
             return False
+        if self.modes is not None and request.infer_mode() not in self.modes:
+            return False
         side = find_short_side(request)
         return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
 
     def cost(self, request: VideoRequest) -> float | None:
         """Return the cost in USD, None where the length is unknown."""
-        if self.per == "video":
-            return self.usd * request.n
+        units = 1.0 if self.per == "video" else self._count_seconds(request)
+        if units is None:
+            return None
+        return (self.usd * units + self._price_images(request)) * request.n
+
+    def _count_seconds(self, request: VideoRequest) -> float | None:
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
         if seconds is None:
             return None
-        return (
-            self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
-        )
+        return max(seconds, self.minimum_seconds) * self._scale_steps(request)
+
+    def _price_images(self, request: VideoRequest) -> float:
+        """Return what the images cost; an input is one unless its role says that it is a video."""
+        images = sum(each.role not in _VIDEO_ROLES for each in request.inputs)
+        return self.per_image * max(0, images - self.images_included)
 
     def _scale_steps(self, request: VideoRequest) -> float:
         if self.steps_included is None:
