@@ -61,7 +61,7 @@ models:
           subject: {field: media, most: 2, item: url, also: {type: reference_image}}
           motion: {field: media, most: 1, item: url, also: {type: reference_video}}
       first_last_frame:
-        inputs: {first_frame: a, keyframe: {field: frames, most: 4, item: url, at: time}}
+        inputs: {first_frame: a, keyframe: {field: frames, most: 4, item: image.url, at: time}}
         sizes: {field: size, between: "*", values: [1280x720, 960x960]}
       video_extend:
         inputs: {source_video: video}
@@ -108,7 +108,7 @@ def test_a_mode_has_its_own_length_and_size(many: HostedModel) -> None:
 
     assert (continued["duration"], continued["resolution"]) == ("7s", "sd")
     assert between["size"] == "960*960"
-    assert between["frames"] == [{"url": "u1", "time": 1.5}]
+    assert between["frames"] == [{"image": {"url": "u1"}, "time": 1.5}]
     assert "resolution" not in between
 
 

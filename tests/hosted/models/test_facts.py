@@ -89,7 +89,10 @@ def test_a_fact_that_nobody_knows_is_a_fault_of_the_table(tmp_path: Path) -> Non
 
 def test_a_folder_has_a_file_for_each_family_and_what_they_share(tmp_path: Path) -> None:
     shared = "shared:\n  tiers: &tiers [{short_side: 480}]\n"
-    entry = "models:\n  - {id: acme/%s, description: D, source: S, length: {frames: 9}, rates: {values: [24], default: 24}, tiers: *tiers}\n"
+    entry = (
+        "models:\n  - {id: acme/%s, description: D, source: S, length: {frames: 9}, "
+        "rates: {values: [24], default: 24}, tiers: *tiers}\n"
+    )
     files = {"shared": shared, "birds": entry % "kite", "cats": entry % "lynx"}
     for name, text in files.items():
         (tmp_path / f"{name}.yaml").write_text(text, "utf-8")
