@@ -66,6 +66,7 @@ models:
       video_extend:
         inputs: {source_video: video}
         length: {seconds: [7], default: 7, unit: s}
+        audio_field: ""
         tiers: [{value: sd, name: 480p, short_side: 480}]
 """
 
@@ -107,6 +108,8 @@ def test_a_mode_has_its_own_length_and_size(many: HostedModel) -> None:
     between = fields_of(many, InputRole.FIRST_FRAME, InputRole.KEYFRAME, aspect_ratio="1:1")
 
     assert (continued["duration"], continued["resolution"]) == ("7s", "sd")
+    assert many.audio_field is not None
+    assert many.for_mode(VideoMode.VIDEO_EXTEND).audio_field is None
     assert between["size"] == "960*960"
     assert between["frames"] == [{"image": {"url": "u1"}, "time": 1.5}]
     assert "resolution" not in between

@@ -160,7 +160,7 @@ class InMode(_Facts):
     needs_prompt: bool | None = None
     negative_prompt: bool | None = None
     seed: bool | None = None
-    audio_field: str | None = None
+    audio_field: str | None = None  # "": none in this mode
     always_audio: bool | None = None
     max_n: int | None = None
     camera: Camera | None = None
@@ -241,6 +241,8 @@ class HostedModel(_Facts):
         if facts is None:
             return self
         changes = {name: value for name, value in facts if value is not None}
+        if facts.audio_field == "":
+            changes["audio_field"] = None
         if facts.inputs:
             changes = {"needs_all_of": (), **changes, "needs_any": True}
         if "sizes" in changes:
