@@ -3,11 +3,8 @@
 What the documents leave open is invented and marked so here: the state of a cancelled request.
 """
 
-import base64
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import JsonValue
@@ -15,7 +12,6 @@ from pydantic import JsonValue
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video
-from media_agent.video.codec import probe
 from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
 
@@ -71,24 +67,12 @@ class FalSimulator(Simulator):
                 return made
             overlap = model.length.overlap if model and isinstance(model.length, Frames) else 0
             start = job.input.get("start_frame")
-            kept = self._length_of(before) - overlap
+            kept = self.count_source_frames(before, 96) - overlap
             return (start if isinstance(start, int) else max(0, kept)) + made
         if model is not None and isinstance(model.length, Fixed):
             return model.length.frames
         seconds = re.match(r"\d+", str(job.input.get("duration", "")))
         return round(fps * (int(seconds[0]) if seconds else 5))
-
-    def _length_of(self, address: str) -> int:
-        """Return the frames of a video given by address: one of ours, or inline."""
-        name = address.rpartition("/")[2].removesuffix(".mp4")
-        if name in self.jobs:
-            return self.video(self.jobs[name]).frames
-        if not address.startswith("data:video/"):
-            return 96
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "video.mp4")
-            path.write_bytes(base64.b64decode(address.partition(",")[2]))
-            return probe(path).frames
 
     def _submit(self, call: Call) -> Answer:
         if not call.json():
