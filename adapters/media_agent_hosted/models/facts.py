@@ -284,7 +284,7 @@ class Models:
         `path` is a file or a folder with a file for each family; without `default` the first one
         listed is the default.
         """
-        self._path = path
+        self.path = path
         self._default = default
         self._provider = provider
         self._parts = least_parts, most_parts
@@ -292,7 +292,7 @@ class Models:
     @cached_property
     def by_id(self) -> Mapping[str, HostedModel]:
         """The mapped models, the default first."""
-        found = TypeAdapter(tuple[HostedModel, ...]).validate_python(load_entries(self._path))
+        found = TypeAdapter(tuple[HostedModel, ...]).validate_python(load_entries(self.path))
         known = {model.id: model for model in found}
         first = {} if self._default is None else {self._default: known[self._default]}
         return first | known
@@ -310,6 +310,7 @@ class Models:
         if is_long_enough and all(map(_PART.fullmatch, parts)):
             return model
         near = [each for each in self.by_id if len(model) > 2 and model in each]
+        near.sort(key=lambda each: model not in each.split("/"))  # a whole part of an id first
         near = near or get_close_matches(model, self.by_id, n=1, cutoff=0.3)
         meant = f"did you mean {near[0]}? " if near else ""
         raise InvalidRequestError(
