@@ -34,6 +34,11 @@ def build_body(submission: Submission) -> JsonValue:
     fields = submission.fields()
     if submission.model_id == _PIKAFRAMES:
         return _with_transitions(submission, fields)
+    if submission.model_id.endswith("/reframe") and "aspect_ratio" not in fields:
+        raise InvalidRequestError(
+            f"{submission.model_id} needs the shape that the video is to get",
+            hint="say the aspect ratio, such as 9:16",
+        )
     if takes_shots(submission.model_id) and len(submission.request.shots) > 1:
         return _with_shots(submission, fields)
     return fields

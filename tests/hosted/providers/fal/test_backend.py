@@ -585,6 +585,18 @@ def test_pikaframes_need_two_images():
         body("fal-ai/pika/v2.2/pikaframes", inputs=(IMAGE, keyframe(2.0)))
 
 
+def test_a_video_with_an_image_gets_another_shape_only_if_it_is_said():
+    model = "fal-ai/luma-dream-machine/ray-2/reframe"
+    way = {"mode": VideoMode.VIDEO_EDIT, "inputs": (VIDEO, IMAGE), "prompt": None}
+
+    sent = body(model, aspect_ratio="9:16", **way)
+    with pytest.raises(InvalidRequestError, match="needs the shape"):
+        body(model, **way)
+
+    media = {"video_url": VIDEO.url, "image_url": IMAGE.url}
+    assert sent == {**media, "aspect_ratio": "9:16"}
+
+
 def test_each_id_is_listed_once():
     listed = [entry["id"] for entry in load_entries(MODELS.path)]
 
