@@ -14,6 +14,7 @@ from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video
 from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
+from media_agent_schemas.request import VideoMode
 
 _WORDS = (
     "The content could not be processed because it contained material flagged by a content checker."
@@ -51,24 +52,27 @@ class FalSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         model = MODELS.by_id.get(job.model)
-        fps = float(str(job.input.get("frames_per_second", job.input.get("fps", 0)))) or (
-            model.rates.default if model is not None else 24.0
-        )
+        named = (job.input.get(name) for name in ("frames_per_second", "frame_rate", "fps"))
+        usual = 24.0 if model is None else float(model.rates.default)
+        fps = next((float(each) for each in named if isinstance(each, int | float)), usual)
         frames = self._frames(job, model, fps)
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
         shade = int(job.id[-4:], 16) * 40 % 200
         return Video(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
 
     def _frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
-        made = job.input.get("num_frames")
-        if isinstance(made, int):
-            before = job.input.get("video_url")
-            if not isinstance(before, str):
-                return made
-            overlap = model.length.overlap if model and isinstance(model.length, Frames) else 0
-            start = job.input.get("start_frame")
-            kept = self.count_source_frames(before, 96) - overlap
-            return (start if isinstance(start, int) else max(0, kept)) + made
+        said, source = job.input.get("num_frames"), _source_of(job)
+        made = said if isinstance(said, int) else self._usual_frames(job, model, fps)
+        if source is None:
+            return made
+        known = self.count_source_frames(source, 96)
+        if model is None or model.modes != (VideoMode.VIDEO_EXTEND,):  # it is changed
+            return said if isinstance(said, int) else known
+        overlap = model.length.overlap if isinstance(model.length, Frames) else 0
+        start = job.input.get("start_frame")
+        return (start if isinstance(start, int) else max(0, known - overlap)) + made
+
+    def _usual_frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
         if model is not None and isinstance(model.length, Fixed):
             return model.length.frames
         seconds = re.match(r"\d+", str(job.input.get("duration", "")))
@@ -170,6 +174,13 @@ _FAILURE: dict[str, JsonValue] = {
     "error": "Runner disconnected",
     "error_type": "runner_disconnected",
 }
+
+
+def _source_of(job: SimulatedJob) -> str | None:
+    """Return the address of the video that is continued or changed."""
+    said = job.input.get("video")
+    address = said.get("video_url") if isinstance(said, dict) else job.input.get("video_url")
+    return address if isinstance(address, str) else None
 
 
 def _app_of(model: str) -> str:
