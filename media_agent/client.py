@@ -263,8 +263,10 @@ class VideoClient:
 
         `video` is the id of a job, which continues seamlessly from its state as a `branch` at its
         end, or the path or http(s) URL of any video, which a model continues from its last frames.
-        Such a source keeps its size, its frame rate and its audio; `joined` of the artifact says
-        where the new part begins. With `only_new` only that is delivered, as the model made it.
+        So is the delivered video of a job whose model keeps no states; the plan and the record say
+        that. Such a source keeps its size, its frame rate and its audio; `joined` of the artifact
+        says where the new part begins. With `only_new` only that is delivered, as the model made
+        it.
 
         Raises:
             RequestError: there is no such video, its model cannot continue it, or a value is wrong.
@@ -293,18 +295,15 @@ class VideoClient:
         known = repeated.find_extension(self.store, str(video), asked)
         if known is not None:
             return known.request, (known.plan,)
-        job_id = extend.find_job(video, self.store)
-        if job_id is not None:
-            plan = await branch.plan_branch(
-                job_id, self._context, self._planner, extend.as_branch(job_id, asked)
-            )
-            return plan.request, (plan,)
-        extend.check_place(video)
-        request, words = extend.build_request(video, asked), asked.allow_unknown_words
-        plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
-        said = await asyncio.to_thread(extend.foresee_join, request)
-        warned = (each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
-        return request, tuple(warned)
+        return await extend.plan_extension(video, self._context, self._planner, asked)
+
+    async def find_extension_model(self, video: Path | str) -> str:
+        """Return the model that continues a video unless another is named.
+
+        Raises:
+            JobError: it is a job that has neither a state nor a video to continue from.
+        """
+        return await extend.find_model(video, self._context) or self.settings.default_backend
 
     async def resume(
         self,

@@ -16,7 +16,7 @@ from media_agent.backend.local import (
 )
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent_diffusers.call import check_call, own_options
+from media_agent_diffusers.call import check_call, check_plan, own_options
 from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.files import faults_named
@@ -89,9 +89,12 @@ class DiffusersBackend(LocalBackend):
         """Return a price of zero; how long it takes depends on the machine.
 
         Raises:
-            InvalidRequestError: it names LoRA weights that the settings do not.
+            InvalidRequestError: it names LoRA weights that the settings do not, or the model cannot
+                make what it asks for.
         """
-        check_loras(own_options(request), self._model(request.split_model()[1]).loras)
+        model = self._model(request.split_model()[1])
+        check_loras(own_options(request), model.loras)
+        check_plan(request, model.folder.variant, model.capabilities)
         return Estimate(cost_usd=0.0, source="own hardware")
 
     async def submit(

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft, Shape
-from media_agent.negotiation.durations import find_longest_shot, find_wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
+from media_agent.negotiation.possible_lengths import find_wanted_frames, format_longest_shot
 from media_agent.negotiation.storyboard import lay_out
 from media_agent.routing.segments import (
     MOST_SEGMENTS,
@@ -190,13 +190,12 @@ class _Split:
     def _list_adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
         """Yield what the whole changes, then the first segment, then what later ones add."""
         yield from self.draft.adjustments
-        longest = find_longest_shot(self.first.capabilities)
-        limit = "one shot at once" if longest is None else f"at most {longest:g} s at once"
+        limit = format_longest_shot(self.first.capabilities, self.fps)
         yield Adjustment(
             field="segments",
             asked=None,
             used=len(self.row.made),
-            reason=f"{self.first.name} makes {limit}",
+            reason=f"{self.first.name} makes {limit} at once",
         )
         said = set()
         for index, plan in enumerate(plans):
