@@ -168,7 +168,7 @@ def describe_model(
             "seed": True,
             "audio": False if server in _SILENT else "unknown",
             "cancels": "unknown" if server is Server.AUTO else server is Server.VLLM_OMNI,
-            "lookup": "list" if server is Server.VLLM_OMNI else "candidates",
+            "lookup": "candidates",
             "options": _options(server, passed),
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
@@ -214,7 +214,7 @@ def _plain(model: str, settings: ServerSettings) -> Capabilities:
         default_duration=min(settings.default_duration or _USUAL_PLAIN, longest),
         audio="unknown",
         cancels=False,
-        lookup="list",
+        lookup="candidates",
         options=(DEADLINE,),
         verification=Verification(level=VerificationLevel.SHEET_ONLY),
     )
