@@ -61,7 +61,6 @@ class DiffusersBackend(LocalBackend):
         self._free_memory = free_memory
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
-        self._missing = describe_missing("diffusers", *_LIBRARIES)
         self._models: dict[str, Model] = {}
         self._faults: dict[str, StorageError] = {}
         for name, folder in _folders(settings, self._options).items():
@@ -70,6 +69,12 @@ class DiffusersBackend(LocalBackend):
                     self._models[name] = self._read(name, folder)
             except StorageError as error:  # the other models work
                 self._faults[name] = error
+        for name in self._options.gguf.keys() - self._models.keys() - self._faults.keys():
+            self._faults[name] = StorageError(
+                f"the settings name GGUF files for the model {name}, and no folder",
+                hint="name its folder too, under models, or: media-agent models add FOLDER "
+                f"--name {name}",
+            )
         self._loaded: LoadedModels | None = None
 
     def capabilities(self, model: str | None = None) -> Capabilities:
@@ -109,8 +114,8 @@ class DiffusersBackend(LocalBackend):
         model = self._model(request.split_model()[1])
         await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities)
         await asyncio.to_thread(choose_loras, own_options(request), model.loras)
-        if self._missing is not None:
-            raise _missing_library(self._missing)
+        if model.capabilities.missing is not None:
+            raise _missing_library(model.capabilities.missing)
         return await super().submit(request, key=key, resume=resume)
 
     async def aclose(self) -> None:
@@ -130,8 +135,18 @@ class DiffusersBackend(LocalBackend):
         self._models[name] = replace(model, capabilities=known)
         loras = choose_loras(own_options(request), model.loras)
         digests = self._digests.file_digests([each.file for each in loras], context.check)
+        gguf = {part: file.path for part, file in model.folder.weights.gguf.items()}
+        of_gguf = self._digests.file_digests(gguf.values(), context.check)
         generation = Generation(
-            name, model.folder, request, context, loaded, self._options, loras, digests
+            name,
+            model.folder,
+            request,
+            context,
+            loaded,
+            self._options,
+            loras,
+            digests,
+            dict(zip(gguf, of_gguf, strict=True)),
         )
         if not known.resumable:
             for output, _ in generation.run():
@@ -166,13 +181,25 @@ class DiffusersBackend(LocalBackend):
             )
 
     def _read(self, name: str, path: Path) -> Model:
-        folder = read_folder(path)
+        folder = read_folder(path, self._find_gguf(name))
         loras = _paths(self.settings, self._options.loras.get(name, {}))
         options = (*folder.variant.options, *lora_options(folder, loras), MEMORY_OPTION)
         folder = replace(folder, variant=replace(folder.variant, options=options))
-        facts = {"weights_sha256": self._digests.find_known(folder), "missing": self._missing}
-        own = {"backend": self.name, "image_model": self._options.image_models.get(name), **facts}
+        libraries = (*_LIBRARIES, "gguf") if folder.weights.gguf else _LIBRARIES
+        own = {
+            "backend": self.name,
+            "image_model": self._options.image_models.get(name),
+            "weights_sha256": self._digests.find_known(folder),
+            "missing": describe_missing(NAME, *libraries),
+        }
         return Model(folder, describe(name, folder).model_copy(update=own), loras)
+
+    def _find_gguf(self, name: str) -> Mapping[str, Path]:
+        """Return the GGUF files of a model: of the settings file, else those added with it."""
+        said = self._options.gguf.get(name)
+        if said is None and name not in self._options.models:
+            return self.settings.gguf.get(name, {})
+        return _paths(self.settings, said or {})
 
     def _model(self, name: str | None) -> Model:
         if name is None and self._models:

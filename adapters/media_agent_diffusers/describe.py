@@ -66,8 +66,10 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
 
 
 def _name_weights(folder: ModelFolder) -> str:
-    variant = folder.weights.variant
-    return "weights" if variant is None else f"weights ({variant})"
+    variant, gguf = folder.weights.variant, folder.weights.gguf
+    said = [] if variant is None else [variant]
+    said += [f"{name} from {file.path} in {file.kind}" for name, file in gguf.items()]
+    return f"weights ({', '.join(said)})" if said else "weights"
 
 
 def _facts_of(task: Task) -> ModeFacts:

@@ -1,6 +1,6 @@
 """Makes one video: memory planned, model loaded, pipeline called, once more if memory runs out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,7 @@ from media_agent_diffusers.placement.plan import (
 )
 from media_agent_diffusers.settings import MEMORY, DiffusersOptions
 from media_agent_diffusers.windows import Made, Work, count_at_once, run_windows
-from media_agent_schemas.events import AppliedLora, Computation
+from media_agent_schemas.events import AppliedLora, Computation, GgufWeights
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Generation:
     loras: tuple[ChosenLora, ...] = ()
     lora_digests: Sequence[str] = ()
     """Of `loras`, in their order."""
+    gguf_digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the GGUF file of each component that has one."""
     computation: Computation = field(init=False)
     """On what the newest frames were computed."""
     _plan: MemoryPlan = field(init=False)
@@ -166,7 +168,13 @@ class Generation:
             AppliedLora(name=each.name, component=each.component, weight=each.weight, sha256=digest)
             for each, digest in zip(self.loras, self.lora_digests, strict=True)
         )
-        self.computation = pipeline.computation.model_copy(update={"loras": applied})
+        read = tuple(
+            GgufWeights(
+                component=name, file=file.path.name, kind=file.kind, sha256=self.gguf_digests[name]
+            )
+            for name, file in self.folder.weights.gguf.items()
+        )
+        self.computation = pipeline.computation.model_copy(update={"loras": applied, "gguf": read})
         context.record_computation(self.computation)
         return pipeline
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from media_agent.errors import BackendUnavailableError
+from media_agent.errors import BackendUnavailableError, ConfigurationError
+from media_agent_diffusers.files import DENOISERS
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.pipeline import LoadedPipeline
 from media_agent_diffusers.placement.machine import (
@@ -22,7 +23,7 @@ from media_agent_diffusers.placement.plan import (
     list_steps,
     plan_memory,
 )
-from media_agent_diffusers.placement.sizes import DENOISERS, ComponentSize, measure_components
+from media_agent_diffusers.placement.sizes import ComponentSize, measure_components
 from media_agent_diffusers.settings import DiffusersOptions
 
 _JITTER = 20  # free memory that differs by a 20th of what is needed is as good as the same
@@ -74,7 +75,13 @@ class LoadedModels:
         device = choose_device(self._options)
         sizes = self._measure_sizes(folder, device)
         options = self._options
-        allowed = list_steps(device, options.offload, options.vae_tiling, fp8=options.fp8)
+        if folder.weights.gguf and options.offload == "sequential":
+            raise ConfigurationError(
+                "offload = 'sequential' does not work with weights in GGUF",
+                hint="leave offload out, or set offload = 'model'",
+            )
+        in_layers = not (options.fp8 or folder.weights.gguf)
+        allowed = list_steps(device, options.offload, options.vae_tiling, in_layers=in_layers)
         chosen = allowed if steps is None else tuple(steps)
         plan = self._plan_once(name, device, sizes, activations, chosen)
         while not (plan.fits and plan.step == chosen[0]) and self._release_another(name):

@@ -130,6 +130,8 @@ class BackendSettings:
     """Returns the environment of a program that is run: harmless variables and these by name."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
+    gguf: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    """By the name of such a model: GGUF files that it named with it, by their component."""
 
     def missing_key(self, keys_at: str | None = None) -> str | None:
         """Return what `Capabilities.missing` says of a key that is wanted; None: it is there.

@@ -147,14 +147,22 @@ def gigabytes(count: int) -> str:
 
 
 def list_steps(
-    device: str, offload: Offload | Literal["auto"], tiles: bool | Literal["auto"], *, fp8: bool
+    device: str,
+    offload: Offload | Literal["auto"],
+    tiles: bool | Literal["auto"],
+    *,
+    in_layers: bool = True,
 ) -> tuple[Step, ...]:
-    """Return the ways that the settings leave open, from the fastest."""
+    """Return the ways that the settings leave open, from the fastest.
+
+    `in_layers` says whether its layers can be moved one by one: accelerate, which does it, loses
+    how the numbers of GGUF are stored, and nobody tried it with fp8.
+    """
     steps: tuple[Step, ...] = CPU_STEPS if device == "cpu" else STEPS
     if offload != "auto":
         steps = (Step(offload, tiles=False), Step(offload, tiles=True))
     if tiles != "auto":
         steps = tuple(dict.fromkeys(Step(step.offload, tiles) for step in steps))
-    if fp8 and offload == "auto":  # nobody tried the two together
+    if not in_layers and offload == "auto":
         steps = tuple(step for step in steps if step.offload != "sequential")
     return steps
