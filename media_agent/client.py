@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Literal, Self, Unpack
 
 from pydantic import ValidationError
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
@@ -81,11 +83,13 @@ class VideoClient:
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
         )
+        self._free_memory = FreeMemory()
         self._planner = Planner(
             self.settings,
             self._registry,
             self._backend,
             draw_seed=draw_seed,
+            free_memory=self._free_memory,
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
@@ -491,7 +495,8 @@ class VideoClient:
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
             if name not in self._backends:
-                settings = self.settings.backend_settings(name, self._registry.spec(name))
+                own = self.settings.backend_settings(name, self._registry.spec(name))
+                settings = replace(own, free_memory=self._free_memory)
                 create = self._registry.create
                 if settings.key is not None:
                     self._keys.add(settings.key.get_secret_value())

@@ -23,7 +23,7 @@ from media_agent.routing.segments import (
     sum_known,
 )
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
+from media_agent_schemas.capabilities import Adjustment, Estimate, MemoryUse, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import Shot, VideoRequest
 
@@ -178,6 +178,7 @@ class _Split:
                 "estimate": Estimate(
                     cost_usd=self.row.cost_usd,
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
+                    memory=_find_largest(estimates),
                     source=estimates[0].source,
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
@@ -207,3 +208,9 @@ class _Split:
                     said.add(key)
                     name = f"segments[{index}].{change.field}" if index else change.field
                     yield change.model_copy(update={"field": name})
+
+
+def _find_largest(estimates: list[Estimate]) -> MemoryUse | None:
+    """Return what the segment takes that needs most memory."""
+    known = [each.memory for each in estimates if each.memory is not None]
+    return max(known, key=lambda use: use.needed_bytes / max(1, use.free_bytes), default=None)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, gigabytes
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 from media_agent_schemas.resume import ResumeToken
@@ -351,6 +351,24 @@ class Capabilities(Document):
         return self
 
 
+class MemoryUse(Schema):
+    """How a model will be held in memory, and whether there is enough."""
+
+    held: str = Field(description="Which way it is held: what is offloaded, decoding in tiles.")
+    where: str | None = Field(default=None, description="Where it computes, such as cuda.")
+    needed_bytes: int = Field(ge=0, description="Memory that it needs there, about.")
+    free_bytes: int = Field(ge=0, description="Memory that is free there now.")
+
+    @property
+    def fits(self) -> bool:
+        """Return whether it should fit, as far as that can be known."""
+        return self.needed_bytes <= self.free_bytes
+
+    def __str__(self) -> str:
+        need = f"needs about {gigabytes(self.needed_bytes)} of {gigabytes(self.free_bytes)} free"
+        return f"{self.held}: {need}"
+
+
 class Estimate(Document):
     """What a request would take; `None` is unknown, never free."""
 
@@ -360,6 +378,9 @@ class Estimate(Document):
         default=None,
         ge=0,
         description="Disk space for resuming, in addition to the video, in bytes.",
+    )
+    memory: MemoryUse | None = Field(
+        default=None, description="Memory of this machine; null: nobody knows, or it is hosted."
     )
     source: str | None = Field(
         default=None, description="Where the numbers come from, with a date."
