@@ -42,7 +42,8 @@ HOSTED = {each.name: each for each in MADE if isinstance(each, HostedBackend)}
 KNOWN = [
     (name, model.id, mode)
     for name, backend in HOSTED.items()
-    for model in backend.models.by_id.values()
+    for model in map(backend.models.by_id.get, backend.capabilities().models)
+    if model is not None
     for mode in model.modes
 ]
 VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
@@ -108,7 +109,7 @@ def flaws(body: JsonValue, request: VideoRequest, model: HostedModel) -> Iterato
         return value_at(body, place) if inside is None else value_at(inside, place)
 
     match model.length:
-        case Seconds(seconds=values, unit=unit) if said("duration") is not None:
+        case Seconds(seconds=values, unit=unit) if said("duration") not in (None, -1):
             if str(said("duration")) not in [f"{each}{unit}" for each in values]:
                 yield f"duration {said('duration')}"
         case Frames(least=least, most=most) if said("num_frames") is not None:
@@ -119,7 +120,7 @@ def flaws(body: JsonValue, request: VideoRequest, model: HostedModel) -> Iterato
                 yield f"{request.num_frames} frames of a video to change"
     if model.tiers and said("resolution") not in (None, *(tier.value for tier in model.tiers)):
         yield f"resolution {said('resolution')}"
-    if said("aspect_ratio") not in (None, *model.ratios):
+    if said("aspect_ratio") not in (None, model.ratio_of_input, *model.ratios):
         yield f"aspect_ratio {said('aspect_ratio')}"
     seed = said("seed")
     if isinstance(seed, int) and not 0 <= seed <= (model.max_seed or 2**63):
