@@ -150,18 +150,18 @@ class MiniMaxBackend(HostedBackend):
         if known is not None or call.path == OLDER:
             return known
         taken = {ref.operation_id for _, ref in self._submitted.values()}
-        listed = await self._newest(self._clock() - since.timestamp())
+        listed, begin = await self._newest(self._clock() - since.timestamp())
         sent = call.json if isinstance(call.json, dict) else {}
         free = [task for task in listed if task.get("id") not in taken]
-        task = choose_task(free, sent, self._api.host)
+        task = choose_task(free, sent, begin, self._api.host)
         if task is None:
             return None
         ref = self._ref(submission, call, str(task["id"]), {"task": task})
         return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
-    async def _newest(self, ago: float) -> list[Fields]:
-        """Return the tasks that were made since then."""
-        found: list[Fields] = []
+    async def _newest(self, ago: float) -> tuple[list[Fields], float | None]:
+        """Return the tasks that may have been made since then, and when that was there."""
+        found, since = list[Fields](), None
         for page in range(1, PAGES + 1):
             params = {"page_num": str(page), "page_size": str(PAGE)}
             reply = await self._poller.send(Call("GET", PATH, params=params))
@@ -169,7 +169,7 @@ class MiniMaxBackend(HostedBackend):
             found += [task for task in tasks if not is_before(task, since)]
             if len(tasks) < PAGE or is_before(tasks[-1], since):
                 break
-        return found
+        return found, since
 
 
 def _is_older(ref: OperationRef) -> bool:

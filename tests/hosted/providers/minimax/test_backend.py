@@ -446,6 +446,7 @@ async def test_a_task_that_repeats_the_prompt_is_ours(tmp_path: Path) -> None:
         [task("one")],
         [task("one"), task("two")],
         [task("one", prompt="a fox runs"), task("two", prompt="a fox runs")],
+        [task("one", -30, "a fox runs")],  # perhaps that of another job, a moment before
     ],
 )
 async def test_a_list_that_proves_nothing_names_what_may_be_it(
