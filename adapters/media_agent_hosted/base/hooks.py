@@ -30,6 +30,11 @@ class PollHooks(ABC):
     cancelling_deletes: bool = False
     """Whether the call that stops work deletes what is over, so that its state is asked first."""
 
+    @property
+    def region(self) -> str | None:
+        """The region that the settings choose, of a provider that has several."""
+        return None
+
     @abstractmethod
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is."""

@@ -113,6 +113,7 @@ class HostedBackend(Hooks, ServiceBackend):
                 "missing": self.missing(),
                 "reads_urls": self.reads_urls,
                 "uploads": self.uploads,
+                "region": self.region,
                 **facts,
             }
         )
@@ -270,12 +271,14 @@ class HostedBackend(Hooks, ServiceBackend):
         said = unwrap(body)
         named = {place: text(value_at(said, place)) for place in self.addresses}
         warnings = warnings_about(submission.request, submission.model)
+        region = {} if self.region is None else {"region": self.region}
         return OperationRef(
             backend=self.name,
             model=submission.model_id,
             operation_id=name,
             data={
                 **{place: url for place, url in named.items() if url is not None},
+                **region,
                 "path": call.path,
                 "seed": submission.request.seed,
                 "sent": [*marks_in(call.json)],

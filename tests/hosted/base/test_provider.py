@@ -21,6 +21,7 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
     BackendUnavailableError,
+    ConfigurationError,
     ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
@@ -538,3 +539,20 @@ async def test_a_provider_is_not_asked_what_accepted_work_means(make: Callable[.
         return httpx.Response(200, json=said)
 
     assert (await run(make(answer, Coded)))[-1].type == "job.completed"
+
+
+async def test_work_of_another_region_is_not_taken_for_lost(make: Callable[..., Acme]) -> None:
+    class Regional(Acme):
+        region = "south"
+
+    asked: list[httpx.Request] = []
+    backend = make(saying(DONE, asked=asked), Regional)
+    ref = await backend.submit(planned(backend), key="job-1")
+    assert backend.capabilities().region == "south"
+    Regional.region = "north"
+
+    for ask in (backend.status, backend.cancel_once):
+        with pytest.raises(ConfigurationError, match="in south; it is set to north") as caught:
+            await ask(ref)
+        assert caught.value.hint == 'set region = "south" under [backends.acme.options]'
+    assert len(asked) == 1
