@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import Field, JsonValue
 
 from media_agent.errors import GenerationFailedError, MediaAgentError, OperationNotFoundError
+from media_agent.storage.addresses import parsed_address
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
@@ -22,7 +23,7 @@ from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.causes import Cause, cause_of
-from media_agent_hosted.parsing.lenient import text, unwrap, value_at
+from media_agent_hosted.parsing.lenient import number, text, unwrap, value_at
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.minimax.body import OLDER, build_body, path_of
 from media_agent_hosted.providers.minimax.errors import (
@@ -41,12 +42,14 @@ from media_agent_hosted.providers.minimax.lookup import (
     tasks_in,
 )
 from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["MiniMaxBackend", "MiniMaxOptions"]
 
 _MAINLAND = "https://api.minimaxi.com"
+_IMAGES_FREE = 2  # by the least of the prices in catalogue.yaml
 
 
 class MiniMaxOptions(ProviderOptions):
@@ -70,11 +73,18 @@ class MiniMaxBackend(HostedBackend):
     cancelling_deletes = True
     lookup = "candidates"
 
+    @property
+    def region(self) -> str:
+        """The region of the account, by its address or its options."""
+        options, address = self.options, parsed_address(self.settings.base_url or "")
+        assert isinstance(options, MiniMaxOptions)
+        is_mainland = address is not None and address.host.endswith(".minimaxi.com")
+        return "mainland" if is_mainland else options.region
+
     def connection(self) -> Connection:
         """Return the address of the region."""
-        found, options = super().connection(), self.options
-        assert isinstance(options, MiniMaxOptions)
-        if self.settings.base_url is not None or options.region == "global":
+        found = super().connection()
+        if self.settings.base_url is not None or self.region == "global":
             return found
         return replace(found, base_url=_MAINLAND)
 
@@ -107,6 +117,7 @@ class MiniMaxBackend(HostedBackend):
         trouble = None if status.word else _unknown(words_of(said)) or error_of_poll(said)
         if trouble is not None:
             raise trouble
+        status = replace(status, cost=_cost(said))
         if status.state is not State.FAILED:
             return status
         return replace(status, error=error_of_content(said) or _failure(said, status.word))
@@ -174,6 +185,16 @@ class MiniMaxBackend(HostedBackend):
 
 def _is_older(ref: OperationRef) -> bool:
     return ref.data.get("path") == OLDER
+
+
+def _cost(said: Fields) -> Cost | None:
+    """Return the seconds that are billed; None: it does not say, or more than seconds is billed."""
+    seconds = number(value_at(said, "usage.total_seconds"))
+    images = number(value_at(said, "usage.input_image_count")) or 0
+    audio = number(value_at(said, "usage.input_audio_seconds")) or 0
+    if seconds is None or seconds <= 0 or images > _IMAGES_FREE or audio > 0:
+        return None
+    return Cost(seconds=seconds, source="minimax")
 
 
 def _unknown(words: str) -> OperationNotFoundError | None:
