@@ -23,7 +23,7 @@ from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
 from media_agent_schemas.media import InputRole, ResolutionTier
 from media_agent_schemas.plan import Quality
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
@@ -36,6 +36,9 @@ class Price(Schema):
     per: Literal["second", "video"] = Field(description="What one unit is.")
     up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
     audio: bool | None = Field(default=None, description="Only with audio, or only without.")
+    modes: tuple[VideoMode, ...] | None = Field(
+        default=None, description="Only for these kinds of work."
+    )
     minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
@@ -70,6 +73,8 @@ class Price(Schema):
         if self.region not in (None, region):
             return False
         if self.audio is not None and self.audio != (request.audio is not False):
+            return False
+        if self.modes is not None and request.infer_mode() not in self.modes:
             return False
         if any(
             name in given for given in request.options.values() for name in self.without_options

@@ -72,6 +72,15 @@ class AppliedLora(Schema):
     sha256: Sha256 = Field(description="Digest of its file.")
 
 
+class GgufWeights(Schema):
+    """A GGUF file that took the place of the weights of one part of a model."""
+
+    component: str = Field(description="The part of the model, such as transformer.")
+    file: str = Field(description="Name of the file.")
+    kind: str = Field(description="How most of its numbers are stored, such as Q4_K.")
+    sha256: Sha256 = Field(description="Digest of the file.")
+
+
 class Computation(Schema):
     """On what a video was computed here; another one may round differently."""
 
@@ -89,6 +98,7 @@ class Computation(Schema):
         default=None, description="Whether it was decoded in tiles; null: unknown."
     )
     loras: tuple[AppliedLora, ...] = Field(default=(), description="LoRA weights applied.")
+    gguf: tuple[GgufWeights, ...] = Field(default=(), description="GGUF files loaded.")
 
 
 class Delivery(Schema):

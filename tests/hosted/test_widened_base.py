@@ -46,11 +46,12 @@ models:
           subject: {field: media, most: 2, item: url, also: {type: reference_image}}
           motion: {field: media, most: 1, item: url, also: {type: reference_video}}
       first_last_frame:
-        inputs: {first_frame: a, keyframe: {field: frames, most: 4, item: url, at: time}}
+        inputs: {first_frame: a, keyframe: {field: frames, most: 4, item: image.url, at: time}}
         sizes: {field: size, between: "*", values: [1280x720, 960x960]}
       video_extend:
         inputs: {source_video: video}
         length: {seconds: [7], default: 7, unit: s}
+        audio_field: ""
         tiers: [{value: sd, name: 480p, short_side: 480}]
 """
 
@@ -92,8 +93,10 @@ def test_a_mode_has_its_own_length_and_size(many: HostedModel) -> None:
     between = fields_of(many, InputRole.FIRST_FRAME, InputRole.KEYFRAME, aspect_ratio="1:1")
 
     assert (continued["duration"], continued["resolution"]) == ("7s", "sd")
+    assert many.audio_field is not None
+    assert many.for_mode(VideoMode.VIDEO_EXTEND).audio_field is None
     assert between["size"] == "960*960"
-    assert between["frames"] == [{"url": "u1", "time": 1.5}]
+    assert between["frames"] == [{"image": {"url": "u1"}, "time": 1.5}]
     assert "resolution" not in between
 
 

@@ -17,7 +17,7 @@ from media_agent_schemas.capabilities import (
     VerificationLevel,
 )
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 TODAY = datetime.date(2026, 11, 20)
 VIDEO = VideoRequest(
@@ -133,6 +133,25 @@ def test_a_video_that_goes_in_may_be_charged_too(
 
     assert (with_video.cost_usd, with_video.usd_per_second) == (cost, rate)
     assert (without.cost_usd, without.usd_per_second) == (pytest.approx(0.5), 0.1)
+
+
+def test_each_image_beyond_those_included_is_paid_for() -> None:
+    roles = ("first_frame", "subject", "subject", "source_video", "motion")
+    inputs = tuple(MediaInput(role=InputRole(role), url="https://a.example/b") for role in roles)
+    request = VIDEO.model_copy(update={"inputs": inputs, "n": 2})
+
+    assert price(usd_per_image=0.01).cost(VIDEO) == pytest.approx(0.5)
+    assert price(usd_per_image=0.01).cost(request) == pytest.approx(2 * (0.5 + 0.03))
+    assert price(usd_per_image=0.01, images_included=2).cost(request) == pytest.approx(2 * 0.51)
+    assert price(usd_per_image=0.01, per="video", images_included=9).cost(request) == 0.2
+
+
+def test_a_price_may_be_for_some_kinds_of_work_only() -> None:
+    facts = ModelFacts(prices=(price(modes=["text_to_video", "image_to_video"]),))
+    edit = VIDEO.model_copy(update={"mode": VideoMode.VIDEO_EDIT})
+
+    assert facts.estimate(VIDEO).cost_usd == pytest.approx(0.5)
+    assert facts.estimate(edit).cost_usd is None
 
 
 def test_an_endless_video_has_no_price_per_second() -> None:
