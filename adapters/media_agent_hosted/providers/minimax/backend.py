@@ -124,7 +124,9 @@ class MiniMaxBackend(HostedBackend):
 
     def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         """Return what an HTTP error to a question means: its words say that a task is unknown."""
-        return _unknown(reply.words()) or error_of_poll(reply.object(), reply.retry_after)
+        body = reply.object()
+        about_work = _unknown(reply.words()) or error_of_content(body)
+        return about_work or error_of_poll(body, reply.retry_after)
 
     def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
         """Return the call that tells where the file of a task of version 1 is."""

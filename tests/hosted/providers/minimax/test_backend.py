@@ -407,6 +407,15 @@ async def test_an_unknown_task_is_lost_whatever_the_status_of_http(
         await MINIMAX.talk(tmp_path, "submitted", said).end()
 
 
+async def test_content_that_a_poll_rejects_with_an_http_error_ends_the_task(
+    tmp_path: Path,
+) -> None:
+    end = await MINIMAX.talk(tmp_path, "submitted", "running", "rejected").end()
+
+    assert end.type == "job.failed"
+    assert end.error.code == "content_rejected"
+
+
 def listed(*tasks: dict[str, Any], date: str) -> httpx.MockTransport:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.method == "GET"
