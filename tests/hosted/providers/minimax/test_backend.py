@@ -656,3 +656,7 @@ def test_older_models_are_used_only_when_named() -> None:
         facts = catalogue.facts("minimax", model.id)
         assert (facts.only_named is None) == model.id.startswith("MiniMax-H3")
         assert facts.licence == "proprietary"
+        continues = facts.image_model
+        assert (
+            continues is None or "first_frame" in MINIMAX.make(Path()).models.by_id[continues].roles
+        )
