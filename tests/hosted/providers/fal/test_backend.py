@@ -375,7 +375,7 @@ def test_frames_beyond_a_model_at_another_rate_are_refused_before_they_are_sent(
 def test_a_missing_image_and_two_of_one_kind_are_refused():
     model = "fal-ai/magi/image-to-video"
 
-    with pytest.raises(InvalidRequestError, match="needs a first_frame"):
+    with pytest.raises(UnsupportedRequestError, match="starts from one first_frame; given: none"):
         body(model, mode=VideoMode.IMAGE_TO_VIDEO)
     with pytest.raises(UnsupportedRequestError, match="accepts at most 1"):
         body(model, inputs=(IMAGE, IMAGE))
