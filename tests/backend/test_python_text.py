@@ -9,7 +9,7 @@ import pytest
 from media_agent.backend.python_text import parse_python, read_literal
 
 
-def test_only_one_thread_is_in_the_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_one_thread_is_in_the_parser() -> None:
     inside, met, begin = threading.Semaphore(1), threading.Event(), threading.Barrier(2)
 
     def parse(text: str, **_: object) -> None:
@@ -19,9 +19,9 @@ def test_only_one_thread_is_in_the_parser(monkeypatch: pytest.MonkeyPatch) -> No
         met.wait(0.02)
         inside.release()
 
-    monkeypatch.setattr("ast.parse", parse)
-    monkeypatch.setattr("ast.literal_eval", parse)
-    with ThreadPoolExecutor(2) as threads:
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(2) as threads:
+        patch.setattr("ast.parse", parse)
+        patch.setattr("ast.literal_eval", parse)
         for read in (parse_python, read_literal):
             threads.submit(lambda read=read: (begin.wait(1), read("1")))
 
