@@ -3,8 +3,6 @@
 It honours no key and its list does not say whose prediction is whose, so a submission is sent once.
 """
 
-import re
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -13,18 +11,13 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, MediaAgentError, ModelRetiredError
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
+from media_agent_hosted.base.runs import read_prediction
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
-from media_agent_hosted.parsing.lenient import number, text, unwrap
-from media_agent_hosted.parsing.states import State
 from media_agent_schemas.jobs import OperationRef
 
 __all__ = ["ReplicateBackend"]
-
-_PERCENT = re.compile(r"(\d{1,3})%\|")  # as progress bars write it into the logs
-_LOOKED_AT = 2000  # characters at the end of the logs
 
 
 class ReplicateBackend(HostedBackend):
@@ -54,16 +47,7 @@ class ReplicateBackend(HostedBackend):
 
     def parse(self, body: JsonValue) -> Status:
         """Return how far a prediction is; progress stands in its logs alone."""
-        said, status = unwrap(body), read_status(body)
-        metrics = said.get("metrics")
-        taken = number(metrics.get("predict_time")) if isinstance(metrics, dict) else None
-        found = _PERCENT.findall((text(said.get("logs")) or "")[-_LOOKED_AT:])
-        fraction = min(1.0, int(found[-1]) / 100) if found else None
-        return replace(
-            status,
-            fraction=fraction if status.state is State.RUNNING else None,
-            seconds=None if taken is None or taken < 0 else taken,
-        )
+        return read_prediction(body)
 
     def cancellation(self, ref: OperationRef) -> Call:
         """Return the call that stops a prediction; one that is over is left alone."""
