@@ -397,48 +397,55 @@ async def test_novita_may_take_as_long_as_the_settings_say(tmp_path: Path) -> No
     assert simulator.accepted == 1
 
 
-@pytest.mark.parametrize(
-    ("partner", "outcome", "status", "code"),
-    [
-        (each, outcome, status, code)
-        for each in (FAL, REPLICATE, TOGETHER, WAVESPEED)
-        for outcome, status, code in [
-            ("completed", "completed", None),
-            ("failed", "failed", "generation_failed"),
-            ("moderated", "failed", "content_rejected"),
-            ("empty", "outcome_unknown", "backend_response"),
-        ]
-    ]
-    + [
-        (FAL, "no_credit", "failed", "backend_authentication"),
-        (FAL, "unmapped", "failed", "unsupported_request"),
-        (NOVITA, "completed", "completed", None),
-        (NOVITA, "failed", "outcome_unknown", "submit_uncertain"),
-        (NOVITA, "moderated", "failed", "content_rejected"),
-        (NOVITA, "empty", "outcome_unknown", "submit_uncertain"),
-        (NOVITA, "no_credit", "failed", "backend_authentication"),
-    ],
-)
-async def test_the_whole_way_of_a_video_ends_as_it_should(
-    partner: str, outcome: str, status: str, code: str | None, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("partner", [FAL, REPLICATE, TOGETHER, WAVESPEED, NOVITA])
+async def test_every_partner_leads_to_a_file(partner: str, tmp_path: Path) -> None:
     out = tmp_path / "fox.mp4"
-    with HuggingFaceSimulator(outcome=outcome, queued_polls=0, running_polls=0) as simulator:
+    with HuggingFaceSimulator(queued_polls=0, running_polls=0) as simulator:
         section = {"base_url": simulator.url, "key": HF.key}
         raw = {"data_dir": tmp_path, "backends": {"huggingface": section}}
         async with VideoClient(settings=Settings.model_validate(raw), sleep=no_sleep) as client:
             request = VideoRequest(prompt="a fox", model=f"huggingface/{partner}")
-            try:
-                job = await client.generate(request, out=str(out))
-                end, error = job.status.value, job.error
-                found = None if error is None else error.code
-            except MediaAgentError as refused:
-                end, found = "failed", refused.code
+            job = await client.generate(request, out=str(out))
 
-    assert (end, found) == (status, code)
-    assert out.exists() == (status == "completed")
-    if out.exists():
-        assert probe(out).frames > 16
+    assert job.status == "completed"
+    assert probe(out).frames > 16
+
+
+@pytest.mark.parametrize("partner", [FAL, REPLICATE, TOGETHER, WAVESPEED])
+@pytest.mark.parametrize(
+    ("outcome", "end"),
+    [
+        ("failed", ("job.failed", "generation_failed")),
+        ("moderated", ("job.failed", "content_rejected")),
+        ("empty", ("job.outcome_unknown", "backend_response")),
+    ],
+)
+async def test_work_at_every_partner_ends_as_it_should(
+    partner: str, outcome: str, end: tuple[str, str], tmp_path: Path
+) -> None:
+    with HuggingFaceSimulator(outcome=outcome, queued_polls=0, running_polls=0) as simulator:
+        last = (await HF.run(HF.make(tmp_path, simulator.url), partner))[-1]
+
+    assert last.type in ("job.failed", "job.outcome_unknown")
+    assert (last.type, last.error.code) == end
+
+
+@pytest.mark.parametrize(
+    ("partner", "outcome", "error"),
+    [
+        (FAL, "no_credit", BackendAuthenticationError),
+        (FAL, "unmapped", UnsupportedRequestError),
+        (NOVITA, "no_credit", BackendAuthenticationError),
+        (NOVITA, "moderated", ContentRejectedError),
+        (NOVITA, "failed", SubmitUncertainError),
+        (NOVITA, "empty", SubmitUncertainError),
+    ],
+)
+async def test_what_is_not_accepted_or_not_known_to_be_is_told_at_once(
+    partner: str, outcome: str, error: type[MediaAgentError], tmp_path: Path
+) -> None:
+    with HuggingFaceSimulator(outcome=outcome) as simulator, pytest.raises(error):
+        await HF.make(tmp_path, simulator.url).submit(HF.plan(partner), key="job-1")
 
 
 @pytest.mark.parametrize(
