@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError, Fault, ModelRetiredError
 from media_agent.validation import faults_of
@@ -130,6 +131,11 @@ class BackendSettings:
     """Returns the environment of a program that is run: harmless variables and these by name."""
     models: Mapping[str, Path] = field(default_factory=dict)
     """Folders of weights that `media-agent models add` named, for a backend that takes folders."""
+    gguf: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
+    """By the name of such a model: GGUF files that it named with it, by their component."""
+
+    free_memory: FreeMemory = field(default_factory=FreeMemory)
+    """What is free on this machine, as whoever plans has read it."""
 
     def missing_key(self, keys_at: str | None = None) -> str | None:
         """Return what `Capabilities.missing` says of a key that is wanted; None: it is there.

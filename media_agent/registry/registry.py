@@ -119,8 +119,16 @@ class Registry:
         name, model = settings.name, settings.model
         return FencedBackend(plugin, spec.name, make_checked, name=name, model=model)
 
-    def recognise(self, model: str, folder: Path, data_dir: Path) -> Capabilities:
+    def recognise(
+        self,
+        model: str,
+        folder: Path,
+        data_dir: Path,
+        gguf: Mapping[str, Path] | None = None,
+    ) -> Capabilities:
         """Ask the backends that load folders what this one can do; its weights are not loaded.
+
+        `gguf` has the file that takes the place of the weights of a component.
 
         Raises:
             MediaAgentError: no backend can use the folder, and why.
@@ -129,7 +137,7 @@ class Registry:
         for spec in self.specs.values():
             if not spec.takes_folders:
                 continue
-            settings = BackendSettings(data_dir=data_dir, models={model: folder})
+            settings = BackendSettings(data_dir, models={model: folder}, gguf={model: gguf or {}})
             try:
                 return self.make(spec, settings).capabilities(model)
             except MediaAgentError as error:

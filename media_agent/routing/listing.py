@@ -15,7 +15,7 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
 from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities, Estimate
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,10 +157,12 @@ def _list_model(router: Router, model: str) -> Listed:
 
 def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
     """Return the request that a model's own defaults amount to."""
+    modes = capabilities.modes
     fps = capabilities.default_fps or (capabilities.fps_values or (FALLBACK_FPS,))[0]
     seconds = capabilities.default_duration or (capabilities.durations or (FALLBACK_SECONDS,))[0]
     return VideoRequest(
         prompt="x",
+        mode=None if VideoMode.TEXT_TO_VIDEO in modes else modes[0],
         model=f"{capabilities.backend}/{capabilities.model}",
         fps=fps,
         num_frames=max(1, round(seconds * fps)),

@@ -771,10 +771,6 @@ async def test_settings_that_this_machine_cannot_do_fail_with_the_way_out(
 @pytest.mark.anyio
 @pytest.mark.parametrize("offload", ["auto", "none", "model", "group", "sequential"])
 async def test_a_gpu_makes_videos_too(folder_of: FolderOf, tmp_path: Path, offload: str) -> None:
-    import torch
-
-    if not torch.cuda.is_available():  # `-m diffusers` chooses this one as well
-        pytest.skip("there is no GPU here")
     options = {"device": "cuda", "offload": offload}
     settings = BackendSettings(tmp_path, options, models={"wan": folder_of("wan")}, threads=1)
     backend = DiffusersBackend(settings)

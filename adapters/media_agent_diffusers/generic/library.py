@@ -33,6 +33,23 @@ def read_signature(pipeline: str) -> Signature | None:
     return None
 
 
+@cache
+def read_single_file_classes() -> frozenset[str]:
+    """Return the classes that the installed diffusers reads from one file, such as a GGUF file.
+
+    None of them if it is not installed, or does not list them where it did.
+    """
+    for folder in _find_library():
+        path = Path(folder, "loaders", "single_file_model.py")
+        for node in ast.parse(path.read_text(encoding="utf-8")).body if path.is_file() else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+                names = (each.id for each in node.targets if isinstance(each, ast.Name))
+                if "SINGLE_FILE_LOADABLE_CLASSES" in names:
+                    keys = (key for key in node.value.keys if isinstance(key, ast.Constant))
+                    return frozenset(str(key.value) for key in keys)
+    return frozenset()
+
+
 def _find_class(name: str) -> Iterator[ast.ClassDef]:
     if not name.isidentifier():
         return
@@ -45,9 +62,13 @@ def _find_class(name: str) -> Iterator[ast.ClassDef]:
 
 
 def _list_files() -> Iterator[Path]:
-    spec = importlib.util.find_spec("diffusers")
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+    for folder in _find_library():
         yield from sorted(Path(folder, "pipelines").rglob("pipeline_*.py"))
+
+
+def _find_library() -> list[str]:
+    spec = importlib.util.find_spec("diffusers")
+    return [] if spec is None else list(spec.submodule_search_locations or ())
 
 
 def _read_arguments(arguments: ast.arguments) -> Signature:

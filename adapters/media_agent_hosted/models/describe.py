@@ -55,6 +55,7 @@ def _facts_of_mode(model: HostedModel) -> dict[str, object]:
     sizes = _sizes(model)
     return {
         "input_roles": tuple(model.inputs),
+        "needs": model.needed,
         "sizes": sizes,
         "default_size": sizes[0],
         "image_sets_shape": model.sizes is None and not _SHAPING.isdisjoint(model.inputs),
@@ -93,15 +94,16 @@ def _lengths(model: HostedModel) -> dict[str, object]:
             return {"durations": values, "default_duration": default}
         case Fixed(frames=frames):
             seconds = frames / model.rates.default
-            return {"durations": (seconds,), "default_duration": seconds}
+            fixed = {"min_frames": frames, "max_frames": frames}
+            return {"durations": (), **fixed, "default_duration": seconds}
         case Follows(least=least, most=most):
             return {"durations": (), "min_duration": least, "max_duration": most}
         case Frames(least=least, most=most, default=default, overlap=overlap) as length:
             rate = model.rates.default
             return {
                 "durations": (),
-                "min_duration": (least - overlap) / rate,
-                "max_duration": (most - overlap) / rate,
+                "min_frames": least - overlap,
+                "max_frames": most - overlap,
                 "default_duration": (default - overlap) / rate,
                 "frame_multiple": length.multiple,
                 "frame_offset": length.offset,

@@ -1,12 +1,13 @@
 """The commands about folders of weights on this machine: add, list, check, remove."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from media_agent.cli.arguments import Flag, Name
+from media_agent.cli.arguments import Flag, GgufFiles, Name
 from media_agent.cli.commands.backends import backends, format_longest
 from media_agent.cli.commands.models_fetch import fetch_model
 from media_agent.cli.screen import write_json, write_stdout, write_table
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from media_agent.config.settings import Settings
     from media_agent_schemas.capabilities import Capabilities
 
+_DENOISER = "transformer"
 _NONE = (
     "no models yet; get one: media-agent models fetch REPOSITORY, or media-agent models add FOLDER"
 )
@@ -35,27 +37,45 @@ def build_models_app() -> App:
     return app
 
 
-def add_model(folder: Path, /, *, name: Name = None, json: Flag = False) -> int:
+def add_model(
+    folder: Path, /, *, name: Name = None, gguf: GgufFiles = (), json: Flag = False
+) -> int:
     """Check a folder of weights and register it under a name, for use as diffusers/NAME.
 
     Args:
         folder: A folder in the diffusers layout, with a model_index.json.
         name: Name to register. Default: derived from the name of the folder.
+        gguf: GGUF file for a component, such as transformer=FILE; may be repeated.
         json: Print JSON: {"data": [model]}, as backends does.
     """
     from media_agent.config.settings import load_settings
     from media_agent.environment import expand_home
+    from media_agent.errors import InvalidRequestError
     from media_agent.registry.model_folders import LocalModel, ModelFolders, check_name, name_of
     from media_agent.registry.registry import Registry
 
     folder = expand_home(folder).absolute()
     model = name_of(folder) if name is None else check_name(name)
     settings = load_settings()
-    capabilities = Registry().recognise(model, folder, settings.data_dir)
+    files = dict(_read_gguf(each) for each in gguf)
+    if len(files) < len(gguf):
+        raise InvalidRequestError(
+            "--gguf names two files for one component", hint="use --gguf COMPONENT=FILE"
+        )
+    capabilities = Registry().recognise(model, folder, settings.data_dir, files)
     ModelFolders(settings.data_dir).add(
-        LocalModel(name=model, backend=capabilities.backend, folder=folder)
+        LocalModel(name=model, backend=capabilities.backend, folder=folder, gguf=files)
     )
     return backends(f"{capabilities.backend}/{model}", json=json)
+
+
+def _read_gguf(said: str) -> tuple[str, Path]:
+    """Return the component and the file of `COMPONENT=FILE`, or of `FILE` alone."""
+    from media_agent.environment import expand_home
+
+    named = re.fullmatch(r"([a-z][a-z0-9_]*)=(.*)", said)
+    component, file = named.groups() if named else (_DENOISER, said)
+    return component, expand_home(Path(file)).absolute()
 
 
 def list_models(*, json: Flag = False) -> int:

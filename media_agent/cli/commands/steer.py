@@ -128,6 +128,7 @@ def extend(
     duration: Duration = None,
     backend: Backend = None,
     option: Texts = (),
+    policy: Literal["strict", "adjust"] | None = None,
     size: Annotated[str | None, Parameter(metavar="WxH")] = None,
     fit: Literal["crop", "pad"] | None = None,
     seed: Number = None,
@@ -143,10 +144,12 @@ def extend(
 
     Args:
         video: A job (its ID, the beginning of it, or last), or the path or http(s) URL of a video.
+            A job whose model keeps no states continues from its delivered video.
         prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
-        backend: NAME or NAME/MODEL; a job continues on its own.
+        backend: NAME or NAME/MODEL; a job continues on its own, from its state.
         option: NAME=VALUE, an option of the chosen backend, for a file; may be repeated.
+        policy: If a value is unsupported: refuse, or use the nearest one and report it.
         size: Frame size in pixels of a file's new part. Default, of a local model: the file's.
         fit: Crop a file whose shape differs from the new part's, or pad it with black.
         seed: Random seed, 0 to 2^63-1. Default: random; for a job, the job's seed.
@@ -170,7 +173,7 @@ def extend(
             fit=fit,
             allow_unknown_words=allow_unknown_words,
         ),
-        routing=RoutingFlags(backend=backend, option=option, max_cost=max_cost),
+        routing=RoutingFlags(backend=backend, option=option, policy=policy, max_cost=max_cost),
         output=output,
         idempotency_key=idempotency_key,
         source=video,

@@ -95,3 +95,21 @@ def test_a_part_of_a_listed_id_is_understood(tmp_path: Path) -> None:
 def test_a_fact_that_nobody_knows_is_a_fault_of_the_table(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="colour"):
         assert models(tmp_path, f"{TEXT}    colour: red\n").by_id
+
+
+def test_a_folder_has_a_file_for_each_family_and_what_they_share(tmp_path: Path) -> None:
+    shared = "shared:\n  tiers: &tiers [{short_side: 480}]\n"
+    entry = (
+        "models:\n  - {id: acme/%s, description: D, source: S, length: {frames: 9}, "
+        "rates: {values: [24], default: 24}, tiers: *tiers}\n"
+    )
+    files = {"shared": shared, "birds": entry % "kite", "cats": entry % "lynx"}
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text, "utf-8")
+
+    listed = Models(tmp_path, provider="acme")
+    chosen = Models(tmp_path, provider="acme", default="acme/lynx")
+
+    assert list(listed.by_id) == ["acme/kite", "acme/lynx"]
+    assert list(chosen.by_id) == ["acme/lynx", "acme/kite"]
+    assert listed.by_id["acme/lynx"].tiers[0].short_side == 480

@@ -19,11 +19,18 @@ from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.base.runs import read_queue, unprocessable, verdict_of_queue
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
+from media_agent_hosted.providers.fal.body import MOST_SHOTS, build_body, takes_shots
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import OperationRef
 
 __all__ = ["MODELS", "FalBackend"]
 
-MODELS = Models(Path(__file__).with_name("models.yaml"), provider="fal", least_parts=2)
+MODELS = Models(
+    Path(__file__).with_name("models"),
+    provider="fal",
+    least_parts=2,
+    default="fal-ai/wan/v2.7/text-to-video",
+)
 _LONG_NAMES = ("workflows", "comfy")  # whose apps are named by three parts
 
 
@@ -40,9 +47,15 @@ class FalBackend(HostedBackend):
     keeps = timedelta(days=7)
     cancels = "unknown"  # while it waits; work that has started usually continues
 
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        """Say what a model can do; some take several shots at once."""
+        found = super().capabilities(model)
+        is_known = found.model in MODELS.by_id and takes_shots(found.model)
+        return found.model_copy(update={"max_shots": MOST_SHOTS}) if is_known else found
+
     def build(self, submission: Submission) -> Call:
         """Return the call that puts a request into the queue."""
-        return Call("POST", f"/{submission.model_id}", json=submission.fields())
+        return Call("POST", f"/{submission.model_id}", json=build_body(submission))
 
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is, with what its model wrote."""

@@ -151,7 +151,9 @@ def describe_model(
     description = "a model on your own server: SGLang-Diffusion, vLLM-Omni or FastVideo"
     if settings.server is Server.OPENAI:
         return _plain(model, settings)
-    if "max_duration" not in facts:  # unknown, which is not "any length"
+    if settings.max_duration is not None:
+        facts.pop("max_frames", None)
+    elif "max_frames" not in facts:  # unknown, which is not "any length"
         facts["max_duration"] = facts.setdefault("default_duration", _USUAL_SECONDS)
         description += f"; {facts['max_duration']:g} s at once unless max_duration says more"
     server = settings.server
@@ -166,7 +168,7 @@ def describe_model(
             "seed": True,
             "audio": False if server in _SILENT else "unknown",
             "cancels": "unknown" if server is Server.AUTO else server is Server.VLLM_OMNI,
-            "lookup": "list" if server is Server.VLLM_OMNI else "candidates",
+            "lookup": "candidates",
             "options": _options(server, passed),
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
@@ -184,7 +186,7 @@ def _facts(family: Family) -> dict[str, object]:
         "negative_prompt": family.negative_prompt,
         "default_fps": family.fps,
         "default_duration": family.frames / family.fps,
-        "max_duration": family.longest / family.fps,
+        "max_frames": family.longest,
         "frame_multiple": family.multiple,
         "frame_offset": family.offset,
         "default_size": family.size,
@@ -212,7 +214,7 @@ def _plain(model: str, settings: ServerSettings) -> Capabilities:
         default_duration=min(settings.default_duration or _USUAL_PLAIN, longest),
         audio="unknown",
         cancels=False,
-        lookup="list",
+        lookup="candidates",
         options=(DEADLINE,),
         verification=Verification(level=VerificationLevel.SHEET_ONLY),
     )
