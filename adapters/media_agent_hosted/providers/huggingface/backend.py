@@ -111,9 +111,10 @@ class HuggingFaceBackend(HostedBackend):
 
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work to the partner, through the router."""
+        name = submission.model_id.partition("/")[2]
         call = partners.submission(
             partner_of(submission.model_id),
-            self._models_there[submission.key],
+            self._models_there.get(submission.key, name),  # the Hub's own name, if it was not asked
             submission.fields(),
             self._own.blocking_seconds,
         )
