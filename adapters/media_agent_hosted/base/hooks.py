@@ -43,6 +43,10 @@ class PollHooks(ABC):
         """Return how far work is, by the answer to a poll; an unknown word fails nothing."""
         return read_status(body)
 
+    def read(self, body: JsonValue, ref: OperationRef) -> Status:
+        """Return the same as `parse`, where that depends on which work it is."""
+        return self.parse(body)
+
     def tells_state(self, reply: Reply, ref: OperationRef) -> bool:
         """Return whether an HTTP error to a poll tells how far the work is, as `parse` reads it."""
         return False
@@ -84,7 +88,8 @@ class Hooks(PollHooks):
     """The page where it gives out keys."""
     scheme: ClassVar[str] = "Bearer"
     """What stands before the key in the header `Authorization`."""
-    models: ClassVar[Models]
+    models: Models
+    """What is known of its models; of an instance alone where the provider lists them itself."""
     addresses: ClassVar[tuple[str, ...]] = ()
     """Where it names addresses that are kept for calls, such as "urls.get"."""
     input_form: ClassVar[InputForm] = InputForm.DATA_URI
