@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
@@ -35,6 +36,7 @@ class FalBackend(HostedBackend):
     addresses = ("status_url", "response_url", "cancel_url")
     keeps = timedelta(days=7)
     cancels = "unknown"  # while it waits; work that has started usually continues
+    verification = wire_equal("fal-client 1.0.3")
 
     def build(self, submission: Submission) -> Call:
         """Return the call that puts a request into the queue."""

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, MediaAgentError, ModelRetiredError
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.replies import Reply
@@ -42,6 +43,7 @@ class ReplicateBackend(HostedBackend):
     addresses = ("urls.get", "urls.cancel")
     keeps = timedelta(hours=1)
     cancels = True
+    verification = wire_equal("replicate 1.0.7")
 
     def build(self, submission: Submission) -> Call:
         """Return the call that asks a model for a prediction."""
