@@ -206,7 +206,9 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
 
 def _drop_price(estimate: Estimate, raw: list[str]) -> Estimate:
     """Return the estimate without a price if fields of unknown price are sent too."""
-    if not raw or estimate.cost_usd in (None, 0):
+    is_priced = estimate.cost_usd not in (None, 0) or estimate.usd_per_second
+    if not raw or not is_priced:
         return estimate
     source = f"option {', '.join(raw)} sends fields of unknown price"
-    return estimate.model_copy(update={"cost_usd": None, "source": source})
+    unknown = {"cost_usd": None, "usd_per_second": None, "source": source}
+    return estimate.model_copy(update=unknown)

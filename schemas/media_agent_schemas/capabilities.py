@@ -282,6 +282,10 @@ class Capabilities(Document):
     local: bool = Field(
         default=False, description="Runs on this machine: neither prompt nor video leaves it."
     )
+    region: str | None = Field(
+        default=None,
+        description="Region of the provider that the settings choose; null: it has only one.",
+    )
     missing: str | None = Field(
         default=None,
         description="What is missing, a colon, and how to get it, such as 'a key: set FAL_KEY'; "
@@ -319,6 +323,11 @@ class Estimate(Document):
     )
     source: str | None = Field(
         default=None, description="Where the numbers come from, with a date."
+    )
+    usd_per_second: float | None = Field(
+        default=None,
+        ge=0,
+        description="Price of a billed second, for a provider that says how many it bills.",
     )
 
 

@@ -52,6 +52,10 @@ class Uploaded:
     """What names the file in a request from now on."""
     then: Call | None = None
     """The call that sends the file itself, where the first one only said where to."""
+    last: Call | None = None
+    """The call that says that it is there, where the provider asks for that."""
+    check: Call | None = None
+    """The call that is asked until it says that the file may be used."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,11 @@ class PollHooks(ABC):
     cancelling_deletes: bool = False
     """Whether the call that stops work deletes what is over, so that its state is asked first."""
 
+    @property
+    def region(self) -> str | None:
+        """The region that the settings choose, of a provider that has several."""
+        return None
+
     @abstractmethod
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is."""
@@ -59,6 +64,10 @@ class PollHooks(ABC):
     def result(self, ref: OperationRef) -> Call | None:
         """Return the call that tells the videos of work that is done; None: the poll does."""
         return None
+
+    def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
+        """Return that call where it needs what the poll said, such as the id of a file."""
+        return self.result(ref)
 
     def results(self, body: JsonValue) -> JsonValue:
         """Return what an answer tells of the videos, where they are not at the usual places."""

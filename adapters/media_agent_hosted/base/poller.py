@@ -171,7 +171,7 @@ class Poller:
         self, ref: OperationRef, polled: Answer, otherwise: BackendEvent | None = None
     ) -> BackendEvent:
         """Return the end; `otherwise` where nobody said that it is over, and it is not."""
-        call, answer = self._hooks.result(ref), polled
+        call, answer = self._hooks.result_after(ref, polled.body), polled
         if call is not None:
             found = await self._ask_for_result(ref, call, otherwise)
             if not isinstance(found, Reply):
