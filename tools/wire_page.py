@@ -58,9 +58,10 @@ def _place(rule: Mapping[str, Any]) -> str:
 
 
 def _kind(rule: Mapping[str, Any]) -> str:
-    if "only" in rule:
+    if rule.get("only") is not None:
         return _ONLY[rule["only"]]
-    return f"SDK: `{json.dumps(rule['sdk'])}`; media-agent: `{json.dumps(rule['ours'])}`"
+    sdk, ours = (json.dumps(rule[name]) if name in rule else "a value" for name in ("sdk", "ours"))
+    return f"SDK: `{sdk}`; media-agent: `{ours}`"
 
 
 def main() -> None:

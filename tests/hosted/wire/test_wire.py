@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -101,9 +102,10 @@ async def found_in(
 
 
 def is_listed(rule: Mapping[str, Any], kind: str, found: Difference) -> bool:
-    """Whether a rule is about a difference."""
+    """Whether a rule is about a difference; its place may be a pattern."""
     return (
-        (rule["place"], rule.get("only")) == (found.place, found.only)
+        fnmatchcase(found.place, rule["place"])
+        and rule.get("only") == found.only
         and kind in rule.get("intents", (kind,))
         and rule.get("sdk", found.sdk) == found.sdk
         and rule.get("ours", found.ours) == found.ours
