@@ -117,9 +117,12 @@ class VideoClient:
         """Return what "backend" or "backend/model" can do; absent: the default.
 
         Raises:
-            InvalidRequestError: there is no such backend or model; the nearest name is said.
+            InvalidRequestError: there is no such backend or model, and the nearest name is said;
+                or several backends offer it, each with limits of its own.
         """
-        name, _, model_name = (model or self.settings.default_backend).partition("/")
+        asked = model or self.settings.default_backend
+        self._planner.check_one(asked)
+        name, _, model_name = asked.partition("/")
         return (await self._backend(name)).capabilities(model_name or None)
 
     async def plan(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> Plan:

@@ -8,7 +8,7 @@ import datetime
 import logging
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +18,7 @@ from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import PluginError, in_full
 from media_agent.negotiation.sizes import find_short_side, short_side_of
+from media_agent.registry.registry import Registry
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
@@ -93,6 +94,11 @@ class Rewriting(Schema):
 class ModelFacts(Schema):
     """Everything known about one model in addition to what its backend declares."""
 
+    offer_of: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]*$",
+        description="The name of the model, the same at every provider that offers it.",
+    )
     status: Literal["live", "preview", "unverified", "retired", "test"] = Field(
         default="live",
         description="test: no model at all; unverified: probably retired; both are chosen only by "
@@ -184,13 +190,29 @@ class Catalogue:
             self._known[key] = self._find(self._files.get(backend, {}), model)
         return self._known[key]
 
+    def facts_of(self, capabilities: Capabilities) -> ModelFacts:
+        """Return what is known about the model with these capabilities."""
+        named = (capabilities.backend, capabilities.kind)
+        backend = next((each for each in named if each in self._files), capabilities.backend)
+        return self.facts(backend, capabilities.model)
+
+    @cached_property
+    def offers(self) -> Mapping[str, tuple[str, ...]]:
+        """The backends that offer each model which has a name of its own, by that name."""
+        found: dict[str, dict[str, None]] = {}
+        for backend, models in self._files.items():
+            for facts in models.values():
+                if facts.offer_of is not None:
+                    found.setdefault(facts.offer_of, {})[backend] = None
+        return {name: tuple(backends) for name, backends in found.items()}
+
     def correct(self, capabilities: Capabilities) -> Capabilities:
         """Return capabilities with what the catalogue knows better, or what they leave unsaid.
 
         Raises:
             PluginError: what the catalogue says of them is no Capabilities.
         """
-        facts = self.facts(capabilities.kind or capabilities.backend, capabilities.model)
+        facts = self.facts_of(capabilities)
         changes: dict[str, object] = {**facts.overrides}
         if capabilities.licence is None and facts.licence is not None:
             changes["licence"] = facts.licence
@@ -216,9 +238,7 @@ class Catalogue:
         """
         if own.cost_usd is not None and own.seconds is not None:
             return own
-        known = self.facts(capabilities.kind or capabilities.backend, capabilities.model).estimate(
-            request
-        )
+        known = self.facts_of(capabilities).estimate(request)
         prices = (own.cost_usd, known.cost_usd, 0.0 if capabilities.local else None)
         return own.model_copy(
             update={
@@ -234,6 +254,12 @@ class Catalogue:
             return models[name]
         fitting = (facts for pattern, facts in models.items() if fnmatchcase(name, pattern))
         return next(fitting, ModelFacts())
+
+
+def load_catalogue(registry: Registry) -> Catalogue:
+    """Read what is known of the models of all backends, under every name that a backend has."""
+    specs = {name: registry.spec(name) for name in registry.names()}
+    return Catalogue.load({name: spec for name, spec in specs.items() if spec is not None})
 
 
 def read_catalogue(path: Path) -> dict[str, ModelFacts]:

@@ -181,13 +181,18 @@ def time_of(estimate: Estimate) -> str:
 
 
 def summary_of(
-    ranked: Sequence[Candidate], refused: Sequence[Candidate], prefer: RoutingPreference
+    ranked: Sequence[Candidate],
+    refused: Sequence[Candidate],
+    prefer: RoutingPreference,
+    offer_of: str | None = None,
 ) -> str:
     """Return in a sentence or two which model was selected and why."""
     if not ranked:
-        return f"no backend can serve this request ({len(refused)} checked)"
+        who = "no backend" if offer_of is None else f"no offer of {offer_of}"
+        return f"{who} can serve this request ({len(refused)} checked)"
     first = ranked[0]
-    said = f"selected {first.name}: {'; '.join(first.reasons[:3])}"
+    chosen = first.name if offer_of is None else f"{first.name}, an offer of {offer_of}"
+    said = f"selected {chosen}: {'; '.join(first.reasons[:3])}"
     if len(ranked) > 1:
         others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} available"
         several_ways = len({_METHOD_RANK[each.method] for each in ranked}) > 1

@@ -29,6 +29,7 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent.routing.catalogue import Catalogue, ModelFacts
 from media_agent.routing.explain import choose_plan, make_sort_key, reasons_of, summary_of
+from media_agent.routing.offers import find_offering
 from media_agent.routing.rules import (
     Route,
     RoutingContext,
@@ -84,16 +85,18 @@ class Router:
         request: VideoRequest,
         policy: Policy = Policy.ADJUST,
         *,
+        model: str | None = None,
         allow_unknown_words: bool = False,
     ) -> PlanReport:
         """Return every candidate, best first, then the refused ones with their reasons.
 
-        A model named in the request is the only candidate; unknown words are allowed to it alone.
+        `model`, or the one that the request names, is the only candidate, or all the offers of it
+        are; unknown words are allowed to one alone.
 
         Raises:
             InvalidRequestError: the request names a backend, model or route that does not exist.
         """
-        return self._report(self._build_context(request, policy, allow_unknown_words))
+        return self._report(self._build_context(request, policy, allow_unknown_words, model))
 
     def plan(
         self,
@@ -119,6 +122,15 @@ class Router:
             raise refusal
         return plan
 
+    def is_offered(self, name: str) -> bool:
+        """Return whether this is the name of a model that backends offer under names of their own.
+
+        Raises:
+            InvalidRequestError: it is the name of a backend as well.
+        """
+        backends = (*self._backends, *self.broken)
+        return bool(find_offering(name, self._catalogue.offers, backends))
+
     def find_model(self, name: str) -> ModelChoice:
         """Return a model as a planner sees it, with what the catalogue knows of it.
 
@@ -135,12 +147,16 @@ class Router:
                 hint=did_you_mean(backend_name, [*self._backends, *self.broken]),
             )
         capabilities = self._catalogue.correct(backend.capabilities(model or None))
-        facts = self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
+        facts = self._catalogue.facts_of(capabilities)
 
         def estimate(request: VideoRequest) -> Estimate:
             return self._catalogue.estimate(capabilities, backend.estimate(request), request)
 
         return ModelChoice(capabilities, estimate, _rules_of(facts))
+
+    def find_facts(self, choice: ModelChoice) -> ModelFacts:
+        """Return what the catalogue knows of a model."""
+        return self._catalogue.facts_of(choice.capabilities)
 
     def names(self) -> list[str]:
         """Return the names of the backends that can be asked."""
@@ -184,7 +200,7 @@ class Router:
             policy=context.policy,
             prefer=context.prefer,
             candidates=(*ranked, *refused),
-            summary=summary_of(ranked, refused, context.prefer),
+            summary=summary_of(ranked, refused, context.prefer, context.route.offer_of),
         )
 
     def _list_names(self, route: Route) -> list[str]:
@@ -196,14 +212,29 @@ class Router:
         if route.model is not None:
             return [route.model]
         self._check_preferences(route)
+        if route.offer_of is not None:
+            return list(self._list_offers(route.offer_of))
         listed = [each for name in self._backends for each in self.models(name)]
         wanted = [name for name in route.allow or () if "/" in name]
         known = [name for name in wanted if name.partition("/")[0] in self._backends]
         return list(dict.fromkeys([*listed, *known, *self.broken]))
 
+    def _list_offers(self, name: str) -> Iterator[str]:
+        """Yield the models that are offers of one, and the backends of offers that are broken."""
+        for backend in self._catalogue.offers.get(name, ()):
+            if backend in self.broken:
+                yield backend
+            elif backend in self._backends:
+                for each in self.models(backend):
+                    model = each.partition("/")[2]
+                    if self._catalogue.facts(backend, model).offer_of == name:
+                        yield each
+
     def _check_preferences(self, route: Route) -> None:
         """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""
         for name in (*(route.allow or ()), *route.deny):
+            if name in self._catalogue.offers:
+                continue
             backend, _, model = name.partition("/")
             is_known = backend in self.broken or (backend in self._backends and not model)
             if is_known:
@@ -223,16 +254,14 @@ class Router:
         route = self._rules.resolve_route(request)
         if model is not None:
             route = replace(route, model=model)
+        if route.model is not None and self.is_offered(route.model):
+            route = replace(route, model=None, offer_of=route.model)
         seed = self._draw_seed() if request.seed is None else request.seed
         is_named = route.model is not None
         return RoutingContext(request, policy, route, seed, allow_unknown_words and is_named)
 
-    def _find_facts(self, choice: ModelChoice) -> ModelFacts:
-        capabilities = choice.capabilities
-        return self._catalogue.facts(capabilities.kind or capabilities.backend, capabilities.model)
-
     def _list_refusals(self, choice: ModelChoice, route: Route) -> Iterator[MediaAgentError]:
-        declared, facts = self._rules.declared, self._find_facts(choice)
+        declared, facts = self._rules.declared, self.find_facts(choice)
         is_declared = declared is None or choice.capabilities.backend in declared
         return refusals_of(choice.capabilities, facts, route, is_declared=is_declared)
 
@@ -245,7 +274,7 @@ class Router:
             return _unusable_candidate(name, error)
 
     def _evaluate(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Candidate:
-        capabilities, facts = choice.capabilities, self._find_facts(choice)
+        capabilities, facts = choice.capabilities, self.find_facts(choice)
         refusals = list(self._list_refusals(choice, context.route))
         plan = None
         try:
@@ -256,6 +285,7 @@ class Router:
         return Candidate(
             backend=capabilities.backend,
             model=capabilities.model,
+            offer_of=facts.offer_of,
             method=Method.SINGLE if plan is None else plan.method,
             submissions=1 if plan is None else plan.submissions,
             seams=0 if plan is None else plan.seams,
@@ -336,7 +366,7 @@ class Router:
         self, choice: ModelChoice
     ) -> Iterator[tuple[ModelChoice, ContinuesFrom]]:
         """Yield the continuation models: the one that extends, then the one for a last frame."""
-        capabilities, facts = choice.capabilities, self._find_facts(choice)
+        capabilities, facts = choice.capabilities, self.find_facts(choice)
         image_model = facts.image_model or capabilities.image_model
         ways: tuple[tuple[str | None, ContinuesFrom, VideoMode, InputRole], ...] = (
             (facts.extend_model, "video", VideoMode.VIDEO_EXTEND, InputRole.SOURCE_VIDEO),

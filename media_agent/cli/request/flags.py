@@ -33,7 +33,8 @@ class RoutingFlags:
     """How to choose the backend; any of them compares all backends unless one is named."""
 
     backend: Backend = None
-    """NAME or NAME/MODEL, as media-agent backends lists them; --backend means the same."""
+    """NAME or NAME/MODEL, as media-agent backends lists them, or a model that several backends
+    offer, such as wan-2.7; --backend means the same."""
     option: Texts = ()
     """NAME=VALUE, an option of the chosen backend; may be repeated."""
     policy: Literal["strict", "adjust"] | None = None
