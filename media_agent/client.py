@@ -497,8 +497,8 @@ class VideoClient:
             if name not in self._backends:
                 settings = self.settings.backend_settings(name, self._registry.spec(name))
                 create = self._registry.create
-                if settings.key is not None:
-                    self._keys.add(settings.key.get_secret_value())
+                keys = (settings.key, *(each.key for each in settings.keys))
+                self._keys |= {each.get_secret_value() for each in keys if each is not None}
                 self._backends[name] = await asyncio.to_thread(create, name, settings)
         return self._backends[name]
 

@@ -127,15 +127,16 @@ def _find_faults(
 
 
 def _find_key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
-    place = ("backends", name)
-    problem = section.key_problem()
-    if problem is not None:
-        yield Fault((*place, "key_env"), problem)
-    if section.key_file is not None:
-        try:
-            section.find_key()
-        except ConfigurationError as error:
-            yield Fault((*place, "key_file"), error.message)
+    for within, source in section.sources().items():
+        place = ("backends", name, *within)
+        problem = source.key_problem()
+        if problem is not None:
+            yield Fault((*place, "key_env"), problem)
+        if source.key_file is not None:
+            try:
+                source.find_key()
+            except ConfigurationError as error:
+                yield Fault((*place, "key_file"), error.message)
 
 
 class _Known:
@@ -204,10 +205,12 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():
-        if section.key_file is not None and is_open_to_others(expand_home(section.key_file)):
-            where = sources.place(("backends", name, "key_file"))
-            yield f"{where}: {section.key_file} is readable by other users; run chmod 600 on it"
-        yield from _find_written_keys(("backends", name, "key"), sources.files)
+        for within, source in section.sources().items():
+            place = ("backends", name, *within)
+            if source.key_file is not None and is_open_to_others(expand_home(source.key_file)):
+                where = sources.place((*place, "key_file"))
+                yield f"{where}: {source.key_file} is readable by other users; run chmod 600 on it"
+            yield from _find_written_keys((*place, "key"), sources.files)
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
             if is_telling(header):

@@ -24,7 +24,8 @@ from media_agent.errors import (
 )
 from media_agent.redact import redact, redact_reply
 from media_agent.storage.network import retry_after_seconds
-from media_agent_hosted.parsing.errors import words_in
+from media_agent_hosted.parsing.causes import is_about_credit
+from media_agent_hosted.parsing.errors import codes_in, words_in
 from media_agent_hosted.parsing.lenient import number, read_json, trim
 from media_agent_hosted.parsing.names import work_named_in
 
@@ -161,6 +162,8 @@ def general_error(reply: Reply) -> MediaAgentError:
             f"{reply.host} refuses the key" if not words else f"{said}; it refuses the key",
             hint="check the key in the settings, and that it belongs to this address",
         )
+    if reply.status == 429 and _lacks_credit(reply):
+        return BackendAuthenticationError(f"{said}; it wants payment", hint="add credit there")
     if reply.status == 429:
         return BackendRateLimitError(
             f"{said}; it asks to wait", retry_after=reply.retry_after, hint="try again later"
@@ -183,6 +186,13 @@ def general_error(reply: Reply) -> MediaAgentError:
     if reply.paid:
         return BackendRefusedError(said, hint="nothing was accepted; check base_url and the model")
     return BackendResponseError(said)
+
+
+def _lacks_credit(reply: Reply) -> bool:
+    """Whether a no to a submission is for lack of credit; who says when to return means a rate."""
+    body = reply.object()
+    codes = (*codes_in(body), *codes_in(body.get("error")))
+    return reply.paid and reply.retry_after is None and is_about_credit(codes, reply.words())
 
 
 def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:

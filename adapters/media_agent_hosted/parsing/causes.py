@@ -63,6 +63,11 @@ _BY_WORDS = {
     rf"|\bno such {_WORK}\b|\bunknown {_WORK}\b",
     Cause.REQUEST: r"\b(invalid|parameters?|arguments?|validation|unsupported|must be|required)\b",
 }
+_OF_CREDIT = re.compile(
+    r"(insufficient|not enough|no|out of|low) (\w+ )?(balance|credits?|funds|quota)\b"
+    r"|\b(balance|credits?|funds)\b.{0,20}\b(insufficient|exhausted|used up|too low|not enough)"
+    r"|余额不足|欠费|payment (is )?(required|failed|overdue)|\bbilling\b|\barrears\b"
+)
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”")
 
 
@@ -73,6 +78,12 @@ def cause_of(codes: Iterable[str], words: str) -> Cause:
     by_code = (_first(_BY_CODE, space_words(code)) for code in codes if not code.isdecimal())
     found = next(filter(None, by_code), None) or next(by_status, None)
     return found or _first(_BY_WORDS, space_words(_QUOTED.sub(" ", words))) or Cause.OTHER
+
+
+def is_about_credit(codes: Iterable[str], words: str) -> bool:
+    """Return whether a no is for lack of credit, where it could also be for asking too often."""
+    said = (*map(space_words, codes), space_words(_QUOTED.sub(" ", words)))
+    return any(_OF_CREDIT.search(each) is not None for each in said)
 
 
 def _first(table: dict[Cause, str], said: str) -> Cause | None:
