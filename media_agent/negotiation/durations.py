@@ -35,7 +35,7 @@ def choose_fps(asked: float | None, capabilities: Capabilities) -> float:
 
 def choose_seconds(capabilities: Capabilities) -> float:
     """Return the length of a video when none is requested."""
-    return capabilities.default_duration or _fit_seconds(
+    return capabilities.default_duration or fit_seconds(
         FALLBACK_SECONDS, capabilities, choose_fps(None, capabilities)
     )
 
@@ -161,9 +161,9 @@ def _resolve_frames(draft: NegotiationDraft, fps: float) -> int:
             f"{name} {asked:g} s is less than one frame at {fps:g} frames per second",
             hint=f"ask for at least {1 / fps:.4f} s",
         )
-    seconds = _fit_seconds(asked, draft.capabilities, fps)
+    seconds = fit_seconds(asked, draft.capabilities, fps)
     frames, used = max(1, round(seconds * fps)), _round_frames(seconds * fps, fps, draft)
-    if asked - used / fps > _compute_frame_step(draft.capabilities, fps) and _has_length(
+    if asked - used / fps > compute_frame_step(draft.capabilities, fps) and _has_length(
         draft.request
     ):
         said = draft.request.num_frames or asked
@@ -229,7 +229,7 @@ def _has_length(request: VideoRequest) -> bool:
     return request.num_frames is not None or request.seconds() is not None
 
 
-def _compute_frame_step(capabilities: Capabilities, fps: float) -> float:
+def compute_frame_step(capabilities: Capabilities, fps: float) -> float:
     """Return how many seconds lie between two lengths of the model's own frame rule.
 
     Nothing is cut by more: a video that is shorter than it was asked is another one, and is paid.
@@ -237,10 +237,10 @@ def _compute_frame_step(capabilities: Capabilities, fps: float) -> float:
     return capabilities.frame_multiple / fps + 1e-9
 
 
-def _fit_seconds(asked: float, capabilities: Capabilities, fps: float) -> float:
+def fit_seconds(asked: float, capabilities: Capabilities, fps: float) -> float:
     """Return the shortest length that is long enough, else the longest there is."""
     if capabilities.durations:
-        enough = asked - _compute_frame_step(capabilities, fps)
+        enough = asked - compute_frame_step(capabilities, fps)
         fitting = [each for each in capabilities.durations if each >= enough]
         return min(fitting, default=max(capabilities.durations))
     if capabilities.max_duration is not None:

@@ -182,6 +182,7 @@ def time_of(estimate: Estimate) -> str:
 
 def summary_of(
     ranked: Sequence[Candidate],
+    others: Sequence[Candidate],
     refused: Sequence[Candidate],
     prefer: RoutingPreference,
     offer_of: str | None = None,
@@ -189,20 +190,20 @@ def summary_of(
     """Return in a sentence or two which model was selected and why."""
     if not ranked:
         who = "no backend" if offer_of is None else f"no offer of {offer_of}"
-        return f"{who} can serve this request ({len(refused)} checked)"
+        return f"{who} can serve this request ({len(refused) + len(others)} checked)"
     first = ranked[0]
     chosen = first.name if offer_of is None else f"{first.name}, an offer of {offer_of}"
     said = f"selected {chosen}: {'; '.join(first.reasons[:3])}"
-    if len(ranked) > 1:
-        others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} available"
-        several_ways = len({_METHOD_RANK[each.method] for each in ranked}) > 1
+    more = len(ranked) - 1 + len(others)
+    if more:
+        several_ways = len({_METHOD_RANK[each.method] for each in (*ranked, *others)}) > 1
         before = "Ranked"
         if several_ways and prefer not in _COUNTED:
             before = "Ranked by method (one piece, then extending, then chaining), then"
         said += f". {before} {_PREFERENCES[prefer]}"
         if several_ways and prefer in _COUNTED:
             said += ", regardless of the number of segments"
-        said += f"; {others}"
+        said += f"; {more} other{'s' if more > 1 else ''} available"
     return said
 
 

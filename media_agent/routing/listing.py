@@ -156,7 +156,7 @@ def _list_model(router: Router, model: str) -> Listed:
     choice = router.find_model(model)
     capabilities = choice.capabilities
     request = _build_typical_request(capabilities)
-    offer_of = router.find_facts(choice).offer_of
+    offer_of = choice.facts.offer_of
     seconds = request.seconds() or FALLBACK_SECONDS
     try:
         return Listed(capabilities, choice.estimate(request), seconds, offer_of)

@@ -12,10 +12,16 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.negotiation.durations import choose_fps, find_longest_shot, find_wanted_seconds
-from media_agent.routing.catalogue import ModelFacts
+from media_agent.routing.facts import ModelFacts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
-from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoRequest
+from media_agent_schemas.request import (
+    Budget,
+    Routing,
+    RoutingPreference,
+    VideoMode,
+    VideoRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,7 @@ class RoutingContext:
     route: Route
     seed: int
     allow_unknown_words: bool
+    mode: VideoMode
 
     @property
     def prefer(self) -> RoutingPreference:

@@ -322,6 +322,10 @@ class Estimate(Document):
     )
 
 
+UNKNOWN = Estimate()
+"""What says nothing of price and time."""
+
+
 class Policy(StrEnum):
     """What to do if a backend does not support a value."""
 

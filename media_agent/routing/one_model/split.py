@@ -14,7 +14,7 @@ from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.durations import find_longest_shot, find_wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.storyboard import lay_out
-from media_agent.routing.segments import (
+from media_agent.routing.one_model.segments import (
     MOST_SEGMENTS,
     ContinuesFrom,
     ModelChoice,
