@@ -146,17 +146,23 @@ class VideoClient:
         words = asked.allow_unknown_words
         return await self._planner.plans(request, asked.policy, allow_unknown_words=words)
 
-    async def plan_all(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> PlanReport:
+    async def plan_all(
+        self, request: VideoRequest, *, best: int | None = None, **options: Unpack[PlanKwargs]
+    ) -> PlanReport:
         """Return all who could make it, best first, and all who could not, with price and reasons.
 
-        A model that the request names is the only candidate. Nothing is started or spent.
+        A model that the request names is the only candidate, or all its offers are. With `best`
+        only so many of many, and the best one of each backend, are planned in full; of the others
+        is said what they cost at least. Nothing is started or spent.
 
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        return await self._planner.report(request, asked.policy, allow_unknown_words=words)
+        return await self._planner.report(
+            request, asked.policy, allow_unknown_words=words, best=best
+        )
 
     async def generate(
         self,

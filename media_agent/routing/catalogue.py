@@ -155,6 +155,7 @@ class Catalogue:
                 "cost_usd": next((price for price in prices if price is not None), None),
                 "seconds": known.seconds if own.seconds is None else own.seconds,
                 "source": "; ".join(said for said in (own.source, known.source) if said) or None,
+                "priced_on": known.priced_on if own.cost_usd is None else own.priced_on,
             }
         )
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
 from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
@@ -21,6 +22,10 @@ _COUNTED = (RoutingPreference.CHEAPEST, RoutingPreference.FASTEST)
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
+_HINTS = {
+    "needs a key": "media-agent keys set BACKEND stores one; media-agent backends BACKEND/MODEL "
+    "says where it is made"
+}
 _PREFERENCES = {
     RoutingPreference.CHEAPEST: "by price",
     RoutingPreference.FASTEST: "by speed",
@@ -61,21 +66,67 @@ def choose_plan(report: PlanReport) -> Plan:
     )
 
 
-def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
-    """Return each reason once, the most common first, with the names it applies to."""
-    names: dict[str, list[str]] = {}
-    reasons: dict[str, ErrorInfo] = {}
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why models were refused, and which."""
+
+    error: ErrorInfo
+    """In words that hold for all of them, without their names."""
+    names: tuple[str, ...]
+
+    def list_names(self) -> str:
+        """Return the names; of many, how many of each backend."""
+        if len(self.names) <= _NAMES_SHOWN:
+            return ", ".join(self.names)
+        return count_by_backend(self.names)
+
+
+def count_by_backend(names: Sequence[str]) -> str:
+    """Return how many of some models each backend has."""
+    backends = Counter(name.partition("/")[0] for name in names)
+    return ", ".join(f"{count} of {backend}" for backend, count in backends.most_common())
+
+
+def only_lacks_something(candidate: Candidate) -> bool:
+    """Return whether nothing is against a model but that something, such as a key, is missing."""
+    return candidate.missing is not None and len(candidate.refusals) == 1
+
+
+def collect_reasons(report: PlanReport) -> list[Reason]:
+    """Return each reason once, the most common first; those of one kind count as one."""
+    found: dict[str, dict[str, ErrorInfo]] = {}
     for each in report.candidates:
         if each.refusals:
-            first = each.refusals[0]
-            own = re.compile(rf"(?<![\w/.-]){re.escape(each.name)}(?=:? )")
-            about = own.match(first.message)
-            words = first.message[about.end() if about else 0 :].removeprefix(":").strip()
-            said = own.sub("it", words)
-            reasons.setdefault(said, first.model_copy(update={"message": said}))
-            names.setdefault(said, []).append(each.name)
-    commonest = sorted(names, key=lambda said: -len(names[said]))
-    return [(reasons[said], _join_names(names[said])) for said in commonest]
+            error = _without_name(each.refusals[0], each.name)
+            found.setdefault(_kind_of(error), {})[each.name] = error
+    reasons = []
+    for kind, errors in found.items():
+        first = next(iter(errors.values()))
+        is_one = all(error == first for error in errors.values())
+        general = {"message": kind, "hint": _HINTS.get(kind)}
+        common = first if is_one else first.model_copy(update=general)
+        reasons.append(Reason(common, tuple(errors)))
+    return sorted(reasons, key=lambda reason: -len(reason.names))
+
+
+def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
+    """Return each reason once, the most common first, with the names it applies to."""
+    return [(reason.error, _join_names(reason.names)) for reason in collect_reasons(report)]
+
+
+def _without_name(error: ErrorInfo, name: str) -> ErrorInfo:
+    own = re.compile(rf"(?<![\w/.-]){re.escape(name)}(?=:? )")
+    about = own.match(error.message)
+    words = error.message[about.end() if about else 0 :].removeprefix(":").strip()
+    return error.model_copy(update={"message": own.sub("it", words)})
+
+
+def _kind_of(error: ErrorInfo) -> str:
+    """Return the words of a reason without what differs from model to model."""
+    said = re.sub(r"(mode = \w+): it can do .*", r"\1: they do other work", error.message)
+    said = re.sub(r"it makes at most [\d.]+ s at once", "that is more than they make at once", said)
+    said = re.sub(r"would cost (at least )?[\d.]+ USD", "costs too much", said)
+    return re.sub(r"^(needs a key): .*", r"\1", said)
 
 
 def list_plugin_faults(report: PlanReport) -> list[str]:

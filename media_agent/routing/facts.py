@@ -150,7 +150,12 @@ class ModelFacts(Schema):
         if self.speed is not None and seconds is not None:
             time = self.speed.start_seconds + self.speed.seconds_per_second * seconds
             sources.append(f"time: {self.speed.source}, {self.speed.date}")
-        return Estimate(cost_usd=cost, seconds=time, source="; ".join(sources) or None)
+        return Estimate(
+            cost_usd=cost,
+            seconds=time,
+            source="; ".join(sources) or None,
+            priced_on=None if price is None else price.date,
+        )
 
 
 def _measure_seconds(

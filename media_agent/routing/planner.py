@@ -25,6 +25,8 @@ from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
 
 _SHAPING = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
+_ALTERNATIVES = 5
+"""Plans of a job, at least where so many could, for the case that the first one is refused."""
 _LOGGER = logging.getLogger(__name__)
 
 OpenBackend = Callable[[str], Awaitable[VideoBackend]]
@@ -49,9 +51,16 @@ class Planner:
         self._spent_today = spent_today
 
     async def report(
-        self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
+        self,
+        request: VideoRequest,
+        policy: Policy | None,
+        *,
+        allow_unknown_words: bool = False,
+        best: int | None = None,
     ) -> PlanReport:
         """Return every candidate with its plan or its reasons; a named model is the only one.
+
+        With `best` only so many of many, and the best one of each backend, are planned in full.
 
         Raises:
             InvalidRequestError: the request names what does not exist.
@@ -61,7 +70,10 @@ class Planner:
             request.model, await asyncio.to_thread(measure_shape_of_inputs, request)
         )
         return router.report(
-            request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words
+            request,
+            self._choose_policy(policy),
+            allow_unknown_words=allow_unknown_words,
+            best=best,
         )
 
     async def plans(
@@ -77,7 +89,9 @@ class Planner:
         """
         words = allow_unknown_words
         if request.model is None and request.routing is not None:
-            return _take_plans(await self.report(request, policy, allow_unknown_words=words))
+            return _take_plans(
+                await self.report(request, policy, allow_unknown_words=words, best=_ALTERNATIVES)
+            )
         for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
         request = await asyncio.to_thread(take_source_length, request)
@@ -87,7 +101,9 @@ class Planner:
         )
         policy = self._choose_policy(policy)
         if router.is_offered(name):
-            report = router.report(request, policy, model=name, allow_unknown_words=words)
+            report = router.report(
+                request, policy, model=name, allow_unknown_words=words, best=_ALTERNATIVES
+            )
             return _take_plans(report)
         return (router.plan(request, policy, model=name, allow_unknown_words=words),)
 

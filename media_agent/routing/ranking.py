@@ -8,7 +8,12 @@ from operator import itemgetter
 from media_agent.errors import MediaAgentError, to_info
 from media_agent.negotiation.budget import find_budget_errors
 from media_agent.negotiation.durations import find_longest_shot
-from media_agent.routing.explain import make_sort_key, reasons_of, summary_of
+from media_agent.routing.explain import (
+    make_sort_key,
+    only_lacks_something,
+    reasons_of,
+    summary_of,
+)
 from media_agent.routing.one_model.choice import ModelChoice
 from media_agent.routing.one_model.method import MethodPlanner
 from media_agent.routing.one_model.sketch import sketch
@@ -88,8 +93,8 @@ class Ranking:
             for each in self.choices
         ]
         able = [pair for pair in glances if not pair[0].refusals]
-        lacking = [pair for pair in glances if _only_lacks_something(pair[0])]
-        rest = [each for each, _ in glances if each.refusals and not _only_lacks_something(each)]
+        lacking = [pair for pair in glances if only_lacks_something(pair[0])]
+        rest = [each for each, _ in glances if each.refusals and not only_lacks_something(each)]
         first = self._pick(able, _FEW if len(able) <= _FEW else most)
         second = self._pick(lacking, most) if len(able) < most else ([], [g for g, _ in lacking])
         return [*first[0], *second[0]], [*first[1], *second[1], *rest]
@@ -129,7 +134,3 @@ class Ranking:
         """The longest video that any of them makes at once."""
         found = (find_longest_shot(each.capabilities) for each in self.choices)
         return max((each for each in found if each is not None), default=0.0)
-
-
-def _only_lacks_something(candidate: Candidate) -> bool:
-    return candidate.missing is not None and len(candidate.refusals) == 1

@@ -38,7 +38,7 @@ from media_agent.tools.job_arguments import (
     SteerVideo,
     WaitVideo,
 )
-from media_agent.tools.plan_views import PlanView, view_models, view_plan
+from media_agent.tools.plan_views import MOST_OTHERS, PlanView, view_models, view_plan
 from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
 from media_agent.validation import in_words
 from media_agent.wording import info_to_tools
@@ -135,7 +135,7 @@ class ToolBox:
     async def _plan(self, arguments: PlanVideo) -> PlanView:
         """Return who would make it if the same were created, and who else could."""
         request = arguments.to_request()
-        report = await self._client.plan_all(request)
+        report = await self._client.plan_all(request, best=MOST_OTHERS + 1)
         if request.model is not None or request.routing is not None:
             return view_plan(report)
         capabilities = await self._client.capabilities()

@@ -162,6 +162,7 @@ class _Split:
         plans = list({id(each.plan): each.plan for each in self.row.made}.values())
         warnings = [text for plan in plans for text in plan.warnings] + self.draft.warnings
         estimates = [each.plan.estimate for each in self.row.made]
+        dates = [each.priced_on for each in estimates if each.priced_on is not None]
         changes: dict[str, object] = {
             "num_frames": frames,
             "endless": frames is None,
@@ -179,6 +180,9 @@ class _Split:
                     cost_usd=self.row.cost_usd,
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     source=estimates[0].source,
+                    priced_on=min(
+                        filter(None, (each.priced_on for each in estimates)), default=None
+                    ),
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
                 "segments": tuple(list_segments(self.row.made)),
