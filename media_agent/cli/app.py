@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TextIO
 from cyclopts import App, CycloptsError, MissingArgumentError
 
 from media_agent.cli.commands.backends import backends
+from media_agent.cli.commands.catalogue import build_catalogue_app
 from media_agent.cli.commands.completion import make_completion
 from media_agent.cli.commands.config import build_config_app
 from media_agent.cli.commands.costs import costs
@@ -57,6 +58,7 @@ def build_app() -> App:
     app.command(branch)
     app.command(extend)
     app.command(backends)
+    app.command(build_catalogue_app())
     app.command(doctor)
     app.command(build_config_app())
     app.command(init)

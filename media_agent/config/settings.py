@@ -149,6 +149,21 @@ class BudgetSection(Schema):
     )
 
 
+class CatalogueSection(Schema):
+    """Where newer facts about models are read, under [catalogue]."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s@]+$",
+        description="What media-agent catalogue update reads: like https://example.com/models.json",
+    )
+    public_key: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The Ed25519 key that its signature is checked with, as openssl prints it.",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set from outside, each as MEDIA_AGENT_<NAME> or in a file."""
 
@@ -191,6 +206,9 @@ class Settings(BaseSettings):
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
+    catalogue: CatalogueSection = Field(
+        default=CatalogueSection(), description="Newer facts about models, such as prices."
+    )
 
     @property
     def ledger_path(self) -> Path:

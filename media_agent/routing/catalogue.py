@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -10,10 +9,11 @@ from pydantic import Field, ValidationError
 
 from media_agent.backend.fence import PLUGIN_HINT, call_plugin
 from media_agent.backend.protocol import BackendSpec, VideoBackend
-from media_agent.errors import PluginError, in_full
+from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.registry import Registry
-from media_agent.routing.facts import ModelFacts
+from media_agent.routing.facts import ModelFacts, find_facts
 from media_agent.routing.one_model.choice import ModelChoice
+from media_agent.routing.refresh.stored import UpdateStore
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
@@ -42,7 +42,7 @@ class Catalogue:
         problems: Iterable[str] = (),
     ) -> None:
         """Take the facts by backend and model, and which files could not be read, and why."""
-        self._files = files or {}
+        self.files = files or {}
         self.problems = tuple(problems)
         self._known: dict[tuple[str, str], ModelFacts] = {}
         self._choices: dict[tuple[str, str | None], _Chosen] = {}
@@ -72,20 +72,20 @@ class Catalogue:
         """Return what is known about a model: by its name, else by the first pattern that fits."""
         key = backend, model
         if key not in self._known:
-            self._known[key] = self._find(self._files.get(backend, {}), model)
+            self._known[key] = find_facts(self.files.get(backend, {}), model)
         return self._known[key]
 
     def facts_of(self, capabilities: Capabilities) -> ModelFacts:
         """Return what is known about the model with these capabilities."""
         named = (capabilities.backend, capabilities.kind)
-        backend = next((each for each in named if each in self._files), capabilities.backend)
+        backend = next((each for each in named if each in self.files), capabilities.backend)
         return self.facts(backend, capabilities.model)
 
     @cached_property
     def offers(self) -> Mapping[str, tuple[str, ...]]:
         """The backends that offer each model which has a name of its own, by that name."""
         found: dict[str, dict[str, None]] = {}
-        for backend, models in self._files.items():
+        for backend, models in self.files.items():
             for facts in models.values():
                 if facts.offer_of is not None:
                     found.setdefault(facts.offer_of, {})[backend] = None
@@ -159,18 +159,24 @@ class Catalogue:
             }
         )
 
-    @staticmethod
-    def _find(models: Mapping[str, ModelFacts], name: str) -> ModelFacts:
-        if name in models:
-            return models[name]
-        fitting = (facts for pattern, facts in models.items() if fnmatchcase(name, pattern))
-        return next(fitting, ModelFacts())
 
+def load_catalogue(registry: Registry, data_dir: Path) -> Catalogue:
+    """Read what is known of the models of all backends, under every name that a backend has.
 
-def load_catalogue(registry: Registry) -> Catalogue:
-    """Read what is known of the models of all backends, under every name that a backend has."""
+    An update that was fetched into the data folder goes over what the release knows.
+    """
     specs = {name: registry.spec(name) for name in registry.names()}
-    return Catalogue.load({name: spec for name, spec in specs.items() if spec is not None})
+    shipped = Catalogue.load({name: spec for name, spec in specs.items() if spec is not None})
+    try:
+        stored = UpdateStore(data_dir).get()
+        update = None if stored is None else stored.read()
+    except MediaAgentError as error:
+        return Catalogue(shipped.files, (*shipped.problems, in_full(error)))
+    if update is None:
+        return shipped
+    kinds = {name: spec.name for name, spec in specs.items() if spec is not None}
+    files = {name: update.apply(kind, shipped.files.get(name, {})) for name, kind in kinds.items()}
+    return Catalogue(files, shipped.problems)
 
 
 def read_catalogue(path: Path) -> dict[str, ModelFacts]:

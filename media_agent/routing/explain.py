@@ -6,7 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
+from media_agent.errors import (
+    BackendUnavailableError,
+    BudgetExceededError,
+    PluginError,
+    from_info,
+    in_full,
+)
 from media_agent.negotiation.draft import format_value
 from media_agent.shorten import shorten
 from media_agent_schemas.base import format_usd
@@ -85,6 +91,14 @@ def count_by_backend(names: Sequence[str]) -> str:
     """Return how many of some models each backend has."""
     backends = Counter(name.partition("/")[0] for name in names)
     return ", ".join(f"{count} of {backend}" for backend, count in backends.most_common())
+
+
+def could_be_had(candidate: Candidate) -> bool:
+    """Return whether nothing is against a model but what is missing, or but its price."""
+    if len(candidate.refusals) != 1:
+        return False
+    is_dear = candidate.refusals[0].code == BudgetExceededError.code
+    return is_dear or only_lacks_something(candidate)
 
 
 def only_lacks_something(candidate: Candidate) -> bool:

@@ -5,6 +5,8 @@ absent fact is unknown.
 """
 
 import datetime
+from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import Field, JsonValue
@@ -156,6 +158,14 @@ class ModelFacts(Schema):
             source="; ".join(sources) or None,
             priced_on=None if price is None else price.date,
         )
+
+
+def find_facts(models: Mapping[str, ModelFacts], name: str) -> ModelFacts:
+    """Return what is known of a model: by its name, else by the first pattern that fits."""
+    if name in models:
+        return models[name]
+    fitting = (facts for pattern, facts in models.items() if fnmatchcase(name, pattern))
+    return next(fitting, ModelFacts())
 
 
 def _measure_seconds(

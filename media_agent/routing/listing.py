@@ -43,12 +43,18 @@ class Listed:
             "offer_of": self.offer_of,
         }
 
+    @property
+    def usd_per_second(self) -> float | None:
+        """The price of a second of video in USD; None: it is unknown."""
+        cost = self.estimate.cost_usd
+        return None if cost is None else cost / self.seconds
+
     def price(self) -> str:
         """Return the price of a second of video."""
-        cost = self.estimate.cost_usd
-        if cost is None:
+        usd = self.usd_per_second
+        if usd is None:
             return "unknown"
-        return "free" if cost == 0 else f"${format_usd(cost / self.seconds)}/s"
+        return "free" if usd == 0 else f"${format_usd(usd)}/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ class Listing:
 
 def list_all(registry: Registry, settings: Settings) -> Listing:
     """Ask every backend for every model it offers; what cannot be asked is a problem."""
-    catalogue = load_catalogue(registry)
+    catalogue = load_catalogue(registry, settings.data_dir)
     faults = [in_full(error) for error in registry.list_broken().values()]
     faults += catalogue.problems
     found = _Found(problems=list(faults), faults=faults)
@@ -98,7 +104,7 @@ def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
     Raises:
         MediaAgentError: it does not exist, or cannot be asked.
     """
-    catalogue = load_catalogue(registry)
+    catalogue = load_catalogue(registry, settings.data_dir)
     if find_offering(wanted, catalogue.offers, registry.names()):
         found = list_all(registry, settings)
         offers = (each for each in found.models if each.offer_of == wanted)

@@ -133,7 +133,7 @@ class Planner:
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        return load_catalogue(self._registry)
+        return load_catalogue(self._registry, self._settings.data_dir)
 
     async def _open_router(self, model: str | None, shape: Shape | None = None) -> Router:
         """Return a router over one backend, over those that offer a model, or over all."""

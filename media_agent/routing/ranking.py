@@ -9,8 +9,8 @@ from media_agent.errors import MediaAgentError, to_info
 from media_agent.negotiation.budget import find_budget_errors
 from media_agent.negotiation.durations import find_longest_shot
 from media_agent.routing.explain import (
+    could_be_had,
     make_sort_key,
-    only_lacks_something,
     reasons_of,
     summary_of,
 )
@@ -86,17 +86,17 @@ class Ranking:
     def _plan_best(self, most: int) -> tuple[list[Candidate], list[Candidate]]:
         """Return those that are planned in full, and the others at a glance.
 
-        Where few can, the best of those that only lack something, such as a key, are planned too.
+        Where few can, the best of those that lack a key or cost too much are planned too.
         """
         glances = [
             (sketch(each, self.context, self.refuse(each), self.planner.find_model), each)
             for each in self.choices
         ]
         able = [pair for pair in glances if not pair[0].refusals]
-        lacking = [pair for pair in glances if only_lacks_something(pair[0])]
-        rest = [each for each, _ in glances if each.refusals and not only_lacks_something(each)]
+        near = [pair for pair in glances if could_be_had(pair[0])]
+        rest = [each for each, _ in glances if each.refusals and not could_be_had(each)]
         first = self._pick(able, _FEW if len(able) <= _FEW else most)
-        second = self._pick(lacking, most) if len(able) < most else ([], [g for g, _ in lacking])
+        second = self._pick(near, most) if len(able) < most else ([], [g for g, _ in near])
         return [*first[0], *second[0]], [*first[1], *second[1], *rest]
 
     def _pick(

@@ -167,10 +167,11 @@ class Router:
             if backend in self.broken:
                 yield backend
             elif backend in self._backends:
-                for each in self.models(backend):
-                    model = each.partition("/")[2]
+                listed = (each.partition("/")[2] for each in self.models(backend))
+                further = (each for each in self._catalogue.files[backend] if "*" not in each)
+                for model in dict.fromkeys((*listed, *further)):
                     if self._catalogue.facts(backend, model).offer_of == name:
-                        yield each
+                        yield f"{backend}/{model}"
 
     def _check_preferences(self, route: Route) -> None:
         """Refuse unknown names: a typo in `deny` would admit a backend, and cost money."""

@@ -172,7 +172,7 @@ class _Known:
 
     @cached_property
     def _offers(self) -> Offers:
-        return load_catalogue(self._registry).offers
+        return load_catalogue(self._registry, self._settings.data_dir).offers
 
     def _get_backend(self, name: str) -> VideoBackend | None:
         if name not in self._backends:

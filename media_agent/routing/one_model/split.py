@@ -180,9 +180,7 @@ class _Split:
                     cost_usd=self.row.cost_usd,
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     source=estimates[0].source,
-                    priced_on=min(
-                        filter(None, (each.priced_on for each in estimates)), default=None
-                    ),
+                    priced_on=min(dates, default=None),
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
                 "segments": tuple(list_segments(self.row.made)),
