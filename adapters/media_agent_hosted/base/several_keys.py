@@ -34,6 +34,7 @@ from media_agent_schemas.jobs import (
 )
 from media_agent_schemas.request import VideoRequest
 
+_REST = 10.0  # seconds, where a provider does not say how long to wait
 _REMEMBERED = 1000  # submissions of this process, as many as each backend remembers
 _LOGGER = logging.getLogger(__name__)
 
@@ -66,6 +67,8 @@ class Lane:
     """Names of the jobs at work; of one that is being submitted, our own key for it."""
     is_aside: bool = False
     """Whether it was refused, or had no credit, in this run."""
+    rests_until: float = 0.0
+    """Until when others go before it, by the clock of the loop: it was used too often."""
 
     def __post_init__(self) -> None:
         most = self.limits.requests_per_minute
@@ -86,7 +89,16 @@ class Lane:
     def load(self) -> tuple[bool, float]:
         """How busy it is: whether it must be waited for, and how much of its room is taken."""
         waits = self._pace is not None and not self._pace.has_capacity()
+        waits = waits or asyncio.get_running_loop().time() < self.rests_until
         return waits, len(self.at_work) / (self.limits.concurrent or 1)
+
+    def note(self, error: BackendAuthenticationError | BackendRateLimitError) -> None:
+        """Let others go before it for a while; put it aside where waiting does not help."""
+        if isinstance(error, BackendRateLimitError):
+            pause = _REST if error.retry_after is None else error.retry_after
+            self.rests_until = asyncio.get_running_loop().time() + pause
+        else:
+            self.is_aside = True
 
     async def wait_for_turn(self) -> None:
         """Wait until its limit allows another submission."""
@@ -199,7 +211,7 @@ class BackendWithKeys:
                 ref = await lane.backend.submit(request, key=key, resume=resume)
                 lane.at_work.add(ref.operation_id)
             except (BackendAuthenticationError, BackendRateLimitError) as error:
-                lane.is_aside = isinstance(error, BackendAuthenticationError)
+                lane.note(error)
                 asked[lane.name] = refusals[lane.name] = error
                 _LOGGER.info("key %s of %s is refused: %s", lane.name, self.name, error.message)
                 continue
