@@ -62,12 +62,12 @@ class Price(Schema):
         steps = [float(str(value)) for value in asked if str(value).isdecimal()]
         return max([1.0, *(count / self.steps_included for count in steps)])
 
-    def least_cost(self, request: VideoRequest, seconds: float, fps: float) -> float:
-        """Return the least cost of so many seconds at this rate."""
+    def least_cost(self, seconds: float, fps: float) -> float:
+        """Return the least cost of a video of so many seconds at this rate."""
         if self.per == "video":
-            return self.usd * request.n
+            return self.usd
         charged = seconds * fps / (self.at_fps or fps)
-        return self.usd * max(charged, self.minimum_seconds) * request.n
+        return self.usd * max(charged, self.minimum_seconds)
 
     def may_fit(self, request: VideoRequest, side: int | None) -> bool:
         """Return whether this price may fit, where the shorter side is known or not."""
@@ -132,11 +132,11 @@ class ModelFacts(Schema):
     def find_least_cost(
         self, request: VideoRequest, *, seconds: float, fps: float, side: int | None
     ) -> float | None:
-        """Return the least that so many seconds cost before it is planned; None: it is unknown."""
+        """Return the least that a video of so many seconds costs; None: it is unknown."""
         prices = [price for price in self.prices if price.may_fit(request, side)]
         if side is not None and request.audio is None:
             prices = prices[:1]  # the first that fits is the price
-        costs = (price.least_cost(request, seconds, fps) for price in prices)
+        costs = (price.least_cost(seconds, fps) for price in prices)
         return min(costs, default=None)
 
     def estimate(self, request: VideoRequest) -> Estimate:

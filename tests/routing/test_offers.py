@@ -124,7 +124,7 @@ async def test_a_name_that_is_nearly_one_is_answered_with_it(given: str) -> None
 @pytest.mark.anyio
 async def test_what_is_of_one_backend_asks_for_one_offer() -> None:
     async with VideoClient() as client:
-        with pytest.raises(InvalidRequestError, match="wan-2.7 is a model offered by .*fal"):
+        with pytest.raises(InvalidRequestError, match=r"wan-2\.7 is a model offered by .*fal"):
             await client.capabilities("wan-2.7")
 
 

@@ -96,7 +96,9 @@ def _estimate_least(choice: ModelChoice, context: RoutingContext, *, is_whole: b
         seconds = fit_seconds(seconds, able, fps)
     seconds = max(0.0, seconds - compute_frame_step(able, fps))
     cost = facts.find_least_cost(request, seconds=seconds, fps=fps, side=_find_side(request, able))
-    if cost is None and choice.capabilities.local:
+    if cost is not None:
+        cost *= min(request.n, able.max_n)
+    elif choice.capabilities.local:
         cost = 0.0
     speed = facts.speed
     time = None if speed is None else speed.start_seconds + speed.seconds_per_second * seconds
