@@ -16,16 +16,17 @@ from media_agent.backend.local import (
 )
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent_diffusers.call import check_call, own_options
+from media_agent_diffusers.call import check_call, check_plan, own_options
 from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.files import faults_named
 from media_agent_diffusers.folder import ModelFolder, read_folder
-from media_agent_diffusers.generation import Generation
+from media_agent_diffusers.generation import Generation, estimate_memory
 from media_agent_diffusers.lora.choice import check_loras, choose_loras, lora_options
+from media_agent_diffusers.placement.foresee import Sizes, foresee, measure
 from media_agent_diffusers.settings import MEMORY_OPTION, DiffusersOptions
 from media_agent_diffusers.states import digest_work, read_state, write_state
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities, Estimate, MemoryUse
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
@@ -43,6 +44,8 @@ class Model:
     capabilities: Capabilities
     loras: Mapping[str, Path]
     """Files of LoRA weights by their name."""
+    sizes: Sizes
+    """Of its components."""
 
 
 class DiffusersBackend(LocalBackend):
@@ -61,7 +64,6 @@ class DiffusersBackend(LocalBackend):
         self._free_memory = free_memory
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")
-        self._missing = describe_missing("diffusers", *_LIBRARIES)
         self._models: dict[str, Model] = {}
         self._faults: dict[str, StorageError] = {}
         for name, folder in _folders(settings, self._options).items():
@@ -70,6 +72,12 @@ class DiffusersBackend(LocalBackend):
                     self._models[name] = self._read(name, folder)
             except StorageError as error:  # the other models work
                 self._faults[name] = error
+        for name in self._options.gguf.keys() - self._models.keys() - self._faults.keys():
+            self._faults[name] = StorageError(
+                f"the settings name GGUF files for the model {name}, and no folder",
+                hint="name its folder too, under models, or: media-agent models add FOLDER "
+                f"--name {name}",
+            )
         self._loaded: LoadedModels | None = None
 
     def capabilities(self, model: str | None = None) -> Capabilities:
@@ -89,10 +97,32 @@ class DiffusersBackend(LocalBackend):
         """Return a price of zero; how long it takes depends on the machine.
 
         Raises:
-            InvalidRequestError: it names LoRA weights that the settings do not.
+            InvalidRequestError: it names LoRA weights that the settings do not, or the model cannot
+                make what it asks for.
         """
-        check_loras(own_options(request), self._model(request.split_model()[1]).loras)
-        return Estimate(cost_usd=0.0, source="own hardware")
+        model = self._model(request.split_model()[1])
+        check_loras(own_options(request), model.loras)
+        check_plan(request, model.folder.variant, model.capabilities)
+        memory = self._foresee(model, request)
+        return Estimate(cost_usd=0.0, memory=memory, source="own hardware")
+
+    def _foresee(self, model: Model, request: VideoRequest) -> MemoryUse | None:
+        """Return how the model will be held in memory, None where nobody knows what is free.
+
+        LoRA weights, which are small beside the rest, are left out: their files are not opened.
+        """
+        name, loaded = model.capabilities.model, self._loaded
+        activations = estimate_memory(name, model.folder, request, ())
+        measure_free = self._free_memory if loaded is None else loaded.count_free
+        found = foresee(
+            model.folder,
+            model.sizes,
+            activations,
+            self._options,
+            self.settings.free_memory,
+            measure_free=measure_free,
+        )
+        return None if found is None else found[0].to_use(found[1])
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
@@ -106,8 +136,8 @@ class DiffusersBackend(LocalBackend):
         model = self._model(request.split_model()[1])
         await asyncio.to_thread(check_call, request, model.folder.variant, model.capabilities)
         await asyncio.to_thread(choose_loras, own_options(request), model.loras)
-        if self._missing is not None:
-            raise _missing_library(self._missing)
+        if model.capabilities.missing is not None:
+            raise _missing_library(model.capabilities.missing)
         return await super().submit(request, key=key, resume=resume)
 
     async def aclose(self) -> None:
@@ -127,8 +157,18 @@ class DiffusersBackend(LocalBackend):
         self._models[name] = replace(model, capabilities=known)
         loras = choose_loras(own_options(request), model.loras)
         digests = self._digests.file_digests([each.file for each in loras], context.check)
+        gguf = {part: file.path for part, file in model.folder.weights.gguf.items()}
+        of_gguf = self._digests.file_digests(gguf.values(), context.check)
         generation = Generation(
-            name, model.folder, request, context, loaded, self._options, loras, digests
+            name,
+            model.folder,
+            request,
+            context,
+            loaded,
+            self._options,
+            loras,
+            digests,
+            dict(zip(gguf, of_gguf, strict=True)),
         )
         if not known.resumable:
             for output, _ in generation.run():
@@ -163,13 +203,26 @@ class DiffusersBackend(LocalBackend):
             )
 
     def _read(self, name: str, path: Path) -> Model:
-        folder = read_folder(path)
+        folder = read_folder(path, self._find_gguf(name))
         loras = _paths(self.settings, self._options.loras.get(name, {}))
         options = (*folder.variant.options, *lora_options(folder, loras), MEMORY_OPTION)
         folder = replace(folder, variant=replace(folder.variant, options=options))
-        facts = {"weights_sha256": self._digests.find_known(folder), "missing": self._missing}
-        own = {"backend": self.name, "image_model": self._options.image_models.get(name), **facts}
-        return Model(folder, describe(name, folder).model_copy(update=own), loras)
+        libraries = (*_LIBRARIES, "gguf") if folder.weights.gguf else _LIBRARIES
+        own = {
+            "backend": self.name,
+            "image_model": self._options.image_models.get(name),
+            "weights_sha256": self._digests.find_known(folder),
+            "missing": describe_missing(NAME, *libraries),
+        }
+        sizes = measure(folder, self._options)
+        return Model(folder, describe(name, folder).model_copy(update=own), loras, sizes)
+
+    def _find_gguf(self, name: str) -> Mapping[str, Path]:
+        """Return the GGUF files of a model: of the settings file, else those added with it."""
+        said = self._options.gguf.get(name)
+        if said is None and name not in self._options.models:
+            return self.settings.gguf.get(name, {})
+        return _paths(self.settings, said or {})
 
     def _model(self, name: str | None) -> Model:
         if name is None and self._models:

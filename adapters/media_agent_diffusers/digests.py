@@ -16,6 +16,7 @@ class DigestCache:
 
     The digest of a folder is that of the lines which `sha256sum` prints for the files that are
     loaded; where there are no others: `LC_ALL=C ls */*.safetensors | xargs sha256sum | sha256sum`.
+    A GGUF file counts as if it lay in the subfolder of its component.
     """
 
     def __init__(self, path: Path) -> None:
@@ -25,19 +26,18 @@ class DigestCache:
         """Return the digest if no file changed since it was taken; reads no weights."""
         remembered = self._read()
         digests = {}
-        for file in folder.weights.files:
+        for name, file in folder.name_weights().items():
             mark = remembered.get(str(file.resolve()))
             if mark is None or mark[:2] != _state(file):
                 return None
-            digests[file.relative_to(folder.path).as_posix()] = str(mark[2])
+            digests[name] = str(mark[2])
         return _digest_of(digests)
 
     def digest(self, folder: ModelFolder, check: Callable[[], None]) -> str:
         """Return the digest; `check` is called now and then and may raise to stop."""
-        files = folder.weights.files
-        digests = self.file_digests(files, check)
-        names = (file.relative_to(folder.path).as_posix() for file in files)
-        return _digest_of(dict(zip(names, digests, strict=True)))
+        files = folder.name_weights()
+        digests = self.file_digests(files.values(), check)
+        return _digest_of(dict(zip(files, digests, strict=True)))
 
     def file_digests(self, files: Iterable[Path], check: Callable[[], None]) -> list[str]:
         """Return the digest of each file, read if it is new or was changed."""

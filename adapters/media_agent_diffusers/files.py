@@ -10,6 +10,9 @@ from typing import Any
 
 from media_agent.errors import StorageError
 
+DENOISERS = ("transformer", "transformer_2", "unet")
+"""Components that take the noise away. They are the largest, and can be held in fewer bits."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:

@@ -1,7 +1,7 @@
 """Reads a folder of weights without torch: which family it is, and whether it is whole."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
 from media_agent_diffusers.files import ModelFiles, faults_named, read_json, unusable
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
+from media_agent_diffusers.gguf import choose_gguf
 from media_agent_diffusers.weights import STEMS, Weights, choose_weights, find_weights, list_indexes
 
 _MODULAR = "modular_model_index.json"
@@ -23,14 +24,25 @@ class ModelFolder(ModelFiles):
     variant: Variant
     weights: Weights
 
+    def name_weights(self) -> dict[str, Path]:
+        """Return the files of weights by their name within the folder, in the order of the names.
 
-def read_folder(path: Path) -> ModelFolder:
+        A GGUF file, which may lie elsewhere, is named as if it lay with its component.
+        """
+        inside = {file.relative_to(self.path).as_posix(): file for file in self.weights.files}
+        gguf = {f"{name}/{each.path.name}": each.path for name, each in self.weights.gguf.items()}
+        return dict(sorted({**inside, **gguf}.items()))
+
+
+def read_folder(path: Path, gguf: Mapping[str, Path] | None = None) -> ModelFolder:
     """Read the folder and check that nothing is missing.
+
+    `gguf` has the file that takes the place of the weights of a component.
 
     Raises:
         StorageError: it is no folder of a known family, or files are missing or damaged.
     """
-    return _read(path, partial(find_weights, path))
+    return _read(path, partial(find_weights, path), gguf or {})
 
 
 def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
@@ -39,7 +51,7 @@ def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
     Raises:
         StorageError: it is no model that could be used, or it has no such variant.
     """
-    folder = _read(path, partial(choose_weights, path, variant=variant))
+    folder = _read(path, partial(choose_weights, path, variant=variant), {})
     components = [name for name, value in folder.index.items() if isinstance(value, list)]
     small = [
         file
@@ -51,7 +63,9 @@ def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
     return ("model_index.json", *(file.relative_to(path).as_posix() for file in files))
 
 
-def _read(path: Path, find: Callable[[Mapping[str, str]], Weights]) -> ModelFolder:
+def _read(
+    path: Path, find: Callable[[Mapping[str, str]], Weights], gguf: Mapping[str, Path]
+) -> ModelFolder:
     with faults_named(path):
         index = _read_index(path)
         family = _family(path, index)
@@ -60,10 +74,12 @@ def _read(path: Path, find: Callable[[Mapping[str, str]], Weights]) -> ModelFold
         missing = [name for name in family.components if name not in configs]
         if missing:
             raise unusable(path, f"{', '.join(missing)} missing or without config.json")
-        weights = find({name: str(index[name][0]) for name in configs})
-        scheduler = _read_scheduler(path)
-        variant = family.variant(ModelFiles(path, index, configs, scheduler))
-    return ModelFolder(path, index, configs, scheduler, variant, weights)
+        files = ModelFiles(path, index, configs, _read_scheduler(path))
+        chosen = choose_gguf(files, gguf)
+        libraries = {name: str(index[name][0]) for name in configs if name not in chosen}
+        weights = replace(find(libraries), gguf=chosen)
+        variant = family.variant(files)
+    return ModelFolder(path, index, configs, files.scheduler, variant, weights)
 
 
 def _read_index(path: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Makes one video: memory planned, model loaded, pipeline called, once more if memory runs out."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
@@ -20,7 +20,7 @@ from media_agent_diffusers.placement.plan import (
 )
 from media_agent_diffusers.settings import MEMORY, DiffusersOptions
 from media_agent_diffusers.windows import Made, Work, count_at_once, run_windows
-from media_agent_schemas.events import AppliedLora, Computation
+from media_agent_schemas.events import AppliedLora, Computation, GgufWeights
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Generation:
     loras: tuple[ChosenLora, ...] = ()
     lora_digests: Sequence[str] = ()
     """Of `loras`, in their order."""
+    gguf_digests: Mapping[str, str] = field(default_factory=dict)
+    """Of the GGUF file of each component that has one."""
     computation: Computation = field(init=False)
     """On what the newest frames were computed."""
     _plan: MemoryPlan = field(init=False)
@@ -132,20 +134,7 @@ class Generation:
         return _OUT_OF_MEMORY_HINT
 
     def _estimate(self) -> Activations:
-        """Return what computing takes: by published figures of the family, else by the rule."""
-        size, variant = self.request.size, self.folder.variant
-        if size is None or self.request.num_frames is None:
-            return Activations(0, 0)  # refused when the call is read
-        task = find_task(self.request, variant, self.name)
-        frames = count_at_once(variant, task, self.request.num_frames)
-        weights = sum(lora.file.stat().st_size for lora in self.loras)
-        rule = estimate_activations(size.width, size.height, frames)
-        if variant.activation_bytes is None:
-            return Activations(rule.whole + weights, rule.in_tiles + weights)
-        pixels = size.width * size.height * frames
-        own = variant.size[0] * variant.size[1] * variant.default_frames
-        whole = variant.activation_bytes * pixels // own
-        return Activations(whole + weights, min(whole, rule.in_tiles) + weights)
+        return estimate_memory(self.name, self.folder, self.request, self.loras)
 
     def _try(self, work: "Callable[[LoadedPipeline], Result]") -> tuple[Result] | None:
         """Return what was made, None if memory ran out."""
@@ -166,9 +155,34 @@ class Generation:
             AppliedLora(name=each.name, component=each.component, weight=each.weight, sha256=digest)
             for each, digest in zip(self.loras, self.lora_digests, strict=True)
         )
-        self.computation = pipeline.computation.model_copy(update={"loras": applied})
+        read = tuple(
+            GgufWeights(
+                component=name, file=file.path.name, kind=file.kind, sha256=self.gguf_digests[name]
+            )
+            for name, file in self.folder.weights.gguf.items()
+        )
+        self.computation = pipeline.computation.model_copy(update={"loras": applied, "gguf": read})
         context.record_computation(self.computation)
         return pipeline
+
+
+def estimate_memory(
+    name: str, folder: ModelFolder, request: VideoRequest, loras: Sequence[ChosenLora]
+) -> Activations:
+    """Return what computing takes: by published figures of the family, else by the rule."""
+    size, variant = request.size, folder.variant
+    if size is None or request.num_frames is None:
+        return Activations(0, 0)  # refused when the call is read
+    task = find_task(request, variant, name)
+    frames = count_at_once(variant, task, request.num_frames)
+    weights = sum(lora.file.stat().st_size for lora in loras)
+    rule = estimate_activations(size.width, size.height, frames)
+    if variant.activation_bytes is None:
+        return Activations(rule.whole + weights, rule.in_tiles + weights)
+    pixels = size.width * size.height * frames
+    own = variant.size[0] * variant.size[1] * variant.default_frames
+    whole = variant.activation_bytes * pixels // own
+    return Activations(whole + weights, min(whole, rule.in_tiles) + weights)
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 import difflib
 import inspect
-import logging
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,21 +9,20 @@ from typing import TYPE_CHECKING, Any
 import diffusers
 import numpy as np
 import torch
-import transformers
-from huggingface_hub import constants
-from safetensors import SafetensorError
 
 from media_agent.backend.cores import usable_cores
 from media_agent.errors import GenerationFailedError, InvalidRequestError
 from media_agent.video.audio import Audio
-from media_agent_diffusers.files import shift_key, unusable
+from media_agent_diffusers.breaks import breaks_named, memory_errors
+from media_agent_diffusers.files import shift_key
 from media_agent_diffusers.folder import ModelFolder
+from media_agent_diffusers.load import hold_in_8_bits, load_pipeline, place
 from media_agent_diffusers.lora.choice import ChosenLora
 from media_agent_diffusers.lora.layers import loras_applied
 from media_agent_diffusers.output import Output
-from media_agent_diffusers.placement.machine import choose_device, choose_dtypes, empty_caches
-from media_agent_diffusers.placement.plan import STEPS, OutOfMemoryError, Step
-from media_agent_diffusers.placement.sizes import DENOISERS
+from media_agent_diffusers.placement.machine import choose_device, empty_caches
+from media_agent_diffusers.placement.plan import STEPS, Step
+from media_agent_diffusers.placement.sizes import choose_dtypes
 from media_agent_diffusers.progress import OnStep, StepCounter
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_diffusers.threads import in_threads
@@ -33,29 +30,6 @@ from media_agent_schemas.events import Computation
 
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
-
-logger = logging.getLogger(__name__)
-
-_CANNOT_LOAD = (
-    OSError,
-    ValueError,
-    TypeError,
-    LookupError,
-    ArithmeticError,
-    AttributeError,
-    ImportError,
-    RuntimeError,
-    SafetensorError,
-)
-_BREAKS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)
-_SAYS_NO_MEMORY = (RuntimeError, OSError, SafetensorError)
-_NO_MEMORY = (
-    "not enough memory",
-    "can't allocate memory",
-    "Cannot allocate memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 
 
 class LoadedPipeline:
@@ -77,20 +51,18 @@ class LoadedPipeline:
             ConfigurationError: the options contradict each other.
             OutOfMemoryError: there is too little memory to hold it like this.
         """
-        _be_quiet()
         device = choose_device(options)
         dtypes = choose_dtypes(folder, options, device)
         on_cpu = device == "cpu"
         self._threads = threads or (usable_cores() if on_cpu else None)
-        with in_threads(self._threads), _memory_errors():
-            self._pipe = _load(folder, dtypes)
+        with in_threads(self._threads), memory_errors():
+            self._pipe = load_pipeline(folder, dtypes)
             self._scheduler = self._pipe.scheduler
-            self._pipe.set_progress_bar_config(disable=True)
-            small = _hold_in_8_bits(self._pipe) if options.fp8 else ()
-            _place(self._pipe, step, device)
+            small = hold_in_8_bits(self._pipe, folder) if options.fp8 else ()
+            place(self._pipe, step, device)
         self.computation = Computation(
             device=device,
-            dtype=dtypes["default"] + (f", {' and '.join(small)} in float8" if small else ""),
+            dtype=_name_formats(dtypes["default"], small, folder),
             threads=self._threads,
             instructions=torch.backends.cpu.get_cpu_capability() if on_cpu else None,
             library=f"torch {torch.__version__}",
@@ -143,8 +115,8 @@ class LoadedPipeline:
         try:
             with (
                 in_threads(self._threads),
-                _memory_errors(),
-                _breaks_named(pipe),
+                memory_errors(),
+                breaks_named(pipe),
                 loras_applied(pipe, loras),
                 _seeded(seed),
             ):
@@ -174,6 +146,15 @@ class LoadedPipeline:
         """Let go of the memory."""
         del self._pipe
         empty_caches()
+
+
+def _name_formats(default: str, small: Iterable[str], folder: ModelFolder) -> str:
+    """Return how the numbers of a model are held."""
+    held = dict.fromkeys(small, "float8")
+    packed = ((name, file) for name, file in folder.weights.gguf.items() if file.is_packed)
+    held |= {name: file.kind for name, file in packed}
+    kinds = {kind: [name for name in held if held[name] == kind] for kind in held.values()}
+    return ", ".join([default, *(f"{' and '.join(kinds[kind])} in {kind}" for kind in kinds)])
 
 
 def _check_arguments(
@@ -230,122 +211,9 @@ def _to_pixels(video: Any) -> "Frames":
     return pixels
 
 
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-    """Turn every way in which memory runs out into one error; it keeps nothing in memory."""
-    reason = None
-    try:
-        yield
-    except Exception as error:
-        if not _says_no_memory(error):
-            raise
-        reason = str(error) or "out of memory"
-    if reason is not None:
-        raise OutOfMemoryError(reason)
-
-
-@contextmanager
-def _breaks_named(pipe: Any) -> Iterator[None]:
-    """Turn what breaks inside a pipeline into one error; it keeps nothing in memory."""
-    said = None
-    try:
-        yield
-    except _BREAKS as error:
-        if _says_no_memory(error):
-            raise
-        logger.debug("%s broke", type(pipe).__name__, exc_info=error)
-        said = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-    if said is not None:
-        raise GenerationFailedError(
-            f"{type(pipe).__name__} stopped at {said}",
-            hint="do the components and configurations in the folder of the model fit together? "
-            "download it again if it was changed",
-        )
-
-
-def _says_no_memory(error: BaseException | None) -> bool:
-    """Return whether memory ran out, here or in what an error came from."""
-    while error is not None:
-        if isinstance(error, torch.OutOfMemoryError | MemoryError):
-            return True
-        if isinstance(error, _SAYS_NO_MEMORY) and any(w in str(error) for w in _NO_MEMORY):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def _load(folder: ModelFolder, dtypes: Mapping[str, str]) -> Any:
-    pipeline_class = getattr(diffusers, folder.pipeline)
-    try:
-        with _offline():
-            pipe = pipeline_class.from_pretrained(
-                str(folder.path),
-                variant=folder.weights.variant,
-                local_files_only=True,
-                use_safetensors=True,
-                dtype={name: getattr(torch, each) for name, each in dtypes.items()},
-            )
-    except _CANNOT_LOAD as error:
-        said = " ".join(str(error).split())[:300]
-        raise unusable(folder.path, f"{type(error).__name__}: {said}") from error
-    for name in folder.configs:  # weights that the files lack stay without a value, unannounced
-        component = getattr(pipe, name)
-        for parameter, value in component.named_parameters():
-            if value.is_meta:
-                raise unusable(folder.path, f"{name} has no weights for {parameter}")
-    return pipe
-
-
 def _with_shift(scheduler: Any, shift: float | None) -> Any:
     """Return a scheduler that differs in the shift of its noise schedule; None: the same one."""
     key = shift_key(scheduler.config)
     if key is None or shift in (None, scheduler.config[key]):
         return scheduler
     return type(scheduler).from_config(scheduler.config, **{key: shift})
-
-
-def _place(pipe: Any, step: Step, device: str) -> None:
-    if step.tiles:
-        for name in ("enable_tiling", "enable_slicing"):
-            getattr(pipe.vae, name, lambda: None)()
-    match step.offload:
-        case "none":
-            pipe.to(device)
-        case "model":
-            pipe.enable_model_cpu_offload(device=device)
-        case "group":
-            pipe.enable_group_offload(
-                torch.device(device), offload_type="leaf_level", use_stream=True
-            )
-        case "sequential":
-            pipe.enable_sequential_cpu_offload(device=device)
-
-
-def _hold_in_8_bits(pipe: Any) -> tuple[str, ...]:
-    """Hold what can be held in 8 bits like this, and return the names of the components."""
-    found = tuple(name for name in DENOISERS if getattr(pipe, name, None) is not None)
-    for name in found:
-        component = getattr(pipe, name)
-        component.enable_layerwise_casting(
-            storage_dtype=torch.float8_e4m3fn, compute_dtype=component.dtype
-        )
-    return found
-
-
-def _be_quiet() -> None:
-    """Keep the libraries off stderr: what a person should know comes as events and errors."""
-    for library in (diffusers.utils.logging, transformers.utils.logging):
-        library.disable_progress_bar()
-        library.set_verbosity_error()
-    warnings.filterwarnings("ignore", module=r"(diffusers|transformers|torch)\.")
-
-
-@contextmanager
-def _offline() -> Iterator[None]:
-    """Make every way to the hub fail; all that is needed is in the folder."""
-    before = constants.HF_HUB_OFFLINE
-    constants.HF_HUB_OFFLINE = True
-    try:
-        yield
-    finally:
-        constants.HF_HUB_OFFLINE = before

@@ -21,6 +21,10 @@ ModelName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$", description="in small letters, such as my-model"),
 ]
+ComponentName = Annotated[
+    str,
+    Field(pattern=r"^[a-z][a-z0-9_]{0,63}$", description="such as transformer or transformer_2"),
+]
 
 
 class DiffusersOptions(Schema):
@@ -59,6 +63,11 @@ class DiffusersOptions(Schema):
     )
     loras: dict[ModelName, dict[ModelName, Path]] = Field(
         default={}, description="By model name: safetensors files of LoRA weights by their name."
+    )
+    gguf: dict[ModelName, dict[ComponentName, Path]] = Field(
+        default={},
+        description="By model name: GGUF files that take the place of the weights of a component, "
+        "by its name, such as transformer.",
     )
     image_models: dict[ModelName, ModelName] = Field(
         default={},

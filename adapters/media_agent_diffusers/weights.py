@@ -10,14 +10,16 @@ import json
 import math
 import os
 import re
+import shlex
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from media_agent.errors import StorageError
 from media_agent.storage.files import ordinary_file
-from media_agent_diffusers.files import read_json, unusable
+from media_agent_diffusers.files import DENOISERS, read_json, unusable
+from media_agent_diffusers.gguf import GgufFile
 
 STEMS = {
     "diffusers": "diffusion_pytorch_model",
@@ -53,6 +55,8 @@ class Weights:
     """In the order of their names within the folder."""
     variant: str | None
     """What the libraries call the variant, such as "bf16"; None: the plain names."""
+    gguf: Mapping[str, GgufFile] = field(default_factory=dict)
+    """The components whose weights are in a file of this kind instead, which may lie anywhere."""
 
 
 def find_weights(path: Path, libraries: Mapping[str, str]) -> Weights:
@@ -168,7 +172,17 @@ def _missing(path: Path, files: list[Path]) -> StorageError:
             f"{component.name} has its weights in {pickled[0]} only, which can run code",
             "use a version with safetensors files",
         )
-    return unusable(path, f"{component.name} has no weights; {wanted}")
+    reason = f"{component.name} has no weights; {wanted}"
+    return unusable(path, reason, _suggest_gguf(path, component.name))
+
+
+def _suggest_gguf(path: Path, component: str) -> str | None:
+    """Return how a GGUF file that lies in the folder is used, None if there is none."""
+    found = sorted([*path.glob("*.gguf"), *(path / component).glob("*.gguf")])
+    if not found or component not in DENOISERS:
+        return None
+    words = ("media-agent", "models", "add", str(path), "--gguf", f"{component}={found[0]}")
+    return f"to use a GGUF file instead: {shlex.join(words)}"
 
 
 def find_fault(file: Path) -> str | None:

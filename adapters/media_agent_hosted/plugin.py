@@ -9,6 +9,7 @@ from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent_hosted import providers
 from media_agent_hosted.retired import retired_specs
+from media_agent_hosted.unsupported import unsupported_specs
 
 
 def make_http(settings: BackendSettings) -> VideoBackend:
@@ -42,4 +43,4 @@ def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the hosted backends."""
     http = BackendSpec(name="http", factory=make_http, needs_section=True)
     providers = (with_keys(spec) if spec.key_variables else spec for spec in provider_specs())
-    return [*providers, with_keys(http), *retired_specs()]
+    return [*providers, with_keys(http), *retired_specs(), *unsupported_specs()]

@@ -25,6 +25,7 @@ Text = Annotated[str | None, Parameter(metavar="TEXT", allow_leading_hyphen=True
 Texts = Annotated[tuple[str, ...], _Plain, Parameter(metavar="TEXT", allow_leading_hyphen=True)]
 Name = Annotated[str | None, Parameter(metavar="NAME")]
 Names = Annotated[tuple[str, ...], _Plain, Parameter(metavar="NAME")]
+GgufFiles = Annotated[tuple[str, ...], _Plain, Parameter(metavar="[COMPONENT=]FILE")]
 Backend = Annotated[Name, Parameter(name=("--model", "-m", "--backend", "-b"))]
 Place = Annotated[str | None, Parameter(metavar="FILE|URL")]
 OptionalFile = Annotated[Path | None, Parameter(metavar="FILE")]

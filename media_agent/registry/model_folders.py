@@ -24,6 +24,9 @@ class LocalModel(Schema):
     name: str = Field(pattern=f"^{NAME}$", description="As in backend/name.")
     backend: str = Field(min_length=1, description="The backend that can load it.")
     folder: Path = Field(description="Where the weights are.")
+    gguf: dict[str, Path] = Field(
+        default={}, description="GGUF files in place of the weights of a component, by its name."
+    )
 
 
 class _File(Schema):
@@ -56,6 +59,10 @@ class ModelFolders:
     def list_folders(self, backend: str) -> dict[str, Path]:
         """Return the folders of one backend by model name."""
         return {model.name: model.folder for model in self.list() if model.backend == backend}
+
+    def list_gguf(self, backend: str) -> dict[str, dict[str, Path]]:
+        """Return the GGUF files of the models of one backend, by model name and component."""
+        return {model.name: model.gguf for model in self.list() if model.backend == backend}
 
     def add(self, model: LocalModel) -> None:
         """Add a model; the same one twice is harmless.
@@ -142,5 +149,9 @@ def check_name(name: str) -> str:
 
 def add_models(backend: str, settings: BackendSettings) -> BackendSettings:
     """Return the settings together with the models that were added for this backend."""
-    added = ModelFolders(settings.data_dir).list_folders(backend)
-    return replace(settings, models={**added, **settings.models})
+    added = ModelFolders(settings.data_dir)
+    return replace(
+        settings,
+        models={**added.list_folders(backend), **settings.models},
+        gguf={**added.list_gguf(backend), **settings.gguf},
+    )

@@ -64,7 +64,7 @@ class Registry:
         offered = {
             name
             for name, spec in self.specs.items()
-            if not spec.needs_section and spec.retired is None
+            if not spec.needs_section and spec.absent is None
         }
         return sorted(offered | self._kinds.keys())
 
@@ -124,8 +124,16 @@ class Registry:
         name, model = settings.name, settings.model
         return FencedBackend(plugin, spec.name, make_checked, name=name, model=model)
 
-    def recognise(self, model: str, folder: Path, data_dir: Path) -> Capabilities:
+    def recognise(
+        self,
+        model: str,
+        folder: Path,
+        data_dir: Path,
+        gguf: Mapping[str, Path] | None = None,
+    ) -> Capabilities:
         """Ask the backends that load folders what this one can do; its weights are not loaded.
+
+        `gguf` has the file that takes the place of the weights of a component.
 
         Raises:
             MediaAgentError: no backend can use the folder, and why.
@@ -134,7 +142,7 @@ class Registry:
         for spec in self.specs.values():
             if not spec.takes_folders:
                 continue
-            settings = BackendSettings(data_dir=data_dir, models={model: folder})
+            settings = BackendSettings(data_dir, models={model: folder}, gguf={model: gguf or {}})
             try:
                 return self.make(spec, settings).capabilities(model)
             except MediaAgentError as error:
@@ -149,8 +157,8 @@ class Registry:
         spec = self.specs.get(kind)
         if spec is None:
             raise self._unknown_error(name, kind)
-        if spec.retired is not None:
-            raise spec.retired.to_error()
+        if spec.absent is not None:
+            raise spec.absent.to_error()
         if spec.needs_section and name not in self._kinds:
             raise InvalidRequestError(
                 f"{name} is a kind of backend and needs a section in the settings",
@@ -163,7 +171,7 @@ class Registry:
         return discover()
 
     def _unknown_error(self, name: str, kind: str) -> MediaAgentError:
-        kinds = [each for each, spec in self.specs.items() if spec.retired is None]
+        kinds = [each for each, spec in self.specs.items() if spec.absent is None]
         reasons = [broken.reason for broken in self.broken if broken.plugin == kind]
         because = f" (plugin {kind} is broken: {reasons[0]})" if reasons else ""
         if name in self._kinds:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -26,9 +27,12 @@ class _File(Schema):
     """One YAML file."""
 
     backend: str = Field(min_length=1)
+    offers: dict[str, tuple[str, ...]] = Field(default={})  # models and patterns, by their model
     models: dict[str, ModelFacts]  # by name, or by a pattern with * for many
 
 
+Offered = Mapping[str, tuple[str, ...]]
+"""Patterns of the models of a backend, by the name of the model that they are offers of."""
 _Chosen = tuple[VideoBackend, Capabilities, ModelChoice]
 """A backend, what it says of a model, and what is made of that."""
 
@@ -40,9 +44,14 @@ class Catalogue:
         self,
         files: Mapping[str, Mapping[str, ModelFacts]] | None = None,
         problems: Iterable[str] = (),
+        offers: Mapping[str, Offered] | None = None,
     ) -> None:
-        """Take the facts by backend and model, and which files could not be read, and why."""
+        """Take the facts by backend and model, and which files could not be read, and why.
+
+        `offers` has for each backend which of its models are offers of which.
+        """
         self.files = files or {}
+        self.offered = offers or {}
         self.problems = tuple(problems)
         self._known: dict[tuple[str, str], ModelFacts] = {}
         self._choices: dict[tuple[str, str | None], _Chosen] = {}
@@ -51,7 +60,8 @@ class Catalogue:
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
         """Read the files of these backends, by name; a faulty one is reported as a problem."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
-        read: dict[Path, Mapping[str, ModelFacts]] = {}
+        offers: dict[str, Offered] = {}
+        read: dict[Path, _File] = {}
         problems: dict[str, None] = {}
         for name, spec in specs.items():
             if spec.catalogue is None:
@@ -59,20 +69,23 @@ class Catalogue:
             try:
                 if spec.catalogue not in read:
                     read[spec.catalogue] = call_plugin(
-                        "it", partial(read_catalogue, spec.catalogue), dict
+                        "it", partial(_read_file, spec.catalogue), _File
                     )
-                files[name] = read[spec.catalogue]
+                files[name] = read[spec.catalogue].models
+                offers[name] = read[spec.catalogue].offers
             except PluginError as error:
                 problems[f"backend {spec.name}: {in_full(error)}"] = None
         for problem in problems:
             _LOGGER.warning("%s", problem)
-        return cls(files, problems)
+        return cls(files, problems, offers)
 
     def facts(self, backend: str, model: str) -> ModelFacts:
         """Return what is known about a model: by its name, else by the first pattern that fits."""
         key = backend, model
         if key not in self._known:
-            self._known[key] = find_facts(self.files.get(backend, {}), model)
+            facts = find_facts(self.files.get(backend, {}), model)
+            offer_of = facts.offer_of or self._find_offer(backend, model)
+            self._known[key] = facts.model_copy(update={"offer_of": offer_of})
         return self._known[key]
 
     def facts_of(self, capabilities: Capabilities) -> ModelFacts:
@@ -81,10 +94,21 @@ class Catalogue:
         backend = next((each for each in named if each in self.files), capabilities.backend)
         return self.facts(backend, capabilities.model)
 
+    def _find_offer(self, backend: str, model: str) -> str | None:
+        """Return the model that a backend's model is an offer of."""
+        offered = self.offered.get(backend, {}).items()
+        found = (
+            name for name, models in offered if any(fnmatchcase(model, each) for each in models)
+        )
+        return next(found, None)
+
     @cached_property
     def offers(self) -> Mapping[str, tuple[str, ...]]:
         """The backends that offer each model which has a name of its own, by that name."""
         found: dict[str, dict[str, None]] = {}
+        for backend, offered in self.offered.items():
+            for name in offered:
+                found.setdefault(name, {})[backend] = None
         for backend, models in self.files.items():
             for facts in models.values():
                 if facts.offer_of is not None:
@@ -146,7 +170,7 @@ class Catalogue:
         """
         if own.cost_usd is not None and own.seconds is not None:
             return own
-        known = self.facts_of(capabilities).estimate(request)
+        known = self.facts_of(capabilities).estimate(request, capabilities.region)
         if own is UNKNOWN and not capabilities.local:
             return known
         prices = (own.cost_usd, known.cost_usd, 0.0 if capabilities.local else None)
@@ -155,6 +179,7 @@ class Catalogue:
                 "cost_usd": next((price for price in prices if price is not None), None),
                 "seconds": known.seconds if own.seconds is None else own.seconds,
                 "source": "; ".join(said for said in (own.source, known.source) if said) or None,
+                "usd_per_second": own.usd_per_second or known.usd_per_second,
                 "priced_on": known.priced_on if own.cost_usd is None else own.priced_on,
             }
         )
@@ -171,12 +196,13 @@ def load_catalogue(registry: Registry, data_dir: Path) -> Catalogue:
         stored = UpdateStore(data_dir).get()
         update = None if stored is None else stored.read()
     except MediaAgentError as error:
-        return Catalogue(shipped.files, (*shipped.problems, in_full(error)))
+        problems = (*shipped.problems, in_full(error))
+        return Catalogue(shipped.files, problems, shipped.offered)
     if update is None:
         return shipped
     kinds = {name: spec.name for name, spec in specs.items() if spec is not None}
     files = {name: update.apply(kind, shipped.files.get(name, {})) for name, kind in kinds.items()}
-    return Catalogue(files, shipped.problems)
+    return Catalogue(files, shipped.problems, shipped.offered)
 
 
 def read_catalogue(path: Path) -> dict[str, ModelFacts]:
@@ -185,11 +211,15 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
     Raises:
         PluginError: it is missing, no YAML, or says something unknown.
     """
+    return _read_file(path).models
+
+
+def _read_file(path: Path) -> _File:
     import yaml
 
     try:
         data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return _File.model_validate(data).models
+        return _File.model_validate(data)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = f"the catalogue {path} cannot be read: {error}"
         raise PluginError(problem, hint=PLUGIN_HINT) from error

@@ -7,7 +7,7 @@ from operator import itemgetter
 
 from media_agent.errors import MediaAgentError, to_info
 from media_agent.negotiation.budget import find_budget_errors
-from media_agent.negotiation.durations import find_longest_shot
+from media_agent.negotiation.possible_lengths import find_longest_shot
 from media_agent.routing.explain import (
     could_be_had,
     make_sort_key,

@@ -10,6 +10,8 @@ import pytest
 from media_agent.cli import main
 from media_agent.video.codec import probe
 from media_agent_schemas import GenerationRecord, VerificationLevel
+from tests.diffusers.families.folders import publish
+from tests.diffusers.gguf_files import write_gguf
 
 FolderOf = Callable[[str], Path]
 
@@ -54,6 +56,51 @@ def test_a_video_longer_than_the_model_makes_is_planned_in_windows(
     said = capsys.readouterr()
     assert "by extending the video 2 times, with 2 cuts" in said.out + said.err
     assert "segments" not in said.out + said.err
+
+
+def test_a_folder_is_added_with_a_gguf_file_in_place_of_its_transformer(
+    folder_of: FolderOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gguf")
+    folder = publish(folder_of("wan"), tmp_path / "wan")
+    file = write_gguf(tmp_path / "small.gguf", folder)
+    (folder / "transformer" / "diffusion_pytorch_model.safetensors").unlink()
+
+    assert main(["models", "add", "wan"]) == 21
+    assert main(["models", "add", "wan", "--gguf", "small.gguf", "--gguf", "small.gguf"]) == 2
+    assert main(["models", "add", "wan", "--gguf", "vae=small.gguf"]) == 21
+    assert main(["models", "add", "wan", "--gguf", "transformer=small.gguf"]) == 0
+    assert main(["models", "add", "wan", "--name", "same", "--gguf", "small.gguf"]) == 0
+    said = capsys.readouterr()
+    assert main(["models", "check"]) == 0
+
+    assert f"weights (transformer from {file} in F16)" in said.out
+    assert "--gguf names two files for one component" in said.err
+    assert "no GGUF file can be given for 'vae'" in said.err
+    assert capsys.readouterr().out == "diffusers/wan: ready\ndiffusers/same: ready\n"
+
+
+def test_the_settings_name_a_gguf_file_relative_to_themselves(
+    folder_of: FolderOf, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gguf")
+    write_gguf(tmp_path / "small.gguf", folder_of("wan"))
+    (tmp_path / "settings.toml").write_text(
+        f"""
+[backends.diffusers.options.models]
+whole = "{folder_of("wan")}"
+small = "{folder_of("wan")}"
+[backends.diffusers.options.gguf.small]
+transformer = "small.gguf"
+"""
+    )
+
+    assert main(["models", "list", "--json"]) == 0
+
+    data = json.loads(capsys.readouterr().out)["data"]
+    described = {each["model"]: each["capabilities"]["description"] for each in data}
+    assert f"transformer from {tmp_path / 'small.gguf'}" in described["diffusers/small"]
+    assert "gguf" not in described["diffusers/whole"]
 
 
 def test_models_are_listed_checked_and_forgotten(

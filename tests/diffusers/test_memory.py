@@ -238,7 +238,7 @@ def test_what_removes_the_noise_is_held_in_8_bits(
 async def test_a_model_with_nothing_to_hold_in_8_bits_says_so(
     folder_of: FolderOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_agent_diffusers.pipeline.DENOISERS", ())
+    monkeypatch.setattr("media_agent_diffusers.load.DENOISERS", ())
     backend = make_backend(folder_of, tmp_path, fp8=True)
 
     done = (await observe(backend))[-1]

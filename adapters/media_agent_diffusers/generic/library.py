@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from media_agent.backend.python_text import parse_python
+
 Plain = str | int | float | None
 
 
@@ -33,21 +35,46 @@ def read_signature(pipeline: str) -> Signature | None:
     return None
 
 
+@cache
+def read_single_file_classes() -> frozenset[str]:
+    """Return the classes that the installed diffusers reads from one file, such as a GGUF file.
+
+    None of them if it is not installed, or does not list them where it did.
+    """
+    for folder in _find_library():
+        path = Path(folder, "loaders", "single_file_model.py")
+        for node in _parse(path).body if path.is_file() else ():
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+                names = (each.id for each in node.targets if isinstance(each, ast.Name))
+                if "SINGLE_FILE_LOADABLE_CLASSES" in names:
+                    keys = (key for key in node.value.keys if isinstance(key, ast.Constant))
+                    return frozenset(str(key.value) for key in keys)
+    return frozenset()
+
+
+def _parse(path: Path) -> ast.Module:
+    return parse_python(path.read_text(encoding="utf-8"), path)
+
+
 def _find_class(name: str) -> Iterator[ast.ClassDef]:
     if not name.isidentifier():
         return
     for path in _list_files():
         text = path.read_text(encoding="utf-8")
         if f"\nclass {name}(" in text:
-            for node in ast.parse(text).body:
+            for node in parse_python(text).body:
                 if isinstance(node, ast.ClassDef) and node.name == name:
                     yield node
 
 
 def _list_files() -> Iterator[Path]:
-    spec = importlib.util.find_spec("diffusers")
-    for folder in (spec.submodule_search_locations or ()) if spec is not None else ():
+    for folder in _find_library():
         yield from sorted(Path(folder, "pipelines").rglob("pipeline_*.py"))
+
+
+def _find_library() -> list[str]:
+    spec = importlib.util.find_spec("diffusers")
+    return [] if spec is None else list(spec.submodule_search_locations or ())
 
 
 def _read_arguments(arguments: ast.arguments) -> Signature:

@@ -24,7 +24,7 @@ from media_agent.errors import (
 )
 from media_agent.redact import redact, redact_reply
 from media_agent.storage.network import retry_after_seconds
-from media_agent_hosted.parsing.causes import is_about_credit
+from media_agent_hosted.parsing.causes import wants_money
 from media_agent_hosted.parsing.errors import codes_in, words_in
 from media_agent_hosted.parsing.lenient import number, read_json, trim
 from media_agent_hosted.parsing.names import work_named_in
@@ -162,7 +162,7 @@ def general_error(reply: Reply) -> MediaAgentError:
             f"{reply.host} refuses the key" if not words else f"{said}; it refuses the key",
             hint="check the key in the settings, and that it belongs to this address",
         )
-    if reply.status == 429 and _lacks_credit(reply):
+    if reply.status == 429 and reply.retry_after is None and _wants_money(reply):
         return BackendAuthenticationError(f"{said}; it wants payment", hint="add credit there")
     if reply.status == 429:
         return BackendRateLimitError(
@@ -188,19 +188,17 @@ def general_error(reply: Reply) -> MediaAgentError:
     return BackendResponseError(said)
 
 
-def _lacks_credit(reply: Reply) -> bool:
-    """Whether a no to a submission is for lack of credit; who says when to return means a rate."""
-    body = reply.object()
-    codes = (*codes_in(body), *codes_in(body.get("error")))
-    return reply.paid and reply.retry_after is None and is_about_credit(codes, reply.words())
-
-
 def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:
     if reply.paid:
         return uncertain(reply.host, said)
     if reply.retry_after is not None:
         return BackendRateLimitError(f"{said}; it asks to wait", retry_after=reply.retry_after)
     return BackendUnavailableError(said, hint="try again later")
+
+
+def _wants_money(reply: Reply) -> bool:
+    body = reply.object()
+    return wants_money((*codes_in(body), *codes_in(body.get("error"))), reply.words())
 
 
 def _named(status: int) -> str:

@@ -143,7 +143,7 @@ def _list_item(medium: MediaInput, place: Input, value: JsonValue) -> JsonValue:
     if place.item is None:
         return value
     time: Fields = {} if place.at is None or medium.at is None else {place.at: medium.at}
-    return {place.item: value, **place.also, **time}
+    return _nest({place.item: value, **place.also, **time})
 
 
 def _check_needed(model: HostedModel, given: Mapping[InputRole, int]) -> None:

@@ -63,11 +63,12 @@ _BY_WORDS = {
     rf"|\bno such {_WORK}\b|\bunknown {_WORK}\b",
     Cause.REQUEST: r"\b(invalid|parameters?|arguments?|validation|unsupported|must be|required)\b",
 }
-_OF_CREDIT = re.compile(
-    r"(insufficient|not enough|no|out of|low) (\w+ )?(balance|credits?|funds|quota)\b"
-    r"|\b(balance|credits?|funds)\b.{0,20}\b(insufficient|exhausted|used up|too low|not enough)"
-    r"|余额不足|欠费|payment (is )?(required|failed|overdue)|\bbilling\b|\barrears\b"
+_OF_MONEY = re.compile(
+    r"(insufficient|not enough|no|out of|low) (\w+ )?(balance|credits?|funds)|insufficient quota"
+    r"|\b(balance|credits?|funds)\b.{0,20}\b(exceeded|insufficient|exhausted|used up|empty)"
+    r"|\bbilling\b|\bpayment\b|arrears|余额不足|欠费"
 )
+"""What no waiting mends, also where an account is called limited; a quota may be one of rate."""
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”")
 
 
@@ -80,10 +81,10 @@ def cause_of(codes: Iterable[str], words: str) -> Cause:
     return found or _first(_BY_WORDS, space_words(_QUOTED.sub(" ", words))) or Cause.OTHER
 
 
-def is_about_credit(codes: Iterable[str], words: str) -> bool:
-    """Return whether a no is for lack of credit, where it could also be for asking too often."""
-    said = (*map(space_words, codes), space_words(_QUOTED.sub(" ", words)))
-    return any(_OF_CREDIT.search(each) is not None for each in said)
+def wants_money(codes: Iterable[str], words: str) -> bool:
+    """Whether an answer that asks to wait says that an account is empty, which no waiting mends."""
+    said = (*codes, _QUOTED.sub(" ", words))
+    return any(_OF_MONEY.search(space_words(each)) for each in said)
 
 
 def _first(table: dict[Cause, str], said: str) -> Cause | None:

@@ -7,13 +7,13 @@ from functools import partial
 from media_agent.backend.fence import call_plugin
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.negotiation.draft import Shape
-from media_agent.negotiation.durations import (
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.possible_lengths import (
     choose_fps,
     find_longest_shot,
     find_wanted_seconds,
     fits_one_shot,
 )
-from media_agent.negotiation.negotiate import negotiate
 from media_agent.routing.one_model.choice import ModelChoice
 from media_agent.routing.one_model.segments import ContinuesFrom
 from media_agent.routing.one_model.split import plan_segments
@@ -117,5 +117,5 @@ def build_length_error(choice: ModelChoice, context: RoutingContext) -> MediaAge
     return UnsupportedRequestError(
         f"{choice.name} does not support this request",
         mismatches=[find_length_mismatch(context.request, choice.capabilities)],
-        hint=suggest_length(choice.capabilities),
+        hint=suggest_length(context.request, choice.capabilities),
     )

@@ -9,15 +9,16 @@ from functools import lru_cache
 
 from media_agent.errors import MediaAgentError, UnsupportedRequestError, to_info
 from media_agent.negotiation.budget import find_price_errors
-from media_agent.negotiation.durations import (
+from media_agent.negotiation.negotiate import find_mode_mismatch, suggest_fix
+from media_agent.negotiation.possible_lengths import (
     choose_fps,
     compute_frame_step,
     find_wanted_seconds,
     fit_seconds,
     fits_one_shot,
 )
-from media_agent.negotiation.negotiate import find_mode_mismatch, suggest_fix
 from media_agent.negotiation.sizes import short_side_of
+from media_agent.routing.facts import KnownBefore
 from media_agent.routing.one_model.choice import ModelChoice
 from media_agent.routing.one_model.method import build_length_error
 from media_agent.routing.rules import RoutingContext
@@ -93,9 +94,11 @@ def _estimate_least(choice: ModelChoice, context: RoutingContext, *, is_whole: b
     fps = choose_fps(request.fps, able)
     seconds = find_wanted_seconds(request, fps, able)
     if is_whole:
-        seconds = fit_seconds(seconds, able, fps)
+        seconds = fit_seconds(seconds, able.at_rate(fps), fps)
     seconds = max(0.0, seconds - compute_frame_step(able, fps))
-    cost = facts.find_least_cost(request, seconds=seconds, fps=fps, side=_find_side(request, able))
+    mode = context.mode if is_whole else None
+    known = KnownBefore(choice.capabilities.region, mode, _find_side(request, able))
+    cost = facts.find_least_cost(request, known, seconds=seconds, fps=fps)
     if cost is not None:
         cost *= min(request.n, able.max_n)
     elif choice.capabilities.local:

@@ -111,21 +111,21 @@ def test_a_larger_video_needs_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "offload", "tiles", "fp8", "steps"),
+    ("device", "offload", "tiles", "in_layers", "steps"),
     [
-        ("cuda", "auto", "auto", False, STEPS),
-        ("cpu", "auto", "auto", False, CPU_STEPS),
-        ("cuda", "model", "auto", False, (STEPS[1], STEPS[2])),
-        ("cuda", "group", False, False, (Step("group", tiles=False),)),
-        ("cuda", "auto", False, False, tuple(Step(s.offload, tiles=False) for s in STEPS[::2])),
-        ("cpu", "none", True, False, (Step("none", tiles=True),)),
-        ("cuda", "auto", "auto", True, STEPS[:3]),
+        ("cuda", "auto", "auto", True, STEPS),
+        ("cpu", "auto", "auto", True, CPU_STEPS),
+        ("cuda", "model", "auto", True, (STEPS[1], STEPS[2])),
+        ("cuda", "group", False, True, (Step("group", tiles=False),)),
+        ("cuda", "auto", False, True, tuple(Step(s.offload, tiles=False) for s in STEPS[::2])),
+        ("cpu", "none", True, True, (Step("none", tiles=True),)),
+        ("cuda", "auto", "auto", False, STEPS[:3]),
     ],
 )
 def test_settings_leave_some_steps_open(
-    device: str, offload: Offload, tiles: bool, fp8: bool, steps: tuple[Step, ...]
+    device: str, offload: Offload, tiles: bool, in_layers: bool, steps: tuple[Step, ...]
 ) -> None:
-    open_steps = list_steps(device, offload, tiles, fp8=fp8)
+    open_steps = list_steps(device, offload, tiles, in_layers=in_layers)
 
     if (offload, tiles) == ("auto", False):
         assert [step.offload for step in open_steps] == ["none", "model", "sequential"]
