@@ -11,6 +11,8 @@ from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Siz
 from media_agent_schemas.request import VideoMode, VideoRequest
 from media_agent_schemas.resume import ResumeToken
 
+PRICE_DAYS = 30
+"""After so many days a price is marked: it may not hold any more."""
 FALLBACK_FPS = 24.0
 """Frames per second where neither the request nor the model says any."""
 FALLBACK_SECONDS = 5.0
@@ -394,6 +396,18 @@ class Estimate(Document):
         ge=0,
         description="Price of a billed second, for a provider that says how many it bills.",
     )
+    priced_on: datetime.date | None = Field(
+        default=None, description="When the price was read; null: it comes from no list of prices."
+    )
+
+    def has_old_price(self, today: datetime.date) -> bool:
+        """Return whether the price was read so long ago that it may not hold any more."""
+        on = self.priced_on
+        return bool(self.cost_usd) and on is not None and (today - on).days > PRICE_DAYS
+
+
+UNKNOWN = Estimate()
+"""What says nothing of price and time."""
 
 
 class Policy(StrEnum):

@@ -14,8 +14,9 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
+from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan, collect_refusals
+from media_agent.routing.facts import ModelFacts, Price
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.base import format_usd

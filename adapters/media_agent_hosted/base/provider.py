@@ -33,7 +33,7 @@ from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.models.fields import warnings_about
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact, MediaInput
@@ -94,12 +94,13 @@ class HostedBackend(Hooks, ServiceBackend):
         model_id = self._id(model)
         known = self._described.get(model_id)
         if known is None:
-            known = self._describe(model_id)
+            known = self.describe(model_id)
             if model_id in self.models.by_id:
                 self._described[model_id] = known
         return known
 
-    def _describe(self, model_id: str) -> Capabilities:
+    def describe(self, model_id: str) -> Capabilities:
+        """Say what a model can do, by its entry in models.yaml; a provider may know more."""
         default = self._id(None)
         facts = describe(self.models.by_id.get(model_id), model_id, self.options.max_duration)
         return Capabilities.model_validate(
@@ -125,7 +126,7 @@ class HostedBackend(Hooks, ServiceBackend):
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say nothing: what prices are known stand in the catalogue."""
-        return Estimate()
+        return UNKNOWN
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Send the request and keep what finds the work again."""

@@ -72,6 +72,7 @@ class ServiceBackend(PollHooks, PolledBackend):
                 secrets=settings.secrets,
                 allow_plain_http=found.allow_plain_http,
                 timeout_seconds=found.timeout_seconds,
+                waits_to_submit=not settings.keys,
                 transport=transport,
                 sleep=sleep,
             )

@@ -47,7 +47,7 @@ from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.headers import check_headers
 from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, general_error, uncertain
-from media_agent_hosted.http.retry import repeat
+from media_agent_hosted.http.retry import nothing_was_accepted, repeat, was_not_reached
 from media_agent_hosted.http.unpack import Unpacker
 from media_agent_hosted.http.urls import check_base, place_of, redirect_error
 from media_agent_hosted.parsing.lenient import trim
@@ -73,13 +73,16 @@ class HttpApi:
         secrets: Collection[SecretStr] = (),
         allow_plain_http: bool = False,
         timeout_seconds: float = 60.0,
+        waits_to_submit: bool = True,
         transport: Transport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Check the address; nothing is sent.
 
         `auth` is called for every request, so that a key may be renewed or sign what it goes
-        with. No text that comes back says what it sends, nor one of the further `secrets`.
+        with. No text that comes back says what it sends, nor one of the further `secrets`. Without
+        `waits_to_submit` a paid request is not sent again when it was too early: whoever has other
+        keys decides.
 
         Raises:
             ConfigurationError: the address is malformed, holds a password, or is plain http
@@ -88,6 +91,7 @@ class HttpApi:
         self._base = check_base(base_url, allow_plain_http=allow_plain_http)
         self._signer = Signer(auth, secrets)
         self._timeout_seconds = timeout_seconds
+        self._waits_to_submit = waits_to_submit
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
@@ -201,7 +205,11 @@ class HttpApi:
                     raise (translate and translate(reply)) or general_error(reply)
             return reply
 
-        return await repeat(attempt, self._sleep, is_known_again=is_known_again)
+        waits = self._waits_to_submit or not paid
+        may_repeat = nothing_was_accepted if waits else was_not_reached
+        return await repeat(
+            attempt, self._sleep, is_known_again=is_known_again, may_repeat=may_repeat
+        )
 
     async def send_elsewhere(
         self,

@@ -105,9 +105,9 @@ class KlingBackend(HostedBackend):
             return key_header(key, scheme="Bearer")
         return RenewedToken(partial(sign_token, access_key, key), clock=self._clock)
 
-    def capabilities(self, model: str | None = None) -> Capabilities:
+    def describe(self, model_id: str) -> Capabilities:
         """Say what a model can do; some take several shots at once."""
-        found = super().capabilities(model)
+        found = super().describe(model_id)
         is_known = found.model in WITH_SHOTS
         return found.model_copy(update={"max_shots": MOST_SHOTS}) if is_known else found
 

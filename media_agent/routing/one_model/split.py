@@ -14,7 +14,7 @@ from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.possible_lengths import find_wanted_frames, format_longest_shot
 from media_agent.negotiation.storyboard import lay_out
-from media_agent.routing.segments import (
+from media_agent.routing.one_model.segments import (
     MOST_SEGMENTS,
     ContinuesFrom,
     ModelChoice,
@@ -162,6 +162,7 @@ class _Split:
         plans = list({id(each.plan): each.plan for each in self.row.made}.values())
         warnings = [text for plan in plans for text in plan.warnings] + self.draft.warnings
         estimates = [each.plan.estimate for each in self.row.made]
+        dates = [each.priced_on for each in estimates if each.priced_on is not None]
         changes: dict[str, object] = {
             "num_frames": frames,
             "endless": frames is None,
@@ -180,6 +181,7 @@ class _Split:
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     memory=_find_largest(estimates),
                     source=estimates[0].source,
+                    priced_on=min(dates, default=None),
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
                 "segments": tuple(list_segments(self.row.made)),
