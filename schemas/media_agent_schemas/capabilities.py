@@ -124,6 +124,9 @@ class ModeFacts(Schema):
     )
     min_frames: int | None = Field(default=None, ge=1, description="Fewest frames.")
     max_frames: int | None = Field(default=None, ge=1, description="Most frames.")
+    max_source_duration: float | None = Field(
+        default=None, gt=0, description="As for the model."
+    )
     frame_multiple: int | None = Field(default=None, ge=1, description="As for the model.")
     frame_offset: int | None = Field(default=None, ge=0, description="As for the model.")
     negative_prompt: TriState | None = Field(default=None, description="As for the model.")
@@ -218,6 +221,11 @@ class Capabilities(Document):
     )
     default_duration: float | None = Field(
         default=None, gt=0, description="Used when none is asked."
+    )
+    max_source_duration: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest source video, in seconds; null: not limited as far as known.",
     )
     frame_multiple: int = Field(
         default=1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."

@@ -52,7 +52,7 @@ def _known(model: HostedModel) -> dict[str, object]:
 
 def _facts_of_mode(model: HostedModel) -> dict[str, object]:
     """Return what may differ between the modes of a model."""
-    sizes = _sizes(model)
+    sizes, source = _sizes(model), model.inputs.get(InputRole.SOURCE_VIDEO)
     return {
         "input_roles": tuple(model.inputs),
         "needs": model.needed,
@@ -62,6 +62,7 @@ def _facts_of_mode(model: HostedModel) -> dict[str, object]:
         "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
         "aspect_ratios": model.ratios,
         **_lengths(model),
+        "max_source_duration": source.limits.most_seconds if source is not None else None,
         "negative_prompt": model.negative_prompt,
         "camera": model.camera is not None,
         "seed": model.seed,
