@@ -11,6 +11,7 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
+from media_agent.errors import UnsupportedRequestError
 from media_agent.testing import Simulator
 from media_agent.testing.simulator.find import find_simulator
 from media_agent.video.codec import probe
@@ -68,7 +69,8 @@ LONG = [
     ("xai", "grok-imagine-video", 16.0, "extend", "video"),
     ("runway", "gemini_omni_flash_1.1", 15.0, "extend", "videoUri"),
     ("runway", "gen4.5", 12.0, "chain", "promptImage"),
-    ("luma", "ray-3.2", 12.0, "chain", "start_frame"),
+    ("luma", "ray-3.2", 12.0, "extend", "generation_id"),
+    ("kling", "kling-v1-6", 12.0, "extend", "video_id"),
     ("openrouter", "bytedance/seedance-2.0", 16.0, "chain", "frame_images"),
 ]
 
@@ -116,6 +118,59 @@ async def test_a_video_is_not_continued_beyond_what_its_provider_takes(
     plan = await plan_of("xai", "grok-imagine-video", tmp_path, prompt="a fox", duration=seconds)
 
     assert plan.method == method
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "field"),
+    [("luma", "ray-3.2", "generation_id"), ("kling", "kling-v1-6", "video_id")],
+)
+async def test_a_video_that_goes_on_is_named_as_its_provider_does(
+    name: str, model: str, field: str, tmp_path: Path
+) -> None:
+    made = await make(name, model, tmp_path, prompt="a fox", duration=12.0)
+
+    first, *further = [_found(body, field) for body in made.bodies]
+    assert first is None
+    assert len(further) == len(set(further))  # each continues the one before, not the first again
+    assert all(each is not None for each in further)
+
+
+def _found(body: Any, field: str) -> Any:
+    if not isinstance(body, dict):
+        return None
+    inside = (_found(each, field) for each in body.values())
+    return body.get(field) or next(filter(None, inside), None)
+
+
+@pytest.mark.parametrize("name", ["luma/ray-3.2", "kling/video-extend"])
+async def test_a_video_from_elsewhere_is_refused_where_only_own_ones_are_continued(
+    name: str, tmp_path: Path
+) -> None:
+    backend, _, model = name.partition("/")
+    source = {"role": "source_video", "url": "https://videos.example/fox.mp4"}
+    fields = {"prompt": "a fox", "mode": "video_extend"}
+
+    with pytest.raises(UnsupportedRequestError, match="that were made there"):
+        await plan_of(backend, model, tmp_path, inputs=[source], **fields)
+    plan = await plan_of(backend, model, tmp_path, inputs=[{**source, "own_id": "v-1"}], **fields)
+
+    assert plan.request.inputs[0].own_id == "v-1"
+
+
+async def test_a_job_is_continued_by_the_id_of_its_video(tmp_path: Path) -> None:
+    with find_simulator("luma", SPECS)(queued_polls=0, running_polls=0) as simulator:
+        section = {"base_url": simulator.url, "key": "a-key-0123456789"}
+        raw = {"data_dir": tmp_path, "backends": {"luma": section}}
+        async with VideoClient(settings=Settings.model_validate(raw), sleep=no_sleep) as client:
+            request = VideoRequest(prompt="a fox", model="luma/ray-3.2", duration=5)
+            job = await client.generate(request, out=str(tmp_path / "fox.mp4"))
+            longer = await client.extend(
+                job.id, prompt="it sleeps", duration=5, out=str(tmp_path / "longer.mp4")
+            )
+
+        assert longer.status == "completed", longer.error
+        assert _found(bodies_of(simulator)[-1], "generation_id") == next(iter(simulator.jobs))
+    assert probe(tmp_path / "longer.mp4").frames > probe(tmp_path / "fox.mp4").frames
 
 
 SHOTS = [

@@ -46,6 +46,7 @@ def _known(model: HostedModel) -> dict[str, object]:
         "max_prompt_characters": model.longest_prompt,
         "max_negative_prompt_characters": model.longest_negative_prompt,
         "extends": _extends(model),
+        "continues_own": _continues_own(model),
         "options": (*model.options, _raw_fields(_reserved(model)), DEADLINE),
     }
 
@@ -87,6 +88,11 @@ def _sizes(model: HostedModel) -> tuple[Size, ...]:
 def _extends(model: HostedModel) -> bool:
     overlaps = isinstance(model.length, Frames) and model.length.overlap > 0
     return overlaps or VideoMode.VIDEO_EXTEND in model.by_mode
+
+
+def _continues_own(model: HostedModel) -> bool:
+    source = model.for_mode(VideoMode.VIDEO_EXTEND).inputs.get(InputRole.SOURCE_VIDEO)
+    return source is not None and source.own
 
 
 def _lengths(model: HostedModel) -> dict[str, object]:
