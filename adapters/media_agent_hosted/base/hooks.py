@@ -17,6 +17,13 @@ from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 
+def wire_equal(sdk: str) -> Verification:
+    """Return the level of a provider whose requests are compared with those of its SDK."""
+    return Verification(
+        level=VerificationLevel.WIRE_EQUAL, note=f"its requests equal those of {sdk}"
+    )
+
+
 class PollHooks(ABC):
     """What is asked about accepted work, and what the answers mean; nothing is sent from here."""
 

@@ -52,7 +52,7 @@ async def find_delivered(job_id: str, context: JobContext) -> Delivered | None:
     path = await _find_video(job, why)
     continued = "its delivered video is continued, from its last frames"
     note = Adjustment(field=_FIELD, asked=_name(job.id), used=path, reason=f"{why}: {continued}")
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if job.plan.request.n > 1:
         warnings = (f"job {job.id} made {job.plan.request.n} videos; this continues the first",)
     own_id = job.artifacts[0].own_id if job.artifacts else None

@@ -15,6 +15,7 @@ from media_agent.errors import (
     MediaAgentError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.base.runs import read_queue, unprocessable, verdict_of_queue
 from media_agent_hosted.http.replies import Reply
@@ -46,6 +47,7 @@ class FalBackend(HostedBackend):
     addresses = ("status_url", "response_url", "cancel_url")
     keeps = timedelta(days=7)
     cancels = "unknown"  # while it waits; work that has started usually continues
+    verification = wire_equal("fal-client 1.0.3")
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; some take several shots at once."""

@@ -23,6 +23,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent_hosted.base.calls import Answer, Call, End, Status, Submission, Uploaded
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.base.runs import read_prediction
 from media_agent_hosted.http.inputs import InputFile
@@ -56,6 +57,7 @@ class ReplicateBackend(HostedBackend):
     uploads = "files larger than 256 kB, for 24 hours"
     keeps = timedelta(hours=1)
     cancels = True
+    verification = wire_equal("replicate 1.0.7")
 
     def build(self, submission: Submission) -> Call:
         """Return the call that asks a model, a version of it, or a deployment for a prediction.

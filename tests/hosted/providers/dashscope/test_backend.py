@@ -8,6 +8,7 @@ import pytest
 from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings
+from media_agent.cli import main
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
@@ -459,6 +460,15 @@ def test_prices_are_those_of_the_table(
     cost = facts.estimate(DASHSCOPE.plan(model, duration=5.0, **fields), region).cost_usd
 
     assert cost == (None if usd is None else pytest.approx(usd))
+
+
+def test_the_list_shows_the_price_of_a_model_that_needs_an_image(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["backends", "dashscope"]) == 0
+
+    rows = capsys.readouterr().out.splitlines()
+    assert "$0.10/s" in next(each for each in rows if "wan2.7-i2v" in each)
 
 
 @pytest.mark.parametrize(

@@ -813,7 +813,7 @@ async def test_the_whole_way_of_a_video(tmp_path):
         "job.completed",
     ]
     assert (events[-1].seed, events[-1].model) == (0, "fal-ai/mochi-v1")
-    assert str(events[-1].verification) == "simulator"
+    assert str(events[-1].verification) == "wire-equal"
     (tmp_path / "video.mp4").write_bytes(content)
     assert probe(tmp_path / "video.mp4").frames == 163
     assert simulator.accepted == 1

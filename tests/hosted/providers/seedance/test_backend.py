@@ -297,8 +297,18 @@ def test_prices_are_those_of_the_table_before_and_after(
     assert estimate.cost_usd == pytest.approx(usd)
     assert cost is not None
     assert cost.at(estimate.usd_per_second).usd == pytest.approx(usd)
-    assert billed({**task, "service_tier": "flex"}) is None
+    assert billed({**task, "service_tier": "flex"}, 7) is None
     assert billed({**task, "resolution": "2k"}) is None
+
+
+async def test_tokens_cost_what_the_settings_say(tmp_path: Path) -> None:
+    priced = Provider(SPEC, __file__, options={"usd_per_million_tokens": 7})
+
+    end = await priced.talk(tmp_path, "submitted", "succeeded").end()
+
+    assert end.type == "job.completed"
+    assert end.cost is not None
+    assert end.cost.usd == pytest.approx(0.756)
 
 
 @pytest.mark.parametrize(
@@ -323,7 +333,7 @@ def test_no_price_is_made_up(model: str, fields: Any, region: str) -> None:
     [
         ("failed", "generation_failed", "an internal error"),
         ("moderated", "content_rejected", "may contain sensitive information"),
-        ("expired", "generation_failed", "expired"),
+        ("expired", "generation_failed", "let the task expire"),
         ("cleared", "generation_failed", "keeps videos for 24 h"),
     ],
 )
