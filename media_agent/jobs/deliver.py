@@ -243,7 +243,8 @@ class Deliverer:
                 source, fetched_sha256 = front, None
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
-        facts = {"uri": video.uri, "expires_at": video.expires_at, "joined": video.joined}
+        kept = ("uri", "expires_at", "own_id", "joined")
+        facts = {name: getattr(video, name) for name in kept}
         published = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)

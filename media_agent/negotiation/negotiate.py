@@ -93,6 +93,10 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft, follows: Collection[InputR
         if medium.role not in capabilities.input_roles:
             taken = ", ".join(capabilities.input_roles) or "no inputs"
             draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} accepts {taken}")
+        elif mode is VideoMode.VIDEO_EXTEND and capabilities.continues_own:
+            if medium.role is InputRole.SOURCE_VIDEO and medium.own_id is None:
+                reason = f"{draft.model} continues only videos that were made there, by their ids"
+                draft.refuse(f"inputs[{index}]", f"another video ({medium.role})", reason)
         elif medium.url is not None and not capabilities.reads_urls:
             reason = f"{draft.model} reads files, not addresses; download it and give the file"
             draft.refuse(f"inputs[{index}]", f"a URL ({medium.role})", reason)

@@ -126,6 +126,7 @@ class ModeFacts(Schema):
     )
     min_frames: int | None = Field(default=None, ge=1, description="Fewest frames.")
     max_frames: int | None = Field(default=None, ge=1, description="Most frames.")
+    max_source_duration: float | None = Field(default=None, gt=0, description="As for the model.")
     frame_multiple: int | None = Field(default=None, ge=1, description="As for the model.")
     frame_offset: int | None = Field(default=None, ge=0, description="As for the model.")
     negative_prompt: TriState | None = Field(default=None, description="As for the model.")
@@ -221,6 +222,11 @@ class Capabilities(Document):
     default_duration: float | None = Field(
         default=None, gt=0, description="Used when none is asked."
     )
+    max_source_duration: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest source video, in seconds; null: not limited as far as known.",
+    )
     frame_multiple: int = Field(
         default=1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."
     )
@@ -273,6 +279,10 @@ class Capabilities(Document):
         description="Model of the same backend that continues its videos from their last frames.",
     )
     extends: TriState = Field(default=False, description="Continues a finished video.")
+    continues_own: bool = Field(
+        default=False,
+        description="Continues only videos of its own, which it knows by their ids (`own_id`).",
+    )
     streams: TriState = Field(default=False, description="Delivers chunks while it works.")
 
     lookup: Literal["key", "list", "candidates", "none"] = Field(

@@ -24,6 +24,7 @@ from media_agent_hosted.http.inputs import (
     InputForm,
     InputPart,
     check_address,
+    own_id_of,
     read_file,
     refuse_files,
 )
@@ -174,6 +175,10 @@ class HostedBackend(Hooks, ServiceBackend):
             end = await self._fetch(ref, path, answer, is_over=is_over)
         if isinstance(end, JobOutcomeUnknown):
             return end
+        own_id = answer.status.own_id
+        if own_id is not None and isinstance(end, JobCompleted) and end.artifacts:
+            first = end.artifacts[0].model_copy(update={"own_id": own_id})
+            end = end.model_copy(update={"artifacts": (first, *end.artifacts[1:])})
         known = ref.data.get("warnings")
         warnings = tuple(map(str, known)) if isinstance(known, list) else ()
         return end.model_copy(
@@ -229,7 +234,7 @@ class HostedBackend(Hooks, ServiceBackend):
         inputs, notes = list[JsonValue](), list[str]()
         for medium in request.inputs:
             part, note = await self._read_input(medium, model, uploads=uploads)
-            inputs.append(self.input_value(part))
+            inputs.append(part.value if part.is_own_id else self.input_value(part))
             notes += [] if note is None else [note]
         return Submission(
             request=request,
@@ -248,12 +253,14 @@ class HostedBackend(Hooks, ServiceBackend):
 
         Addresses without https are for a provider on this machine only.
         """
+        place = None if model is None else model.inputs.get(medium.role)
+        if place is not None and place.own:
+            return InputPart(medium.role, own_id_of(medium, self.name), is_own_id=True), None
         url = check_address(medium, allow_plain_http=self._api.is_here)
         if url is not None:
             return InputPart(medium.role, url), None
         if self.largest_upload is None:
             refuse_files(medium, self.input_form)
-        place = None if model is None else model.inputs.get(medium.role)
         limits = Limits() if place is None else place.limits
         largest = self.largest_upload or self.largest_input
         file = await asyncio.to_thread(read_file, medium, limits, largest=largest)

@@ -88,7 +88,18 @@ class SegmentRow:
         return made
 
     def add(self, prompt: str | None, frames: int) -> PlannedSegment:
-        """Add one segment of at least `frames` frames, or of the most that the model makes."""
+        """Add one segment of at least `frames` frames, or of the most that the model makes.
+
+        Raises:
+            UnsupportedRequestError: the video is longer by now than what the model continues.
+        """
+        longest = self.find_longest_source()
+        if self.made and longest is not None and self.frames / self.fps > longest:
+            raise UnsupportedRequestError(
+                f"{self.continuation.name} continues videos of up to {longest:g} s, and this has "
+                f"{self.frames / self.fps:g} s before its end",
+                hint="ask for a shorter video",
+            )
         plan = self._plan_segment(prompt, frames, is_first=not self.made)
         made = plan.request.num_frames or frames
         continues_from: ContinuesFrom = self.continues_from if self.made else "nothing"
@@ -99,6 +110,12 @@ class SegmentRow:
     def _count_shared(self) -> int:
         """Return how many frames the next segment shares with the one before."""
         return 1 if self.made and self.continues_from == "last_frame" else 0
+
+    def find_longest_source(self) -> float | None:
+        """Return how long a video may be that is continued, in seconds; None: no limit is known."""
+        if self.continues_from != "video":
+            return None
+        return self._find_facts(is_first=False).max_source_duration
 
     def find_longest(self) -> int:
         """Return the maximum number of frames of the next segment."""

@@ -83,7 +83,18 @@ class _Split:
         return self._finish(shots, made)
 
     def plan_endless(self) -> Plan:
-        """Return the plan of a video that lasts until it is finished or the budget is spent."""
+        """Return the plan of a video that lasts until it is finished or the budget is spent.
+
+        Raises:
+            UnsupportedRequestError: it would get longer than what the model continues.
+            BudgetExceededError: there is no budget that says when to stop paying.
+        """
+        longest = self.row.find_longest_source()
+        if longest is not None:
+            raise UnsupportedRequestError(
+                f"{self.row.continuation.name} continues videos of up to {longest:g} s only",
+                hint="set a duration",
+            )
         for shot in self.request.shots[:-1]:
             self.row.cut(shot.prompt, round((shot.duration or 0) * self.fps))
         prompt = self.request.shots[-1].prompt if self.request.shots else self.request.prompt

@@ -151,7 +151,7 @@ class KlingBackend(HostedBackend):
         if status.state is not State.DONE or video is None:
             return status
         kept = f"kling keeps it as {video}: kling/{EXTENSION} continues it by option video_id"
-        return replace(status, warnings=(kept,))
+        return replace(status, own_id=video, warnings=(kept,))
 
     def results(self, body: JsonValue) -> JsonValue:
         """Return the videos, without those that bear a watermark."""
