@@ -170,7 +170,7 @@ def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
         num_frames=max(1, round(seconds * fps)),
         size=capabilities.default_size,
         resolution=capabilities.resolutions[0]
-        if capabilities.resolutions and not capabilities.sizes
+        if capabilities.resolutions and capabilities.default_size is None
         else None,
     )
 

@@ -555,10 +555,14 @@ async def test_a_bad_image_is_refused_before_any_work(
 async def test_each_image_that_a_model_needs_is_there_once(
     backend: DiffusersBackend, model: str, inputs: tuple[MediaInput, ...], said: str
 ) -> None:
-    mode = backend.capabilities(model).modes[0]
+    mode, whole = backend.capabilities(model).modes[0], (first(), last())
+    whole = whole if model == "wan-flf2v" else whole[:1]
+    planned = make_plan(backend, model, inputs=whole, mode=mode).request
 
+    with pytest.raises(UnsupportedRequestError, match="first_frame"):
+        make_plan(backend, model, inputs=inputs, mode=mode)
     with pytest.raises(InvalidRequestError, match=said):
-        await backend.submit(make_plan(backend, model, inputs=inputs, mode=mode).request, key="k")
+        await backend.submit(planned.model_copy(update={"inputs": inputs}), key="k")
 
 
 def test_an_image_at_an_address_is_refused_while_planning(backend: DiffusersBackend) -> None:

@@ -9,7 +9,7 @@ from cyclopts import App
 
 from media_agent.cli.arguments import Flag, GgufFiles, Name
 from media_agent.cli.commands.backends import backends, format_longest
-from media_agent.cli.commands.models_fetch import fetch_model
+from media_agent.cli.commands.models.fetch import fetch_model
 from media_agent.cli.screen import write_json, write_stdout, write_table
 from media_agent.shorten import shorten
 

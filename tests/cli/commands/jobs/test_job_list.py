@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.cli.commands.job_list import format_status
+from media_agent.cli.commands.jobs.job_list import format_status
 from media_agent.ledger.state import JobOptions
 from media_agent_schemas import Artifact, JobCompleted, JobStatus, VideoMetadata
 from tests.jobs.housekeeping.data_folder import DataFolder

@@ -140,11 +140,11 @@ def extend(
 ) -> int:
     """Continue a video: a job from its saved state (seamless), a file from its last frames.
 
-    The result is the whole video: the source, then the new part.
+    The result is the whole video: the source, then the new part. A job whose model keeps no states
+    is continued as a file is: the video that it delivered.
 
     Args:
         video: A job (its ID, the beginning of it, or last), or the path or http(s) URL of a video.
-            A job whose model keeps no states continues from its delivered video.
         prompt: Prompt for the new part.
         duration: Length of the new part in seconds.
         backend: NAME or NAME/MODEL; a job continues on its own, from its state.

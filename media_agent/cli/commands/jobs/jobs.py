@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Yes
-from media_agent.cli.commands.job_list import format_status, list_jobs
+from media_agent.cli.commands.jobs.job_list import format_status, list_jobs
 from media_agent.cli.screen import write_facts, write_json
 from media_agent.cli.store import find_job, open_ledger
 from media_agent.shorten import shorten
