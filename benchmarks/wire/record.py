@@ -101,6 +101,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(names())}; all by default")
     parser.add_argument("--venv", type=Path, default=VENV, help="the environment of the SDKs")
     arguments = parser.parse_args()
+    unknown = set(arguments.names) - set(names())
+    if unknown:
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(names())}")
     rules = yaml.safe_load((WIRE / "differences.yaml").read_text("utf-8"))
     python = prepare(arguments.venv)
     for name in arguments.names or names():
