@@ -138,7 +138,8 @@ def _without_name(error: ErrorInfo, name: str) -> ErrorInfo:
 def _kind_of(error: ErrorInfo) -> str:
     """Return the words of a reason without what differs from model to model."""
     said = re.sub(r"(mode = \w+): it can do .*", r"\1: they do other work", error.message)
-    said = re.sub(r"it makes at most [\d.]+ s at once", "that is more than they make at once", said)
+    length = r"it makes at most (\d+ frames \([\d.]+ s\)|[\d.]+ s) at once"
+    said = re.sub(length, "that is more than they make at once", said)
     said = re.sub(r"would cost (at least )?[\d.]+ USD", "costs too much", said)
     return re.sub(r"^(needs a key): .*", r"\1", said)
 

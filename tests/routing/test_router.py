@@ -15,7 +15,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.routing.catalogue import Catalogue
-from media_agent.routing.explain import choose_plan, collect_refusals
+from media_agent.routing.explain import choose_plan, collect_reasons, collect_refusals
 from media_agent.routing.facts import ModelFacts, Price
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
@@ -527,6 +527,16 @@ def test_a_model_that_can_neither_extend_nor_begin_from_an_image_refuses_length(
     assert "makes at most 8 s at once and can neither extend a video" in refused(report, "mochi/x")
     with pytest.raises(UnsupportedRequestError, match="no backend can serve this request: mochi/x"):
         choose_plan(report)
+
+
+def test_lengths_that_are_out_of_reach_count_as_one_reason_whatever_limits_them() -> None:
+    shelves = [Shelf(model("a", "x")), Shelf(model("b", "x", max_duration=9.0))]
+    shelves.append(Shelf(model("c", "x", max_duration=None, max_frames=121)))
+
+    reasons = collect_reasons(router(*shelves).report(asked(duration=60)))
+
+    assert [reason.names for reason in reasons] == [("a/x", "b/x", "c/x")]
+    assert "more than they make at once" in reasons[0].error.message
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -121,8 +121,8 @@ def _list_left_out(report: "PlanReport", shown: "Sequence[Candidate]") -> "Itera
     seen = {each.name for each in shown}
     more = [each for each in report.candidates if not each.refusals and each.name not in seen]
     if more:
-        costs = [each.estimate.cost_usd for each in more]
-        known = [cost for cost in costs if cost is not None]
+        costs = [(each.estimate.cost_usd, each.local) for each in more]
+        known = [cost for cost, is_local in costs if cost is not None and (cost or is_local)]
         price = f", for {format_usd(min(known))} USD and more" if known else ""
         names = count_by_backend([each.name for each in more])
         yield f"{len(more)} more could{price}: {names}; --all lists them"
