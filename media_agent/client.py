@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Literal, Self, Unpack
 
 from pydantic import ValidationError
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
@@ -81,11 +83,13 @@ class VideoClient:
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
         )
+        self._free_memory = FreeMemory()
         self._planner = Planner(
             self.settings,
             self._registry,
             self._backend,
             draw_seed=draw_seed,
+            free_memory=self._free_memory,
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
@@ -263,8 +267,10 @@ class VideoClient:
 
         `video` is the id of a job, which continues seamlessly from its state as a `branch` at its
         end, or the path or http(s) URL of any video, which a model continues from its last frames.
-        Such a source keeps its size, its frame rate and its audio; `joined` of the artifact says
-        where the new part begins. With `only_new` only that is delivered, as the model made it.
+        So is the delivered video of a job whose model keeps no states; the plan and the record say
+        that. Such a source keeps its size, its frame rate and its audio; `joined` of the artifact
+        says where the new part begins. With `only_new` only that is delivered, as the model made
+        it.
 
         Raises:
             RequestError: there is no such video, its model cannot continue it, or a value is wrong.
@@ -293,18 +299,15 @@ class VideoClient:
         known = repeated.find_extension(self.store, str(video), asked)
         if known is not None:
             return known.request, (known.plan,)
-        job_id = extend.find_job(video, self.store)
-        if job_id is not None:
-            plan = await branch.plan_branch(
-                job_id, self._context, self._planner, extend.as_branch(job_id, asked)
-            )
-            return plan.request, (plan,)
-        extend.check_place(video)
-        request, words = extend.build_request(video, asked), asked.allow_unknown_words
-        plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
-        said = await asyncio.to_thread(extend.foresee_join, request)
-        warned = (each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
-        return request, tuple(warned)
+        return await extend.plan_extension(video, self._context, self._planner, asked)
+
+    async def find_extension_model(self, video: Path | str) -> str:
+        """Return the model that continues a video unless another is named.
+
+        Raises:
+            JobError: it is a job that has neither a state nor a video to continue from.
+        """
+        return await extend.find_model(video, self._context) or self.settings.default_backend
 
     async def resume(
         self,
@@ -492,7 +495,8 @@ class VideoClient:
     async def _backend(self, name: str) -> VideoBackend:
         async with self._lock:
             if name not in self._backends:
-                settings = self.settings.backend_settings(name, self._registry.spec(name))
+                own = self.settings.backend_settings(name, self._registry.spec(name))
+                settings = replace(own, free_memory=self._free_memory)
                 create = self._registry.create
                 if settings.key is not None:
                     self._keys.add(settings.key.get_secret_value())

@@ -27,7 +27,7 @@ _NAME = r"([\w/-]+(?:\.[\w/-]+)*)"
 _TERMS = (
     _term("--allow-unknown-words", "allow_unknown_words=True", None),
     _term("--overwrite", "overwrite=True", None),
-    _term("--policy adjust", 'policy="adjust"', None),
+    _term("--policy adjust", 'policy="adjust"', 'policy "adjust"'),
     _term(f"--option {_NAME}=([0-9a-z]+)", r'options={"BACKEND": {"\1": "\2"}}', None),
     _term("--image", "an input of role first_frame", "first_frame"),
     _term(f"(?:--backend|--model) {_NAME}", r'model="\1"', r'model "\1"'),

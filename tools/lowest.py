@@ -20,10 +20,10 @@ TOOLS = ("anyio", "hypothesis", "respx", "setuptools")  # of the extra `dev`, fo
 # It starts, plans, makes, joins; hosted APIs, by their simulators; the ledger; what comes in.
 TESTS = (
     "tests/cli/test_process.py",
-    "tests/cli/test_generate_command.py",
-    "tests/cli/test_plan_command.py",
-    "tests/cli/test_jobs_command.py",
-    "tests/cli/test_config_command.py",
+    "tests/cli/commands/videos/test_generate.py",
+    "tests/cli/commands/test_plan.py",
+    "tests/cli/commands/jobs/test_jobs.py",
+    "tests/cli/commands/setup/test_config.py",
     "tests/video/test_concat.py",
     "tests/ledger",
     "tests/storage",

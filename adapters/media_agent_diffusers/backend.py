@@ -16,17 +16,18 @@ from media_agent.backend.local import (
 )
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent_diffusers.call import check_call, own_options
+from media_agent_diffusers.call import check_call, check_plan, own_options
 from media_agent_diffusers.describe import NAME, describe
 from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.files import faults_named
 from media_agent_diffusers.folder import ModelFolder, read_folder
-from media_agent_diffusers.generation import Generation
+from media_agent_diffusers.generation import Generation, estimate_memory
 from media_agent_diffusers.heap import share_heap
 from media_agent_diffusers.lora.choice import check_loras, choose_loras, lora_options
+from media_agent_diffusers.placement.foresee import Sizes, foresee, measure
 from media_agent_diffusers.settings import MEMORY_OPTION, DiffusersOptions
 from media_agent_diffusers.states import digest_work, read_state, write_state
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities, Estimate, MemoryUse
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
@@ -44,6 +45,8 @@ class Model:
     capabilities: Capabilities
     loras: Mapping[str, Path]
     """Files of LoRA weights by their name."""
+    sizes: Sizes
+    """Of its components."""
 
 
 class DiffusersBackend(LocalBackend):
@@ -96,10 +99,32 @@ class DiffusersBackend(LocalBackend):
         """Return a price of zero; how long it takes depends on the machine.
 
         Raises:
-            InvalidRequestError: it names LoRA weights that the settings do not.
+            InvalidRequestError: it names LoRA weights that the settings do not, or the model cannot
+                make what it asks for.
         """
-        check_loras(own_options(request), self._model(request.split_model()[1]).loras)
-        return Estimate(cost_usd=0.0, source="own hardware")
+        model = self._model(request.split_model()[1])
+        check_loras(own_options(request), model.loras)
+        check_plan(request, model.folder.variant, model.capabilities)
+        memory = self._foresee(model, request)
+        return Estimate(cost_usd=0.0, memory=memory, source="own hardware")
+
+    def _foresee(self, model: Model, request: VideoRequest) -> MemoryUse | None:
+        """Return how the model will be held in memory, None where nobody knows what is free.
+
+        LoRA weights, which are small beside the rest, are left out: their files are not opened.
+        """
+        name, loaded = model.capabilities.model, self._loaded
+        activations = estimate_memory(name, model.folder, request, ())
+        measure_free = self._free_memory if loaded is None else loaded.count_free
+        found = foresee(
+            model.folder,
+            model.sizes,
+            activations,
+            self._options,
+            self.settings.free_memory,
+            measure_free=measure_free,
+        )
+        return None if found is None else found[0].to_use(found[1])
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
@@ -191,7 +216,8 @@ class DiffusersBackend(LocalBackend):
             "weights_sha256": self._digests.find_known(folder),
             "missing": describe_missing(NAME, *libraries),
         }
-        return Model(folder, describe(name, folder).model_copy(update=own), loras)
+        sizes = measure(folder, self._options)
+        return Model(folder, describe(name, folder).model_copy(update=own), loras, sizes)
 
     def _find_gguf(self, name: str) -> Mapping[str, Path]:
         """Return the GGUF files of a model: of the settings file, else those added with it."""

@@ -10,7 +10,7 @@ from media_agent.backend.local import GenerationContext
 from media_agent.backend.options import check_options
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import Fit, check_video, read_image
-from media_agent_diffusers.describe import NAME
+from media_agent_diffusers.describe import NAME, SEVERAL
 from media_agent_diffusers.families.family import Call, Options, Task, Variant
 from media_agent_diffusers.inputs import (
     InputReader,
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from media_agent_diffusers.pipeline import LoadedPipeline
 
 
-_SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
 _READ_HERE = ("image_fit", "max_sequence_length", "flow_shift", "history", *COMPONENTS, MEMORY)
 """Options that are no arguments of a pipeline."""
 
@@ -50,17 +49,32 @@ def find_task(request: VideoRequest, variant: Variant, model: str) -> Task:
 
 
 def check_call(request: VideoRequest, variant: Variant, capabilities: Capabilities) -> None:
-    """Check that size, length, inputs and options fit the task, and that each input can be opened.
+    """Check a plan once more, and that it has the inputs it needs and that each can be opened.
+
+    Raises:
+        InvalidRequestError: an input is missing, given twice, or cannot be used; or see
+            `check_plan`.
+    """
+    _check_roles(request, find_task(request, variant, capabilities.model), capabilities.model)
+    check_plan(request, variant, capabilities)
+    for medium in request.inputs:
+        if medium.role is InputRole.SOURCE_VIDEO or is_video(medium):
+            check_video(medium)
+        else:
+            read_image(medium)
+    check_mask(request.inputs)
+
+
+def check_plan(request: VideoRequest, variant: Variant, capabilities: Capabilities) -> None:
+    """Check that size, length and options fit the task; no input is opened.
 
     Pipelines round most of it without a word, or break after minutes.
 
     Raises:
-        InvalidRequestError: an input is missing, given twice, or cannot be used; an option is
-            of another task; or the model makes no video of this size or length.
+        InvalidRequestError: an option is of another task, or the model makes no video of this size,
+            rate or length.
     """
-    model = capabilities.model
-    task = find_task(request, variant, model)
-    _check_roles(request, task, model)
+    task = find_task(request, variant, capabilities.model)
     further = find_further(request, variant, task)
     known = (*variant.options_of(task), *(variant.options_of(further) if further else ()))
     own = capabilities.model_copy(update={"options": known})
@@ -82,12 +96,6 @@ def check_call(request: VideoRequest, variant: Variant, capabilities: Capabiliti
         check_keyframes(
             request.inputs, request.num_frames, fps=fps, multiple=variant.frame_multiple
         )
-    for medium in request.inputs:
-        if medium.role is InputRole.SOURCE_VIDEO or is_video(medium):
-            check_video(medium)
-        else:
-            read_image(medium)
-    check_mask(request.inputs)
 
 
 def read_call(
@@ -198,15 +206,20 @@ def _check_size(request: VideoRequest, capabilities: Capabilities) -> None:
 def _check_length(
     request: VideoRequest, variant: Variant, task: Task, capabilities: Capabilities
 ) -> None:
-    frames, name = request.num_frames, f"{NAME}/{capabilities.model}"
+    frames, name, fps = request.num_frames, f"{NAME}/{capabilities.model}", request.fps
+    slowest, fastest = variant.fps_range or (variant.fps, variant.fps)
+    if fps is not None and not slowest <= fps <= fastest:
+        rates = f"{fastest:g}" if slowest == fastest else f"{slowest:g} to {fastest:g}"
+        raise InvalidRequestError(f"{name} makes {rates} frames per second, not {fps:g}")
     if frames is None:
         return
     if frames < task.fewest_frames:
         raise InvalidRequestError(
             f"{name} makes at least {task.fewest_frames} frames with {task.mode}, not {frames}",
-            hint=f"ask for at least {task.fewest_frames / variant.fps:.4g} s",
+            hint=f"ask for at least {task.fewest_frames / (fps or variant.fps):.4g} s",
         )
-    if variant.fps_range is not None and frames > (variant.longest_frames or frames):
+    is_at_once = find_continuation(variant, task) is None
+    if is_at_once and frames > (variant.longest_frames or frames):
         raise InvalidRequestError(
             f"{name} makes at most {variant.longest_frames} frames, not {frames}",
             hint="ask for less time, or for fewer frames per second",
@@ -224,7 +237,7 @@ def _check_roles(request: VideoRequest, task: Task, model: str) -> None:
         hint += f"; it can have {', '.join(task.optional)} as well"
     for role in (*task.inputs, *task.optional):
         count = given.count(role)
-        if (count > 1 and role not in _SEVERAL) or (not count and role in task.inputs):
+        if (count > 1 and role not in SEVERAL) or (not count and role in task.inputs):
             raise InvalidRequestError(
                 f"{NAME}/{model} begins from one {role.value}; {count or 'none'} given", hint=hint
             )

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from media_agent_diffusers.families.family import Variant
+from media_agent_diffusers.families.family import Task, Variant
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.windows import find_continuation
 from media_agent_schemas.capabilities import (
     Capabilities,
     FpsRange,
+    ModeFacts,
     OptionSpec,
     SizeRange,
     Verification,
@@ -18,28 +19,31 @@ from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
 
 NAME = "diffusers"
+SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
+"""Roles of which a request may have several inputs."""
 
 
 def describe(model: str, folder: ModelFolder) -> Capabilities:
     """Return the capabilities of the model in a folder."""
     variant = folder.variant
     size, windows = _default_size(variant), _windows(variant)
-    longest, fastest = variant.longest_frames, (variant.fps_range or (0, variant.fps))[1]
     return Capabilities(
         backend=NAME,
         model=model,
         models=(model,),
         description=f"{variant.title}; {_name_weights(folder)} in {folder.path}",
         modes=tuple(task.mode for task in variant.tasks),
+        by_mode={task.mode: _facts_of(task) for task in variant.tasks},
         input_roles=_input_roles(variant),
+        max_inputs={role: 1 for role in _input_roles(variant) if role not in SEVERAL},
         sizes=tuple(Size(width=width, height=height) for width, height in variant.sizes),
         size_range=None if variant.sizes else _size_range(variant),
         default_size=size,
         fps_values=() if variant.fps_range else (variant.fps,),
         fps_range=_fps_range(variant),
         default_fps=variant.fps,
-        min_duration=min(task.fewest_frames for task in variant.tasks) / fastest,
-        max_duration=None if longest is None else longest / variant.fps,
+        min_frames=min(task.fewest_frames for task in variant.tasks),
+        max_frames=variant.longest_frames,
         windows=windows,
         default_duration=variant.default_frames / variant.fps,
         frame_multiple=variant.frame_multiple,
@@ -66,6 +70,18 @@ def _name_weights(folder: ModelFolder) -> str:
     said = [] if variant is None else [variant]
     said += [f"{name} from {file.path} in {file.kind}" for name, file in gguf.items()]
     return f"weights ({', '.join(said)})" if said else "weights"
+
+
+def _facts_of(task: Task) -> ModeFacts:
+    cut = {}
+    if task.mode is VideoMode.VIDEO_EXTEND:  # what is made beyond the new frames is left out
+        cut = {"frame_multiple": 1, "frame_offset": 0}
+    return ModeFacts(
+        input_roles=(*task.inputs, *task.optional),
+        needs=task.inputs,
+        min_frames=task.fewest_frames,
+        **cut,
+    )
 
 
 def _input_roles(variant: Variant) -> tuple[InputRole, ...]:
@@ -109,8 +125,8 @@ def _windows(variant: Variant) -> Windows | None:
     extend = find_continuation(variant, continued[0]) or continued[0]
     return Windows(
         modes=tuple(each.mode for each in continued),
-        first_seconds=variant.default_frames / variant.fps,
-        further_seconds=(variant.default_frames - extend.history) / variant.fps,
+        first_frames=variant.default_frames,
+        further_frames=variant.default_frames - extend.history,
     )
 
 
@@ -126,6 +142,6 @@ def _size_range(variant: Variant) -> SizeRange:
 
 
 def _default_size(variant: Variant) -> Size:
-    multiple = variant.size_multiple
+    multiple = 1 if variant.sizes else variant.size_multiple
     width, height = (max(1, round(side / multiple)) * multiple for side in variant.size)
     return Size(width=width, height=height)

@@ -134,20 +134,7 @@ class Generation:
         return _OUT_OF_MEMORY_HINT
 
     def _estimate(self) -> Activations:
-        """Return what computing takes: by published figures of the family, else by the rule."""
-        size, variant = self.request.size, self.folder.variant
-        if size is None or self.request.num_frames is None:
-            return Activations(0, 0)  # refused when the call is read
-        task = find_task(self.request, variant, self.name)
-        frames = count_at_once(variant, task, self.request.num_frames)
-        weights = sum(lora.file.stat().st_size for lora in self.loras)
-        rule = estimate_activations(size.width, size.height, frames)
-        if variant.activation_bytes is None:
-            return Activations(rule.whole + weights, rule.in_tiles + weights)
-        pixels = size.width * size.height * frames
-        own = variant.size[0] * variant.size[1] * variant.default_frames
-        whole = variant.activation_bytes * pixels // own
-        return Activations(whole + weights, min(whole, rule.in_tiles) + weights)
+        return estimate_memory(self.name, self.folder, self.request, self.loras)
 
     def _try(self, work: "Callable[[LoadedPipeline], Result]") -> tuple[Result] | None:
         """Return what was made, None if memory ran out."""
@@ -177,6 +164,25 @@ class Generation:
         self.computation = pipeline.computation.model_copy(update={"loras": applied, "gguf": read})
         context.record_computation(self.computation)
         return pipeline
+
+
+def estimate_memory(
+    name: str, folder: ModelFolder, request: VideoRequest, loras: Sequence[ChosenLora]
+) -> Activations:
+    """Return what computing takes: by published figures of the family, else by the rule."""
+    size, variant = request.size, folder.variant
+    if size is None or request.num_frames is None:
+        return Activations(0, 0)  # refused when the call is read
+    task = find_task(request, variant, name)
+    frames = count_at_once(variant, task, request.num_frames)
+    weights = sum(lora.file.stat().st_size for lora in loras)
+    rule = estimate_activations(size.width, size.height, frames)
+    if variant.activation_bytes is None:
+        return Activations(rule.whole + weights, rule.in_tiles + weights)
+    pixels = size.width * size.height * frames
+    own = variant.size[0] * variant.size[1] * variant.default_frames
+    whole = variant.activation_bytes * pixels // own
+    return Activations(whole + weights, min(whole, rule.in_tiles) + weights)
 
 
 @contextmanager

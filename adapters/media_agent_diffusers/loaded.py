@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from media_agent.errors import BackendUnavailableError, ConfigurationError
-from media_agent_diffusers.files import DENOISERS
+from media_agent.errors import ConfigurationError
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.pipeline import LoadedPipeline
+from media_agent_diffusers.placement.foresee import NO_GPU
 from media_agent_diffusers.placement.machine import (
     choose_device,
-    choose_dtypes,
     empty_caches,
     free_memory,
 )
@@ -18,12 +17,12 @@ from media_agent_diffusers.placement.plan import (
     MemoryPlan,
     Step,
     check_fits,
+    check_waits,
     count_needed,
-    gigabytes,
     list_steps,
     plan_memory,
 )
-from media_agent_diffusers.placement.sizes import ComponentSize, measure_components
+from media_agent_diffusers.placement.sizes import ComponentSize, measure_model
 from media_agent_diffusers.settings import DiffusersOptions
 
 _JITTER = 20  # free memory that differs by a 20th of what is needed is as good as the same
@@ -73,7 +72,7 @@ class LoadedModels:
             ConfigurationError: the settings contradict each other.
         """
         device = choose_device(self._options)
-        sizes = self._measure_sizes(folder, device)
+        sizes = measure_model(folder, self._options, device)
         options = self._options
         if folder.weights.gguf and options.offload == "sequential":
             raise ConfigurationError(
@@ -108,7 +107,7 @@ class LoadedModels:
         if held is None:
             device = choose_device(self._options)
             pipeline = LoadedPipeline(folder, self._options, step=plan.step, threads=self._threads)
-            sizes = self._measure_sizes(folder, device)
+            sizes = measure_model(folder, self._options, device)
             total = sum(size.total for size in sizes.values())
             held = LoadedModel(pipeline, plan, total if plan.step.offload == "none" else 0)
         self._held[name] = held
@@ -121,6 +120,11 @@ class LoadedModels:
             empty_caches()
         else:
             held.pipeline.release()
+
+    def count_free(self, device: str) -> int:
+        """Return what a device has free for one model, once all others were let go of."""
+        held = 0 if device == "cpu" else sum(each.resident_bytes for each in self._held.values())
+        return self._measure(device) + held
 
     def release_all(self) -> None:
         """Let go of all models."""
@@ -178,18 +182,6 @@ class LoadedModels:
         self, plan: MemoryPlan, folder: ModelFolder, device: str, sizes: dict[str, ComponentSize]
     ) -> None:
         is_cpu = device == "cpu"
-        check_fits(plan, str(folder.path), "this machine, without a GPU," if is_cpu else device)
-        if is_cpu or plan.step.offload == "none" or self._held:
-            return
-        total, free = sum(size.total for size in sizes.values()), self._measure("cpu")
-        if total > free:
-            raise BackendUnavailableError(
-                f"with {plan.step} the weights of {folder.path} wait in main memory: they take "
-                f"{gigabytes(total)}, and {gigabytes(free)} are free",
-                hint="close other programs, or use a GPU with more memory or a smaller model",
-            )
-
-    def _measure_sizes(self, folder: ModelFolder, device: str) -> dict[str, ComponentSize]:
-        dtypes = choose_dtypes(folder, self._options, device)
-        small = dict.fromkeys(DENOISERS, "float8") if self._options.fp8 else {}
-        return measure_components(folder, {**dtypes, **small})
+        check_fits(plan, str(folder.path), NO_GPU if is_cpu else device)
+        if not is_cpu and not self._held:
+            check_waits(plan, str(folder.path), sizes, self._measure("cpu"))

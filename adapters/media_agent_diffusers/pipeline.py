@@ -20,8 +20,9 @@ from media_agent_diffusers.load import hold_in_8_bits, load_pipeline, place
 from media_agent_diffusers.lora.choice import ChosenLora
 from media_agent_diffusers.lora.layers import loras_applied
 from media_agent_diffusers.output import Output
-from media_agent_diffusers.placement.machine import choose_device, choose_dtypes, empty_caches
+from media_agent_diffusers.placement.machine import choose_device, empty_caches
 from media_agent_diffusers.placement.plan import STEPS, Step
+from media_agent_diffusers.placement.sizes import choose_dtypes
 from media_agent_diffusers.progress import OnStep, StepCounter
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_diffusers.threads import in_threads

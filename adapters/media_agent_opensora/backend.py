@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from media_agent.backend.free_memory import SMI
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, describe_missing
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, GenerationFailedError
@@ -22,7 +23,7 @@ from media_agent_opensora.checkout import UNSUPPORTED, Checkout
 from media_agent_opensora.command import find_prompts
 from media_agent_opensora.describe import NAME, describe
 from media_agent_opensora.launcher import Launcher
-from media_agent_opensora.memory import SMI, describe_need, find_shortage
+from media_agent_opensora.memory import describe_need, find_shortage
 from media_agent_opensora.models import LONGEST, MODELS, STEPS, Model
 from media_agent_opensora.prompts import write_prompts
 from media_agent_opensora.settings import OpenSoraOptions, resolve_path

@@ -2,10 +2,11 @@
 
 import ast
 import shutil
-import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from media_agent.backend.python_text import parse_python
 
 SCRIPT = "scripts/diffusion/inference.py"
 CONFIGS = "configs/diffusion/inference"
@@ -13,7 +14,6 @@ UNSUPPORTED = (
     "Open-Sora 1.x and Open-Sora Plan are not supported, because other programs with other "
     "arguments and other weights run them"
 )
-_PARSING = threading.Lock()  # Python 3.11 fails with two threads in the parser at once
 _WEIGHTS = "ckpts"
 _CLONE = "git clone https://github.com/hpcaitech/Open-Sora"
 _DOWNLOAD = "hf download hpcai-tech/Open-Sora-v2 --local-dir"
@@ -91,8 +91,7 @@ def _is_empty(path: Path) -> bool:
 def _read_texts(path: Path) -> Mapping[str, str]:
     """Return the texts in a configuration and in those that it is based on, by dotted key."""
     text = path.read_text(encoding="utf-8")
-    with _PARSING:
-        tree = ast.parse(text, filename=str(path))
+    tree = parse_python(text, path)
     own: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):

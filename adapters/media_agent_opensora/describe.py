@@ -6,13 +6,21 @@ from media_agent_opensora.checkout import UNSUPPORTED
 from media_agent_opensora.models import FPS, STEPS, Model
 from media_agent_schemas.capabilities import (
     Capabilities,
+    ModeFacts,
     OptionSpec,
     Verification,
     VerificationLevel,
 )
+from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 
 NAME = "opensora"
+
+_NEEDS = {
+    VideoMode.IMAGE_TO_VIDEO: InputRole.FIRST_FRAME,
+    VideoMode.FIRST_LAST_FRAME: InputRole.LAST_FRAME,
+    VideoMode.VIDEO_EXTEND: InputRole.SOURCE_VIDEO,
+}
 
 
 def describe(name: str, model: Model, *, backend: str, missing: str | None) -> Capabilities:
@@ -26,13 +34,14 @@ def describe(name: str, model: Model, *, backend: str, missing: str | None) -> C
         description=f"Open-Sora 2.0 (11B), {_describe_way(model)}, {model.resolution.name}",
         modes=model.modes,
         input_roles=model.roles,
+        by_mode={mode: ModeFacts(needs=(_NEEDS[mode],)) for mode in model.modes if mode in _NEEDS},
         reads_urls=False,
         sizes=sizes,
         default_size=sizes[0],
         fps_values=(FPS,),
         default_fps=FPS,
-        min_duration=model.fewest / FPS,
-        max_duration=model.longest / FPS,
+        min_frames=model.fewest,
+        max_frames=model.longest,
         default_duration=model.longest / FPS,
         frame_multiple=4,
         frame_offset=0 if extends else 1,

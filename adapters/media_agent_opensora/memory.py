@@ -1,14 +1,11 @@
 """How much memory of a GPU Open-Sora needs, and how much there is."""
 
-import subprocess
 from collections.abc import Collection, Mapping, Sequence
 
+from media_agent.backend.free_memory import SMI, list_gpus
 from media_agent_opensora.models import MEASURED, Model
 
-SMI = ("nvidia-smi", "--query-gpu=index,memory.free", "--format=csv,noheader,nounits")
 KNOWN_TO_FAIL = "issues #808, #847 and #852: 24 GB GPUs run out of memory while loading"
-_SMI_SECONDS = 10.0
-_GB = 10**9 / 2**20  # of MiB
 
 
 def describe_need(model: Model, gpus: int) -> str:
@@ -38,9 +35,9 @@ def find_shortage(
         environment: Its variables.
     """
     free = {
-        index: megabytes / _GB
-        for index, megabytes in _read_free(smi, environment).items()
-        if not gpus or index in gpus
+        gpu.index: gpu.free_bytes / 10**9
+        for gpu in list_gpus(smi, environment)
+        if not gpus or gpu.index in gpus
     }
     need = model.resolution.memory_gb
     if model.makes_image or len(gpus) > 1 or not free or max(free.values()) >= need:
@@ -50,21 +47,3 @@ def find_shortage(
         f"GPU {index} has {most:.1f} GB of free memory, and {need:g} GB were needed "
         f"({MEASURED}; {KNOWN_TO_FAIL})"
     )
-
-
-def _read_free(smi: Sequence[str], environment: Mapping[str, str] | None) -> dict[int, float]:
-    """Return the free memory of each GPU in MiB; none where nothing tells."""
-    try:
-        said = subprocess.run(
-            smi,
-            capture_output=True,
-            text=True,
-            timeout=_SMI_SECONDS,
-            check=True,
-            errors="replace",
-            env=environment,
-        )
-        rows = [line.split(",") for line in said.stdout.splitlines() if line.strip()]
-        return {int(index): float(free) for index, free in rows}
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return {}

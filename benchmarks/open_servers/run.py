@@ -8,6 +8,7 @@ back and how each job ended is printed and written into results/open-servers.jso
 import argparse
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -284,7 +285,10 @@ def _write(name: str, played: list[dict[str, Any]]) -> None:
     known |= {entry["case"]: entry for entry in played}
     kept = [known[case.name] for case in CASES if case.name in known]
     results[name] = {"version": VERSIONS[name], "cases": kept}
-    RESULTS.write_text(json.dumps(results, indent=2) + "\n")
+    text = re.sub(
+        rf"{re.escape(tempfile.gettempdir())}/{name}-\w+/", "", json.dumps(results, indent=2)
+    )
+    RESULTS.write_text(text + "\n")
 
 
 def _print(server: str, entry: dict[str, Any]) -> None:

@@ -124,6 +124,7 @@ class Declaration(Schema):
             description=self.description,
             modes=tuple(self._list_modes(takes_image)),
             input_roles=(InputRole.FIRST_FRAME,) if takes_image else (),
+            needs=(InputRole.FIRST_FRAME,) if self.needs_first_frame else (),
             sizes=self.sizes,
             size_range=None if self.sizes else _ANY_SIZE,
             default_size=self.sizes[0] if self.sizes else _DEFAULT_SIZE,

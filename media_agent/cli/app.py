@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, TextIO
 from cyclopts import App, CycloptsError, MissingArgumentError
 
 from media_agent.cli.commands.backends import backends
-from media_agent.cli.commands.completion import make_completion
-from media_agent.cli.commands.config import build_config_app
-from media_agent.cli.commands.costs import costs
-from media_agent.cli.commands.disk import du, prune
-from media_agent.cli.commands.doctor import doctor
-from media_agent.cli.commands.generate import generate
-from media_agent.cli.commands.init import init
-from media_agent.cli.commands.jobs import build_jobs_app
-from media_agent.cli.commands.keys import build_keys_app
-from media_agent.cli.commands.models import build_models_app
+from media_agent.cli.commands.develop.completion import make_completion
+from media_agent.cli.commands.develop.schema import print_schema, print_tools
+from media_agent.cli.commands.develop.simulate import simulate
+from media_agent.cli.commands.develop.verify_live import verify_live
+from media_agent.cli.commands.jobs.costs import costs
+from media_agent.cli.commands.jobs.disk import du, prune
+from media_agent.cli.commands.jobs.jobs import build_jobs_app
+from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
-from media_agent.cli.commands.schema import print_schema, print_tools
-from media_agent.cli.commands.simulate import simulate
-from media_agent.cli.commands.steer import branch, extend, finish, steer
-from media_agent.cli.commands.verify_live import verify_live
+from media_agent.cli.commands.setup.config import build_config_app
+from media_agent.cli.commands.setup.doctor import doctor
+from media_agent.cli.commands.setup.init import init
+from media_agent.cli.commands.setup.keys import build_keys_app
+from media_agent.cli.commands.videos.generate import generate
+from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
 
 if TYPE_CHECKING:

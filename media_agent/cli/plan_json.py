@@ -76,4 +76,6 @@ def _build_chosen(candidate: Candidate) -> dict[str, Any]:
         return _build_row(candidate) | said
     plan = candidate.plan.model_dump(mode="json", include={"adjustments", "warnings"})
     request = candidate.plan.request.model_dump(mode="json", exclude_defaults=True)
-    return _build_row(candidate) | said | plan | {"request": request}
+    use = candidate.plan.estimate.memory
+    memory = {} if use is None else {"memory": use.model_dump(mode="json") | {"fits": use.fits}}
+    return _build_row(candidate) | said | plan | memory | {"request": request}

@@ -138,6 +138,10 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
         write_stderr(f"adjusted: {change}")
     if plan.segments:
         write_stderr(f"in {plan.submissions} segments, each submitted separately")
+    if plan.estimate.memory is not None:
+        write_stderr(f"memory: {plan.estimate.memory}")
+        if not plan.estimate.memory.fits:
+            write_stderr("warning: it may run out of memory; the settings insist on this way")
     states = plan.estimate.disk_bytes or 0
     if states > _WORTH_REPORTING:
         write_stderr(

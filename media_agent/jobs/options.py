@@ -121,7 +121,7 @@ class ExtendOptions(PlanOptions):
     seed: int | None = None
     """None: for a job, its own; else drawn."""
     model: str | None = None
-    """None: for a job, its own; else the default."""
+    """None: for a job, its own where that can; else the default."""
     size: Size | None = None
     """In which a file is continued; None: its own, where the model makes it."""
     options: Mapping[str, Mapping[str, JsonValue]] = field(default_factory=dict)

@@ -357,8 +357,11 @@ class JobRun:
             ask_again=self._ask_again,
         )
         last = self._store.submissions.last(self.job.id)
-        if last is not None and end.cost is not None:
-            self._store.submissions.bill(last, end.cost)
+        if end.cost is not None:
+            cost = end.cost.at(self.job.plan.estimate.usd_per_second)
+            end = end.model_copy(update={"cost": cost})
+            if last is not None:
+                self._store.submissions.bill(last, cost)
         end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end

@@ -1,18 +1,20 @@
 """From asked to sent: every field is used, adjusted with a reason, or refused."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydantic import JsonValue
 
+from media_agent.backend.inputs import find_input_mismatches
 from media_agent.backend.options import check_options, list_raw_options
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft, Shape
-from media_agent.negotiation.durations import count_windows, lift_limit, resolve_length
+from media_agent.negotiation.durations import resolve_length
+from media_agent.negotiation.possible_lengths import count_windows, lift_limit
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_prompts
 from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
+from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 WAYS_OUT = (
@@ -31,13 +33,15 @@ def negotiate(
     allow_unknown_words: bool = False,
     rules: PromptRules = AS_WRITTEN,
     shape: Shape | None = None,
+    follows: Collection[InputRole] = (),
 ) -> Plan:
     """Return what will be sent and every change on the way; pure but for `draw_seed`.
 
     `strict` refuses what would have to change; `adjust` takes the nearest supported value. What
     has no near value (a mode, an input, an option, unknown words) is refused by both. Whether the
     backend is wanted and within the budget is the router's to say. A video whose size is left open
-    takes `shape`: that of the image or video which the request brings along.
+    takes `shape`: that of the image or video which the request brings along. Inputs that `follows`
+    names come with the submission, from a segment that is still to be made.
 
     Raises:
         InvalidRequestError: less than one frame, or shots that do not fit into the whole.
@@ -47,7 +51,7 @@ def negotiate(
     draft = NegotiationDraft(request, capabilities, policy, shape)
     _fill_strict_options(draft)
     resolve_prompts(draft, rules, allow_unknown_words=allow_unknown_words)
-    _resolve_mode_and_inputs(draft)
+    _resolve_mode_and_inputs(draft, follows)
     resolve_size(draft)
     draft.capabilities = lift_limit(capabilities, request.infer_mode())
     resolve_length(draft)
@@ -72,7 +76,7 @@ def _suggest_fix(policy: Policy) -> str:
     return "change the request, or choose another backend (media-agent backends lists them)"
 
 
-def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
+def _resolve_mode_and_inputs(draft: NegotiationDraft, follows: Collection[InputRole]) -> None:
     """Check what would make another video altogether: mode, inputs."""
     request, capabilities = draft.request, draft.capabilities
     mode = request.infer_mode()
@@ -94,15 +98,8 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft) -> None:
         elif medium.url is None and capabilities.uploads is not None:
             reason = f"to {capabilities.backend}, before the request: {capabilities.uploads}"
             draft.note(f"inputs[{index}]", f"a file ({medium.role})", "uploaded", reason)
-    _check_number_of_inputs(draft)
-
-
-def _check_number_of_inputs(draft: NegotiationDraft) -> None:
-    roles = Counter(medium.role for medium in draft.request.inputs)
-    for role, most in draft.capabilities.max_inputs.items():
-        if roles[role] > most:
-            asked = f"{roles[role]} of role {role}"
-            draft.refuse("inputs", asked, f"{draft.model} accepts at most {most}")
+    if mode in capabilities.modes:
+        draft.mismatches += find_input_mismatches(request, capabilities, follows=follows)
 
 
 def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
@@ -206,7 +203,9 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
 
 def _drop_price(estimate: Estimate, raw: list[str]) -> Estimate:
     """Return the estimate without a price if fields of unknown price are sent too."""
-    if not raw or estimate.cost_usd in (None, 0):
+    is_priced = estimate.cost_usd not in (None, 0) or estimate.usd_per_second
+    if not raw or not is_priced:
         return estimate
     source = f"option {', '.join(raw)} sends fields of unknown price"
-    return estimate.model_copy(update={"cost_usd": None, "source": source})
+    unknown = {"cost_usd": None, "usd_per_second": None, "source": source}
+    return estimate.model_copy(update=unknown)

@@ -1,5 +1,6 @@
 """The smallest request that a model takes: what a check asks for, so that it costs little."""
 
+from media_agent.negotiation.possible_lengths import choose_fps
 from media_agent.negotiation.prompts import find_unknown_words
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
@@ -37,8 +38,9 @@ def _choose_prompt(capabilities: Capabilities) -> str:
 def _choose_seconds(capabilities: Capabilities) -> float:
     if capabilities.durations:
         return min(capabilities.durations)
-    shortest = capabilities.min_duration or capabilities.chunk_seconds or _SECONDS
-    longest = capabilities.max_duration
+    limits = capabilities.at_rate(choose_fps(None, capabilities))
+    shortest = limits.min_duration or capabilities.chunk_seconds or _SECONDS
+    longest = limits.max_duration
     return shortest if longest is None else min(shortest, longest)
 
 

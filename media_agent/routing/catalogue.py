@@ -21,11 +21,13 @@ from media_agent.negotiation.sizes import find_short_side, short_side_of
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
-from media_agent_schemas.media import ResolutionTier
+from media_agent_schemas.media import InputRole, ResolutionTier
 from media_agent_schemas.plan import Quality
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
+_VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
+_FROM_VIDEO = (VideoMode.VIDEO_EDIT, VideoMode.VIDEO_EXTEND)
 
 
 class Price(Schema):
@@ -35,34 +37,76 @@ class Price(Schema):
     per: Literal["second", "video"] = Field(description="What one unit is.")
     up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
     audio: bool | None = Field(default=None, description="Only with audio, or only without.")
+    modes: tuple[VideoMode, ...] | None = Field(
+        default=None, description="Only for these kinds of work."
+    )
     minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
     at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
     more_frames: int = Field(
         default=0, ge=0, description="Frames charged in addition to those of the video."
     )
+    images_included: int = Field(
+        default=0, ge=0, description="Images of a request that cost nothing."
+    )
+    usd_per_image: float = Field(default=0, ge=0, description="For each further image.")
+    without_options: tuple[str, ...] = Field(
+        default=(), description="Only without these options, whose charge is unknown."
+    )
     steps_included: int | None = Field(
         default=None, ge=1, description="More num_inference_steps than these cost in proportion."
+    )
+    region: str | None = Field(default=None, description="Only in this region of the provider.")
+    input_videos: Literal["free", "charged", "unknown"] = Field(
+        default="free",
+        description="What videos among the inputs add: nothing; their seconds; unknown.",
+    )
+    most_video_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds counted where they are charged: the most that a request may bring. "
+        "Without it, the cost of such a request is unknown.",
     )
     source: str = Field(min_length=1, description="Where the price was read.")
     date: datetime.date = Field(description="When it was read.")
 
-    def fits(self, request: VideoRequest) -> bool:
+    def fits(self, request: VideoRequest, region: str | None = None) -> bool:
         """Return whether this price fits a negotiated request; audio left open counts as on."""
+        if self.region not in (None, region):
+            return False
         if self.audio is not None and self.audio != (request.audio is not False):
+            return False
+        if self.modes is not None and request.infer_mode() not in self.modes:
+            return False
+        if any(
+            name in given for given in request.options.values() for name in self.without_options
+        ):
             return False
         side = find_short_side(request)
         return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
 
     def cost(self, request: VideoRequest) -> float | None:
-        """Return the cost in USD, None where the length is unknown."""
-        if self.per == "video":
-            return self.usd * request.n
+        """Return the cost in USD, None where it is unknown."""
+        units = 1.0 if self.per == "video" else self._count_seconds(request)
+        if units is None or (self.input_videos == "unknown" and _has_video(request)):
+            return None
+        images = len(request.inputs) - _count_videos(request)
+        for_images = self.usd_per_image * max(0, images - self.images_included)
+        return (self.usd * units + for_images) * request.n
+
+    def _count_seconds(self, request: VideoRequest) -> float | None:
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
+        if self.input_videos == "charged" and _has_video(request):
+            if self.most_video_seconds is None or seconds is None:
+                return None
+            seconds += self.most_video_seconds
         if seconds is None:
             return None
-        return (
-            self.usd * max(seconds, self.minimum_seconds) * self._scale_steps(request) * request.n
-        )
+        return max(seconds, self.minimum_seconds) * self._scale_steps(request)
+
+    def rate(self, request: VideoRequest) -> float | None:
+        """Return what a billed second costs in USD; None: unknown."""
+        is_other = self.input_videos == "unknown" and _has_video(request)
+        return None if self.per != "second" or is_other else self.usd
 
     def _scale_steps(self, request: VideoRequest) -> float:
         if self.steps_included is None:
@@ -120,20 +164,21 @@ class ModelFacts(Schema):
         default={}, description="Fields of Capabilities, corrected."
     )
 
-    def estimate(self, request: VideoRequest) -> Estimate:
+    def estimate(self, request: VideoRequest, region: str | None = None) -> Estimate:
         """Return price and time of a negotiated request; None where nothing is known."""
-        price = next((price for price in self.prices if price.fits(request)), None)
+        price = next((price for price in self.prices if price.fits(request, region)), None)
         seconds = _measure_seconds(request)
         sources = []
-        cost = None
+        cost, rate = None, None
         if price is not None:
-            cost = price.cost(request)
+            cost, rate = price.cost(request), price.rate(request)
             sources.append(f"price: {price.source}, {price.date}")
         time = None
         if self.speed is not None and seconds is not None:
             time = self.speed.start_seconds + self.speed.seconds_per_second * seconds
             sources.append(f"time: {self.speed.source}, {self.speed.date}")
-        return Estimate(cost_usd=cost, seconds=time, source="; ".join(sources) or None)
+        source = "; ".join(sources) or None
+        return Estimate(cost_usd=cost, seconds=time, source=source, usd_per_second=rate)
 
 
 class _File(Schema):
@@ -216,15 +261,15 @@ class Catalogue:
         """
         if own.cost_usd is not None and own.seconds is not None:
             return own
-        known = self.facts(capabilities.kind or capabilities.backend, capabilities.model).estimate(
-            request
-        )
+        facts = self.facts(capabilities.kind or capabilities.backend, capabilities.model)
+        known = facts.estimate(request, capabilities.region)
         prices = (own.cost_usd, known.cost_usd, 0.0 if capabilities.local else None)
         return own.model_copy(
             update={
                 "cost_usd": next((price for price in prices if price is not None), None),
                 "seconds": known.seconds if own.seconds is None else own.seconds,
                 "source": "; ".join(said for said in (own.source, known.source) if said) or None,
+                "usd_per_second": own.usd_per_second or known.usd_per_second,
             }
         )
 
@@ -253,6 +298,15 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
     except ValidationError as error:
         problem = f"the catalogue {path}: {in_words(error, _File)}"
         raise PluginError(problem, hint=PLUGIN_HINT) from error
+
+
+def _count_videos(request: VideoRequest) -> int:
+    return sum(medium.role in _VIDEOS for medium in request.inputs)
+
+
+def _has_video(request: VideoRequest) -> bool:
+    """Whether a video goes in; of a segment to come only its mode says so."""
+    return _count_videos(request) > 0 or request.infer_mode() in _FROM_VIDEO
 
 
 def _measure_seconds(

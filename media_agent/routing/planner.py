@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import cached_property
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
@@ -40,12 +41,14 @@ class Planner:
         *,
         draw_seed: Callable[[], int],
         spent_today: Callable[[], float] = lambda: 0.0,
+        free_memory: FreeMemory | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._open_backend = open_backend
         self._draw_seed = draw_seed
         self._spent_today = spent_today
+        self._free_memory = free_memory or FreeMemory()
 
     async def report(
         self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
@@ -126,6 +129,8 @@ class Planner:
                     backends[name] = await self._open_backend(name)
                 except MediaAgentError as error:
                     broken[name] = error
+        if any(self._holds_models(name) for name in backends):
+            await asyncio.to_thread(self._free_memory.read)
         return Router(
             backends,
             self._catalogue,
@@ -135,6 +140,11 @@ class Planner:
             plugins={name: self._registry.plugin(name) for name in backends},
             shape=shape,
         )
+
+    def _holds_models(self, name: str) -> bool:
+        """Return whether a backend loads models of this machine into its memory."""
+        spec = self._registry.spec(name)
+        return spec is not None and spec.takes_folders
 
     async def _suggest_full_name(self, model: str, error: InvalidRequestError) -> None:
         """Raise the error with the name that was meant, if a model was named without its backend.

@@ -19,13 +19,13 @@ from media_agent.errors import (
 )
 from media_agent.negotiation.budget import find_budget_errors
 from media_agent.negotiation.draft import Shape
-from media_agent.negotiation.durations import (
+from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.possible_lengths import (
     choose_fps,
     find_longest_shot,
     find_wanted_seconds,
     fits_one_shot,
 )
-from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent.routing.catalogue import Catalogue, ModelFacts
 from media_agent.routing.explain import choose_plan, make_sort_key, reasons_of, summary_of
@@ -307,7 +307,7 @@ class Router:
         raise UnsupportedRequestError(
             f"{choice.name} does not support this request",
             mismatches=[find_length_mismatch(request, choice.capabilities)],
-            hint=suggest_length(choice.capabilities),
+            hint=suggest_length(request, choice.capabilities),
         )
 
     def _plan_single(self, choice: ModelChoice, context: RoutingContext, longest: float) -> Plan:

@@ -11,7 +11,12 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
-from media_agent.negotiation.durations import choose_fps, find_longest_shot, find_wanted_seconds
+from media_agent.negotiation.possible_lengths import (
+    choose_fps,
+    find_longest_shot,
+    find_wanted_seconds,
+    format_longest_shot,
+)
 from media_agent.routing.catalogue import ModelFacts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
@@ -165,19 +170,20 @@ def find_length_mismatch(request: VideoRequest, capabilities: Capabilities) -> M
     ways = "and can neither extend a video nor start from an image"
     if request.endless:
         return Mismatch("endless", "on", f"it only makes videos of a fixed length {ways}")
-    longest = find_longest_shot(capabilities)
     fps = choose_fps(request.fps, capabilities)
+    longest = find_longest_shot(capabilities, fps)
     if longest is None or find_wanted_seconds(request, fps, capabilities) < longest + 1 / fps:
         return Mismatch(
             "shots", str(len(request.shots)), f"it supports {capabilities.max_shots} {ways}"
         )
     asked = f"{find_wanted_seconds(request, fps, capabilities):g}"
-    return Mismatch("duration", asked, f"it makes at most {longest:g} s at once {ways}")
+    most = format_longest_shot(capabilities, fps)
+    return Mismatch("duration", asked, f"it makes {most} at once {ways}")
 
 
-def suggest_length(capabilities: Capabilities) -> str:
+def suggest_length(request: VideoRequest, capabilities: Capabilities) -> str:
     """Return a hint for a length that a model does not support."""
-    longest = find_longest_shot(capabilities)
+    longest = find_longest_shot(capabilities, request.fps)
     less = "ask for less" if longest is None else f"ask for at most {longest:g} s"
     return f"{less}, or choose a backend that extends or chains videos: media-agent plan lists them"
 

@@ -8,8 +8,8 @@ from typing import Literal
 
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import Shape
-from media_agent.negotiation.durations import choose_fps, choose_segment_frames
 from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.possible_lengths import choose_fps, choose_segment_frames
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy, Segment
 from media_agent_schemas.media import InputRole
@@ -20,6 +20,7 @@ MOST_SEGMENTS = 10_000
 _LISTED_ONE_BY_ONE = 16
 
 _FIRST_ONLY = (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)
+_INPUTS = {"last_frame": InputRole.FIRST_FRAME, "video": InputRole.SOURCE_VIDEO}
 _MODES = {"last_frame": VideoMode.IMAGE_TO_VIDEO, "video": VideoMode.VIDEO_EXTEND}
 
 
@@ -162,6 +163,7 @@ class SegmentRow:
             allow_unknown_words=self.allow_unknown_words,
             rules=choice.rules,
             shape=self.shape if is_first else None,
+            follows=() if is_first else (_INPUTS[self.continues_from],),
         )
 
     def _inherit(self, capabilities: Capabilities) -> dict[str, object]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from media_agent.errors import BudgetExceededError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft, Shape
-from media_agent.negotiation.durations import find_longest_shot, find_wanted_frames
 from media_agent.negotiation.negotiate import resolve_routing
+from media_agent.negotiation.possible_lengths import find_wanted_frames, format_longest_shot
 from media_agent.negotiation.storyboard import lay_out
 from media_agent.routing.segments import (
     MOST_SEGMENTS,
@@ -23,7 +23,7 @@ from media_agent.routing.segments import (
     sum_known,
 )
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan, Policy
+from media_agent_schemas.capabilities import Adjustment, Estimate, MemoryUse, Method, Plan, Policy
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import Shot, VideoRequest
 
@@ -178,6 +178,7 @@ class _Split:
                 "estimate": Estimate(
                     cost_usd=self.row.cost_usd,
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
+                    memory=_find_largest(estimates),
                     source=estimates[0].source,
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
@@ -190,13 +191,12 @@ class _Split:
     def _list_adjustments(self, plans: list[Plan]) -> Iterator[Adjustment]:
         """Yield what the whole changes, then the first segment, then what later ones add."""
         yield from self.draft.adjustments
-        longest = find_longest_shot(self.first.capabilities)
-        limit = "one shot at once" if longest is None else f"at most {longest:g} s at once"
+        limit = format_longest_shot(self.first.capabilities, self.fps)
         yield Adjustment(
             field="segments",
             asked=None,
             used=len(self.row.made),
-            reason=f"{self.first.name} makes {limit}",
+            reason=f"{self.first.name} makes {limit} at once",
         )
         said = set()
         for index, plan in enumerate(plans):
@@ -208,3 +208,9 @@ class _Split:
                     said.add(key)
                     name = f"segments[{index}].{change.field}" if index else change.field
                     yield change.model_copy(update={"field": name})
+
+
+def _find_largest(estimates: list[Estimate]) -> MemoryUse | None:
+    """Return what the segment takes that needs most memory."""
+    known = [each.memory for each in estimates if each.memory is not None]
+    return max(known, key=lambda use: use.needed_bytes / max(1, use.free_bytes), default=None)

@@ -3,19 +3,36 @@
 An absent value, null and "" mean the same, because some dialects make a model name every field.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.tools.decoding import Reencoded
 from media_agent.validation import in_words
 from media_agent_schemas.base import OnlyNumbers
+from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 
+Options = Mapping[str, Mapping[str, JsonValue]]
+"""Options by the name of the backend that they are for."""
 Whole = Annotated[int, OnlyNumbers]
 Number = Annotated[float, OnlyNumbers]
+
+OptionTexts = Annotated[
+    tuple[str, ...] | None,
+    Field(description="Options of that model, each as NAME=VALUE; list_models tells those of one."),
+]
+PolicyWord = Annotated[
+    Policy | None,
+    Field(
+        description="A value that is not supported: strict refuses it, adjust takes the nearest "
+        "and says so; null: as in the settings."
+    ),
+]
+MaxCost = Annotated[Number | None, Field(description="Maximum cost in USD.")]
 
 
 class ToolArguments(Reencoded):
@@ -66,10 +83,12 @@ class VideoWish(ToolArguments):
     route: str | None = Field(
         default=None, description="Routing preset of the settings, instead of a model."
     )
-    max_cost_usd: Number | None = Field(default=None, description="Maximum cost in USD.")
+    options: OptionTexts = None
+    policy: PolicyWord = None
+    max_cost_usd: MaxCost = None
 
-    def to_request(self) -> VideoRequest:
-        """Return the request in the words of the core.
+    def to_request(self, options: Options | None = None) -> VideoRequest:
+        """Return the request in the words of the core, with the options as they were read.
 
         Raises:
             InvalidRequestError: something is malformed; all of it is listed.
@@ -80,6 +99,7 @@ class VideoWish(ToolArguments):
                 shots=tuple(Shot(**dict(shot)) for shot in self.shots or ()),
                 duration=self.duration,
                 size=None if self.size is None else Size.parse(self.size),
+                options={name: dict(own) for name, own in (options or {}).items()},
                 aspect_ratio=self.aspect_ratio,
                 negative_prompt=self.negative_prompt,
                 inputs=self._build_inputs(),

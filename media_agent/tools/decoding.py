@@ -3,7 +3,6 @@
 Some bridges hand a list or object on as its JSON text, or as Python writes it, or wrap it.
 """
 
-import ast
 import json
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -11,6 +10,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue, model_validator
 
+from media_agent.backend.python_text import read_literal
 from media_agent.errors import InvalidRequestError
 from media_agent.validation import example_of
 from media_agent_schemas.base import Schema
@@ -84,7 +84,7 @@ def _read(text: str) -> object:
     try:
         return json.loads(text)
     except ValueError:
-        return ast.literal_eval(text.strip())
+        return read_literal(text.strip())
 
 
 def _list_kinds(annotation: Any) -> set[object]:

@@ -4,9 +4,20 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from media_agent.tools.arguments import CreateVideo, Number, PlanVideo, ToolArguments, Whole
+from media_agent.errors import InvalidRequestError
+from media_agent.tools.arguments import (
+    CreateVideo,
+    MaxCost,
+    Number,
+    OptionTexts,
+    PlanVideo,
+    PolicyWord,
+    ToolArguments,
+    Whole,
+)
 from media_agent_schemas.base import OnlyNumbers
 from media_agent_schemas.jobs import ChunkPlace, JobStatus
+from media_agent_schemas.media import Size
 
 LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that last longer
 MOST_LISTED = 50
@@ -70,8 +81,8 @@ class ExtendVideo(ToolArguments):
     """Start a video that continues another one, and return its job at once: old and new together.
 
     A job continues seamlessly, from its state; with keep_chunks it keeps only the beginning and
-    takes another course from there. A file is continued by a model from its last frames, also the
-    file of a job whose model keeps no states. The source stays as it is.
+    takes another course from there. A file is continued by a model from its last frames, and so is
+    a job whose model keeps no states. The source stays as it is.
     """
 
     tool = "extend_video"
@@ -90,8 +101,19 @@ class ExtendVideo(ToolArguments):
         default=None, description="Of a job: keep only that many chunks of it; null: all."
     )
     model: str | None = Field(
-        default=None, description="Of a file: what continues it, as in create_video."
+        default=None,
+        description="Of a file, or a job without states: what continues it, as in create_video.",
     )
+    size: str | None = Field(
+        default=None, description="Of the same: frame size of the new part, such as 1280x720."
+    )
+    seed: Whole | None = Field(default=None, description="Of the same: as in create_video.")
+    options: OptionTexts = None
+    only_new: bool | None = Field(
+        default=None, description="Of the same: true for the new part alone, as the model makes it."
+    )
+    policy: PolicyWord = None
+    max_cost_usd: MaxCost = None
     idempotency_key: str | None = Field(
         default=None, description="As in create_video: the same name always means the same job."
     )
@@ -102,9 +124,22 @@ class ExtendVideo(ToolArguments):
             raise ValueError("give either job_id or file")
         if self.file is not None and self.keep_chunks is not None:
             raise ValueError("keep_chunks is for a job: a file has no chunks")
-        if self.job_id is not None and self.model is not None:
-            raise ValueError("model is for a file: a job continues with its own model")
+        fields = ("model", "size", "seed", "only_new", "options")
+        given = [name for name in fields if getattr(self, name) is not None]
+        if self.keep_chunks is not None and given:
+            raise ValueError(f"{given[0]} is not for keep_chunks: that keeps the job's own")
         return self
+
+    def read_size(self) -> Size | None:
+        """Return the frame size.
+
+        Raises:
+            InvalidRequestError: it is none.
+        """
+        try:
+            return None if self.size is None else Size.parse(self.size)
+        except ValueError as error:
+            raise InvalidRequestError(str(error)) from None
 
 
 class CancelVideo(ToolArguments):

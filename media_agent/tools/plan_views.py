@@ -5,11 +5,13 @@ import json
 from pydantic import Field
 
 from media_agent.errors import in_full
+from media_agent.negotiation.possible_lengths import find_longest_shot
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
 from media_agent.shorten import shorten_to_line
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.plan import Candidate, PlanReport
 
 LARGEST_PLAN = 1600  # characters of JSON; an agent pays for each of them
@@ -17,6 +19,7 @@ _DETAILS = ((4, 3, 160), (3, 3, 120), (2, 3, 120), (2, 2, 80), (1, 1, 80), (0, 1
 """Others shown, reasons or adjustments of each, characters of a text: as many as fit."""
 _MOST_MODELS = 25
 _LONGEST_PROBLEM = 200  # characters
+_LONGEST_OPTION = 120  # characters
 _FEW_WORDS = 400  # of a vocabulary; a larger one is not listed
 
 
@@ -136,6 +139,9 @@ class ModelView(Schema):
     words: tuple[str, ...] | None = Field(
         default=None, description="The only words it knows; listed when it is the only model."
     )
+    options: tuple[str, ...] | None = Field(
+        default=None, description="Its options, NAME (type): what it does; listed likewise."
+    )
 
 
 class ModelListView(Schema):
@@ -159,13 +165,18 @@ def view_models(listing: Listing, search: str | None) -> ModelListView:
 def _view_model(listed: Listed, *, is_only: bool) -> ModelView:
     capabilities = listed.capabilities
     words = capabilities.closed_vocabulary or ()
-    longest = max(capabilities.durations, default=capabilities.max_duration)
     return ModelView(
         model=listed.name,
         price=listed.price(),
-        longest_seconds=longest,
+        longest_seconds=find_longest_shot(capabilities),
         local=capabilities.local,
         verification=str(capabilities.verification),
         missing=capabilities.missing,
         words=words if is_only and 0 < len(words) <= _FEW_WORDS else None,
+        options=_list_options(capabilities) if is_only and capabilities.options else None,
     )
+
+
+def _list_options(capabilities: Capabilities) -> tuple[str, ...]:
+    said = (f"{each.name} ({each.type}): {each.description}" for each in capabilities.options)
+    return tuple(shorten_to_line(each, _LONGEST_OPTION) for each in said)

@@ -1,8 +1,6 @@
 """Answers the calls of an agent: data in, data out, never an exception, never a long wait."""
 
 import asyncio
-import hashlib
-import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -38,7 +36,8 @@ from media_agent.tools.job_arguments import (
     SteerVideo,
     WaitVideo,
 )
-from media_agent.tools.plan_views import PlanView, view_models, view_plan
+from media_agent.tools.new_videos import create_video, extend_video, plan_video
+from media_agent.tools.plan_views import view_models
 from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
 from media_agent.validation import in_words
 from media_agent.wording import info_to_tools
@@ -110,9 +109,9 @@ class ToolBox:
     async def _run(self, arguments: ToolArguments) -> Schema:
         match arguments:
             case PlanVideo():
-                return await self._plan(arguments)
+                return await plan_video(self._client, arguments)
             case CreateVideo():
-                return await self._view(await self._create(arguments))
+                return await self._view(await create_video(self._client, self._caller, arguments))
             case GetVideo():
                 return await self._view(await self._attach(arguments.job_id))
             case WaitVideo():
@@ -120,7 +119,7 @@ class ToolBox:
             case LookAtVideo():
                 return await self._look_at(arguments.job_id)
             case ExtendVideo():
-                return await self._view(await self._extend(arguments))
+                return await self._view(await extend_video(self._client, self._caller, arguments))
             case ListVideos():
                 return await self._list_videos(arguments)
             case ListModels():
@@ -131,48 +130,6 @@ class ToolBox:
             case CancelVideo():
                 return await self._view(await self._client.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")
-
-    async def _plan(self, arguments: PlanVideo) -> PlanView:
-        """Return who would make it if the same were created, and who else could."""
-        request = arguments.to_request()
-        report = await self._client.plan_all(request)
-        if request.model is not None or request.routing is not None:
-            return view_plan(report)
-        capabilities = await self._client.capabilities()
-        default = request.model_copy(
-            update={"model": f"{capabilities.backend}/{capabilities.model}"}
-        )
-        return view_plan(await self._client.plan_all(default), others=report.candidates)
-
-    async def _create(self, arguments: CreateVideo) -> VideoJob:
-        default = self._client.settings.default_backend
-        key = derive_idempotency_key(self._caller, arguments, default)
-        return await self._client.start(arguments.to_request(), idempotency_key=key)
-
-    async def _extend(self, arguments: ExtendVideo) -> VideoJob:
-        """Start a video that continues another one; the same call again is the same job."""
-        wanted, duration = arguments.prompt, arguments.duration
-        default = None if arguments.file is None else self._client.settings.default_backend
-        key = derive_idempotency_key(self._caller, arguments, default)
-        if arguments.file is not None:
-            request, plans = await self._client.plan_extension(
-                arguments.file,
-                prompt=wanted,
-                duration=duration,
-                model=arguments.model,
-                idempotency_key=key,
-            )
-        else:
-            assert arguments.job_id is not None  # as its arguments were checked
-            plan = await self._client.plan_branch(
-                arguments.job_id,
-                at=arguments.keep_chunks,
-                prompt=wanted,
-                duration=duration,
-                idempotency_key=key,
-            )
-            request, plans = plan.request, (plan,)
-        return await self._client.start(request, plans=plans, idempotency_key=key)
 
     async def _look_at(self, job_id: str) -> SheetView:
         """Return the contact sheet of a job.
@@ -226,22 +183,6 @@ class ToolBox:
         except MediaAgentError:  # a job of old, of a backend that is gone
             return None
         return str(capabilities.verification)
-
-
-def derive_idempotency_key(
-    caller: str, arguments: CreateVideo | ExtendVideo, default: str | None = None
-) -> str:
-    """Return the key that equal requests of one caller share, however they were written.
-
-    The backend is a part of the request, also where only the settings name it: `default`.
-    """
-    fields = arguments.model_dump(mode="json", exclude_none=True)
-    if arguments.idempotency_key is not None:
-        fields = {"idempotency_key": arguments.idempotency_key}
-    elif default is not None and "route" not in fields:
-        fields.setdefault("model", default)
-    text = json.dumps([caller, fields], sort_keys=True, separators=(",", ":"))
-    return f"tool-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
 
 
 def _parse(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments:

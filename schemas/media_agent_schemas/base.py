@@ -26,6 +26,11 @@ def round_usd(usd: float) -> float:
     return round(usd, max(2, _DIGITS - 1 - math.floor(math.log10(abs(usd)))))
 
 
+def gigabytes(count: int) -> str:
+    """Return a number of bytes for people."""
+    return f"{count / 10**9:.1f} GB" if count >= 10**8 else f"{count / 10**6:.0f} MB"
+
+
 def format_usd(usd: float) -> str:
     """Return an amount as people write it: cents, and more digits only where a cent is much."""
     rounded = round_usd(usd)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, gigabytes
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 from media_agent_schemas.resume import ResumeToken
@@ -90,12 +90,13 @@ class Windows(Schema):
     """How a model makes videos longer than it makes at once: window by window, within one job."""
 
     modes: tuple[VideoMode, ...] = Field(
-        min_length=1, description="Kinds of work to which max_duration does not apply."
+        min_length=1,
+        description="Kinds of work to which max_duration and max_frames do not apply.",
     )
-    first_seconds: float = Field(gt=0, description="Length of the first window.")
-    further_seconds: float = Field(
-        gt=0,
-        description="What each further one adds, and each one that continues a given video.",
+    first_frames: int = Field(ge=1, description="Length of the first window, in frames.")
+    further_frames: int = Field(
+        ge=1,
+        description="Frames that each further one adds, and each one that continues a given video.",
     )
 
 
@@ -103,6 +104,9 @@ class ModeFacts(Schema):
     """What is different in one mode of a model; null: the same as for the model."""
 
     input_roles: tuple[InputRole, ...] | None = Field(default=None, description="Its input roles.")
+    needs: tuple[InputRole, ...] | None = Field(
+        default=None, description="Inputs without which it makes nothing."
+    )
     sizes: tuple[Size, ...] | None = Field(default=None, description="The only frame sizes.")
     default_size: Size | None = Field(default=None, description="Used when no size is asked.")
     resolutions: tuple[ResolutionTier, ...] | None = Field(default=None, description="Its tiers.")
@@ -118,6 +122,8 @@ class ModeFacts(Schema):
     default_duration: float | None = Field(
         default=None, gt=0, description="Used when none is asked."
     )
+    min_frames: int | None = Field(default=None, ge=1, description="Fewest frames.")
+    max_frames: int | None = Field(default=None, ge=1, description="Most frames.")
     frame_multiple: int | None = Field(default=None, ge=1, description="As for the model.")
     frame_offset: int | None = Field(default=None, ge=0, description="As for the model.")
     negative_prompt: TriState | None = Field(default=None, description="As for the model.")
@@ -152,6 +158,9 @@ class Capabilities(Document):
         default={}, description="What is different in some of its modes."
     )
     input_roles: tuple[InputRole, ...] = Field(default=(), description="Supported input roles.")
+    needs: tuple[InputRole, ...] = Field(
+        default=(), description="Input roles without which it makes nothing; one of each at least."
+    )
     max_inputs: dict[InputRole, int] = Field(
         default={}, description="Most inputs of a role; absent: not limited as far as known."
     )
@@ -193,7 +202,16 @@ class Capabilities(Document):
     )
     min_duration: float | None = Field(default=None, ge=0, description="Shortest, in seconds.")
     max_duration: float | None = Field(
-        default=None, gt=0, description="Longest, at once; null: no limit."
+        default=None, gt=0, description="Longest, at once; null: no limit in seconds."
+    )
+    min_frames: int | None = Field(
+        default=None, ge=1, description="Fewest frames, at any rate; null: no limit in frames."
+    )
+    max_frames: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most frames at once, at any rate; null: no limit in frames. The same as "
+        "min_frames: it makes that many and no other.",
     )
     windows: Windows | None = Field(
         default=None, description="How longer videos are made; null: not within one job."
@@ -282,6 +300,10 @@ class Capabilities(Document):
     local: bool = Field(
         default=False, description="Runs on this machine: neither prompt nor video leaves it."
     )
+    region: str | None = Field(
+        default=None,
+        description="Region of the provider that the settings choose; null: it has only one.",
+    )
     missing: str | None = Field(
         default=None,
         description="What is missing, a colon, and how to get it, such as 'a key: set FAL_KEY'; "
@@ -296,6 +318,23 @@ class Capabilities(Document):
         changes = {name: value for name, value in facts if value is not None}
         return self.model_copy(update=changes)
 
+    def at_rate(self, fps: float) -> Self:
+        """Return the facts at one frame rate: what is limited in frames, limited in seconds.
+
+        The only lengths that a model makes, where it lists them, are what they are at any rate.
+        """
+        if self.durations or (self.min_frames is None and self.max_frames is None):
+            return self
+        shortest = max(self.min_duration or 0.0, (self.min_frames or 0) / fps)
+        most = None if self.max_frames is None else self.max_frames / fps
+        limits = [each for each in (self.max_duration, most) if each is not None]
+        longest = min(limits, default=None)
+        usual = self.default_duration
+        if usual is not None:
+            usual = max(shortest, usual if longest is None else min(usual, longest))
+        changes = {"min_duration": shortest, "max_duration": longest, "default_duration": usual}
+        return self.model_copy(update={**changes, "min_frames": None, "max_frames": None})
+
     @model_validator(mode="after")
     def _check_defaults(self) -> Self:
         if self.sizes and self.default_size is not None and self.default_size not in self.sizes:
@@ -305,6 +344,33 @@ class Capabilities(Document):
         ):
             raise ValueError(f"default_fps {self.default_fps:g} is not one of fps_values")
         return self
+
+    @model_validator(mode="after")
+    def _check_frames(self) -> Self:
+        for mode in (None, *self.by_mode):
+            facts = self if mode is None else self.for_mode(mode)
+            least, most = facts.min_frames, facts.max_frames
+            if least is not None and most is not None and least > most:
+                raise ValueError(f"min_frames {least} is more than max_frames {most}")
+        return self
+
+
+class MemoryUse(Schema):
+    """How a model will be held in memory, and whether there is enough."""
+
+    held: str = Field(description="Which way it is held: what is offloaded, decoding in tiles.")
+    where: str | None = Field(default=None, description="Where it computes, such as cuda.")
+    needed_bytes: int = Field(ge=0, description="Memory that it needs there, about.")
+    free_bytes: int = Field(ge=0, description="Memory that is free there now.")
+
+    @property
+    def fits(self) -> bool:
+        """Return whether it should fit, as far as that can be known."""
+        return self.needed_bytes <= self.free_bytes
+
+    def __str__(self) -> str:
+        need = f"needs about {gigabytes(self.needed_bytes)} of {gigabytes(self.free_bytes)} free"
+        return f"{self.held}: {need}"
 
 
 class Estimate(Document):
@@ -317,8 +383,16 @@ class Estimate(Document):
         ge=0,
         description="Disk space for resuming, in addition to the video, in bytes.",
     )
+    memory: MemoryUse | None = Field(
+        default=None, description="Memory of this machine; null: nobody knows, or it is hosted."
+    )
     source: str | None = Field(
         default=None, description="Where the numbers come from, with a date."
+    )
+    usd_per_second: float | None = Field(
+        default=None,
+        ge=0,
+        description="Price of a billed second, for a provider that says how many it bills.",
     )
 
 

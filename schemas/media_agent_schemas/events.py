@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
@@ -49,6 +49,18 @@ class Cost(Schema):
         default=None,
         description="Source of the figure; in a record first: billed, quote, mixed or free.",
     )
+    seconds: Measured = Field(
+        default=None,
+        description="Billed seconds, where the backend reports these and no price.",
+    )
+
+    def at(self, usd_per_second: float | None) -> Self:
+        """Return it with the price of the billed seconds, where it has no other."""
+        if self.usd is not None or self.seconds is None or usd_per_second is None:
+            return self
+        said = f"{self.seconds:g} billed seconds at {usd_per_second:g} USD"
+        source = said if self.source is None else f"{self.source}: {said}"
+        return type(self)(usd=self.seconds * usd_per_second, source=source, seconds=self.seconds)
 
 
 class AppliedLora(Schema):

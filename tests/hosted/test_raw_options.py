@@ -94,6 +94,7 @@ def test_a_raw_field_that_nobody_knows_makes_the_price_unknown(tmp_path: Path) -
     made = plan(tmp_path, WAN, {"turbo": True})
 
     assert made.estimate.cost_usd is None
+    assert made.estimate.usd_per_second is None
     assert made.estimate.source == "option input sends fields of unknown price"
 
 

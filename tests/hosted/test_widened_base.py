@@ -1,40 +1,25 @@
 """What the base does for providers with many modes, large inputs and keys that end."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
-from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendAuthenticationError, InvalidRequestError, RequestError
 from media_agent.negotiation.negotiate import negotiate
-from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.auth import RenewedToken, Token
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.inputs import read_file
 from media_agent_hosted.http.limits import Limits
-from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel, Models, Seconds
+from media_agent_hosted.models.facts import HostedModel, Models
 from media_agent_hosted.models.fields import build_fields
-from media_agent_hosted.plugin import provider_specs
-from media_agent_schemas.capabilities import Policy
-from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoMode, VideoRequest
 from tests.hosted.images import make_png
 from tests.hosted.provider_kit import no_sleep
 
 pytestmark = pytest.mark.anyio
-
-MADE = [
-    spec.factory(BackendSettings(Path())) for spec in provider_specs() if not spec.needs_section
-]
-HOSTED = {each.name: each for each in MADE if isinstance(each, HostedBackend)}
-KNOWN = [(name, model) for name, each in HOSTED.items() for model in each.models.by_id]
-AT = {InputRole.KEYFRAME: 1.0}
-PLACES = [MediaInput(role=role, url="https://a.example/1", at=AT.get(role)) for role in InputRole]
 
 MODELS = """
 models:
@@ -61,11 +46,12 @@ models:
           subject: {field: media, most: 2, item: url, also: {type: reference_image}}
           motion: {field: media, most: 1, item: url, also: {type: reference_video}}
       first_last_frame:
-        inputs: {first_frame: a, keyframe: {field: frames, most: 4, item: url, at: time}}
+        inputs: {first_frame: a, keyframe: {field: frames, most: 4, item: image.url, at: time}}
         sizes: {field: size, between: "*", values: [1280x720, 960x960]}
       video_extend:
         inputs: {source_video: video}
         length: {seconds: [7], default: 7, unit: s}
+        audio_field: ""
         tiers: [{value: sd, name: 480p, short_side: 480}]
 """
 
@@ -107,8 +93,10 @@ def test_a_mode_has_its_own_length_and_size(many: HostedModel) -> None:
     between = fields_of(many, InputRole.FIRST_FRAME, InputRole.KEYFRAME, aspect_ratio="1:1")
 
     assert (continued["duration"], continued["resolution"]) == ("7s", "sd")
+    assert many.audio_field is not None
+    assert many.for_mode(VideoMode.VIDEO_EXTEND).audio_field is None
     assert between["size"] == "960*960"
-    assert between["frames"] == [{"url": "u1", "time": 1.5}]
+    assert between["frames"] == [{"image": {"url": "u1"}, "time": 1.5}]
     assert "resolution" not in between
 
 
@@ -126,65 +114,6 @@ def test_seed_audio_number_and_camera_are_said_as_it_wants(many: HostedModel) ->
 def test_what_is_too_much_or_unknown_is_refused(many: HostedModel, roles: list[InputRole]) -> None:
     with pytest.raises(RequestError):
         fields_of(many, *roles)
-
-
-requests = st.builds(
-    dict,
-    prompt=st.sampled_from(["a fox", "x" * 3000, "🦊" * 800]),
-    negative_prompt=st.sampled_from([None, "blur", "y" * 3000]),
-    inputs=st.lists(st.sampled_from(PLACES), max_size=4).map(tuple),
-    mode=st.sampled_from([None, *VideoMode]),
-    duration=st.sampled_from([None, 1.0, 2.0, 5.0, 7.0, 8.0, 15.0, 60.0]),
-    resolution=st.sampled_from([None, *ResolutionTier]),
-    aspect_ratio=st.sampled_from([None, "16:9", "9:16", "1:1", "21:9"]),
-    seed=st.sampled_from([None, 0, 7, 2**33, 2**63 - 1]),
-    audio=st.sampled_from([None, True, False]),
-    n=st.sampled_from([1, 2, 16]),
-    camera=st.sampled_from([None, "static", "zoom_in"]),
-)
-
-
-@given(asked=requests, known=st.sampled_from(KNOWN), policy=st.sampled_from(Policy))
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
-def test_any_request_becomes_a_body_within_the_limits_or_is_refused(
-    asked: dict[str, Any], known: tuple[str, str], policy: Policy
-) -> None:
-    name, model_id = known
-    backend = HOSTED[name]
-    try:
-        request = VideoRequest.model_validate({"model": f"{name}/{model_id}", **asked})
-    except ValueError:
-        return
-    try:
-        planned = negotiate(
-            request, backend.capabilities(model_id), policy, draw_seed=lambda: 2**31
-        ).request
-        model = backend.models.by_id[model_id].for_mode(planned.infer_mode())
-        fields = build_fields(planned, model, tuple("u" for _ in planned.inputs))
-    except RequestError:
-        return
-
-    json.dumps(fields)
-    assert within_limits(planned, model)
-
-
-def within_limits(request: VideoRequest, model: HostedModel) -> bool:
-    """Whether what is sent is one of the values that the sheet of a model has."""
-    assert request.num_frames is not None
-    assert request.fps is not None
-    match model.length:
-        case Seconds(seconds=values):
-            in_time = round(request.num_frames / request.fps) in values
-        case Frames(least=least, most=most, overlap=overlap):
-            in_time = least <= request.num_frames + overlap <= most
-        case Follows(most=most):
-            in_time = request.num_frames / request.fps <= most + 1
-        case Fixed():
-            in_time = True
-    seed = request.seed
-    in_seed = seed is None or model.max_seed is None or 0 <= seed <= model.max_seed
-    longest = model.longest_prompt or 10**6
-    return in_time and in_seed and request.n <= model.max_n and len(request.prompt or "") <= longest
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ class Provider:
         self.ending: Literal["completed", "failed", "working"] = "completed"
         self.cancelled: set[str] = set()
         self.tokens: list[ResumeToken | None] = []
+        self.cost = Cost(usd=0.4)
 
 
 class PaidBackend:
@@ -109,7 +110,7 @@ class PaidBackend:
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        return Estimate(cost_usd=0.5)
+        return Estimate(cost_usd=0.5, usd_per_second=0.25)
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
@@ -154,7 +155,7 @@ class PaidBackend:
             yield JobCancelled()
         elif provider.ending == "completed":
             video = Artifact(path=str(provider.video))
-            yield JobCompleted(artifacts=(video,), cost=Cost(usd=0.4))
+            yield JobCompleted(artifacts=(video,), cost=provider.cost)
         elif provider.ending == "failed":
             yield JobFailed(error=to_info(GenerationFailedError("it went wrong there")))
         else:
@@ -230,6 +231,18 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def world(tmp_path: Path, video: Path) -> World:
     return World(tmp_path, paid=Provider(video))
+
+
+@pytest.mark.anyio
+async def test_billed_seconds_cost_what_was_quoted_for_each(world: World) -> None:
+    world.providers["paid"].cost = Cost(seconds=3, source="paid")
+
+    job = await world.process().generate(REQUEST, out=world.folder / "cat.mp4")
+
+    record = GenerationRecord.model_validate_json((world.folder / "cat.json").read_bytes())
+    assert (job.cost_usd, job.cost_source) == (0.75, "billed")
+    assert record.cost.usd == 0.75
+    assert record.cost.source == "billed: paid: 3 billed seconds at 0.25 USD"
 
 
 def ends(client: VideoClient, job_id: str) -> list[str]:

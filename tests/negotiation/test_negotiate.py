@@ -649,7 +649,7 @@ def test_strict_decides_the_options_that_have_a_strict_value_and_says_so(
 
 
 def test_a_length_beyond_the_longest_stays_where_windows_make_it() -> None:
-    windows = Windows(modes=(VideoMode.TEXT_TO_VIDEO,), first_seconds=4, further_seconds=3)
+    windows = Windows(modes=(VideoMode.TEXT_TO_VIDEO,), first_frames=64, further_frames=48)
     capabilities = Capabilities(
         backend="near",
         model="one",

@@ -101,10 +101,11 @@ def words_on_the_map(folder: Path) -> set[str]:
     """Return the words of the map's entry for a folder, which ends where the next one begins."""
     text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
     lines = text[text.index("media_agent/  ") : text.index("schemas/media_agent_schemas/")]
-    entries = re.split(r"(?m)^ *(?=[a-z]+/ )", lines)
     if folder == ROOT / "media_agent":
         return set(re.findall(r"\w+", lines))
-    entry = next(each for each in entries if each.startswith(f"{folder.name}/ "))
+    entries = iter(re.split(r"(?m)^(?= *[a-z]+/ )", lines))
+    for depth, name in enumerate(folder.relative_to(ROOT / "media_agent").parts, 1):
+        entry = next(each for each in entries if each.startswith(f"{'  ' * depth}{name}/ "))
     return set(re.findall(r"\w+", entry))
 
 

@@ -16,8 +16,8 @@ from media_agent_schemas.capabilities import (
     Verification,
     VerificationLevel,
 )
-from media_agent_schemas.media import ResolutionTier, Size
-from media_agent_schemas.request import VideoRequest
+from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.request import VideoMode, VideoRequest
 
 TODAY = datetime.date(2026, 11, 20)
 VIDEO = VideoRequest(
@@ -71,12 +71,100 @@ def test_every_video_of_a_request_is_paid_for() -> None:
     assert price().cost(VIDEO.model_copy(update={"n": 3})) == pytest.approx(1.5)
 
 
+@pytest.mark.parametrize(
+    ("roles", "usd"),
+    [
+        ((InputRole.FIRST_FRAME, InputRole.LAST_FRAME), 0.5),
+        ((InputRole.SUBJECT,) * 4, 0.5 + 2 * 0.04),
+        ((InputRole.SUBJECT, InputRole.MOTION), 0.5 + 1.5),
+        ((InputRole.SUBJECT, *(InputRole.MOTION,) * 3, *(InputRole.STYLE,) * 2), 2.0 + 0.04),
+        ((InputRole.SOURCE_VIDEO,), 2.0),
+    ],
+)
+def test_inputs_that_cost_extra_are_counted(roles: tuple[InputRole, ...], usd: float) -> None:
+    inputs = tuple(MediaInput(role=role, url="https://a.example/1") for role in roles)
+    request = VIDEO.model_copy(update={"inputs": inputs})
+    extra = {
+        "images_included": 2,
+        "usd_per_image": 0.04,
+        "input_videos": "charged",
+        "most_video_seconds": 15,
+    }
+
+    assert price(**extra).cost(request) == pytest.approx(usd)
+    assert price(**{**extra, "per": "video"}).cost(VIDEO) == pytest.approx(0.1)
+
+
+def test_an_option_of_unknown_charge_leaves_no_price() -> None:
+    facts = ModelFacts(prices=(price(without_options=("hdr",)),))
+    with_hdr = VIDEO.model_copy(update={"options": {"acme": {"hdr": True}}})
+
+    assert facts.estimate(VIDEO).cost_usd == pytest.approx(0.5)
+    assert facts.estimate(with_hdr).cost_usd is None
+
+
 def test_more_steps_than_included_cost_in_proportion() -> None:
     steps = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": "32"}}})
     fewer = VIDEO.model_copy(update={"options": {"acme": {"num_inference_steps": 4}}})
 
     assert price(steps_included=16).cost(steps) == pytest.approx(1.0)
     assert price(steps_included=16).cost(fewer) == pytest.approx(0.5)
+
+
+def test_a_price_of_one_region_counts_there_only() -> None:
+    facts = ModelFacts(prices=(price(region="north"), price(usd=0.2, region="south")))
+    catalogue = Catalogue({"acme": {"one": facts}})
+
+    costs = [
+        catalogue.estimate(
+            Capabilities(backend="acme", model="one", region=region), Estimate(), VIDEO
+        ).cost_usd
+        for region in ("north", "south", None)
+    ]
+
+    assert costs == [pytest.approx(0.5), pytest.approx(1.0), None]
+
+
+@pytest.mark.parametrize(
+    ("adds", "cost", "rate"), [("free", 0.5, 0.1), ("charged", None, 0.1), ("unknown", None, None)]
+)
+@pytest.mark.parametrize(
+    "brings",
+    [
+        {"inputs": (MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/a.mp4"),)},
+        {"inputs": (MediaInput(role=InputRole.MOTION, url="https://example.com/a.mp4"),)},
+        {"mode": VideoMode.VIDEO_EXTEND},  # a segment to come
+    ],
+)
+def test_a_video_that_goes_in_may_be_charged_too(
+    brings: dict[str, object], adds: str, cost: float | None, rate: float | None
+) -> None:
+    facts = ModelFacts(prices=(price(input_videos=adds),))
+
+    with_video = facts.estimate(VIDEO.model_copy(update=brings))
+    without = facts.estimate(VIDEO)
+
+    assert (with_video.cost_usd, with_video.usd_per_second) == (cost, rate)
+    assert (without.cost_usd, without.usd_per_second) == (pytest.approx(0.5), 0.1)
+
+
+def test_each_image_beyond_those_included_is_paid_for() -> None:
+    roles = ("first_frame", "subject", "subject", "source_video", "motion")
+    inputs = tuple(MediaInput(role=InputRole(role), url="https://a.example/b") for role in roles)
+    request = VIDEO.model_copy(update={"inputs": inputs, "n": 2})
+
+    assert price(usd_per_image=0.01).cost(VIDEO) == pytest.approx(0.5)
+    assert price(usd_per_image=0.01).cost(request) == pytest.approx(2 * (0.5 + 0.03))
+    assert price(usd_per_image=0.01, images_included=2).cost(request) == pytest.approx(2 * 0.51)
+    assert price(usd_per_image=0.01, per="video", images_included=9).cost(request) == 0.2
+
+
+def test_a_price_may_be_for_some_kinds_of_work_only() -> None:
+    facts = ModelFacts(prices=(price(modes=["text_to_video", "image_to_video"]),))
+    edit = VIDEO.model_copy(update={"mode": VideoMode.VIDEO_EDIT})
+
+    assert facts.estimate(VIDEO).cost_usd == pytest.approx(0.5)
+    assert facts.estimate(edit).cost_usd is None
 
 
 def test_an_endless_video_has_no_price_per_second() -> None:

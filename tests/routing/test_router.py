@@ -135,8 +135,8 @@ IN_WINDOWS = {
     **EXTENDS,
     "windows": Windows(
         modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.VIDEO_EXTEND),
-        first_seconds=4.0,
-        further_seconds=3.0,
+        first_frames=96,
+        further_frames=72,
     ),
 }
 FOUR_SECONDS = ({"prompt": "a fox", "duration": 4},)

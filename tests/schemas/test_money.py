@@ -23,6 +23,16 @@ def test_amounts_are_rounded_where_they_are_made(usd: float, rounded: float) -> 
     assert Cost(usd=usd).usd == rounded
 
 
+def test_billed_seconds_get_a_price_unless_they_have_one() -> None:
+    billed = Cost(seconds=9, source="acme")
+
+    assert billed.at(0.086) == Cost(
+        usd=0.774, seconds=9, source="acme: 9 billed seconds at 0.086 USD"
+    )
+    assert billed.at(None) == billed
+    assert Cost(usd=0.5, seconds=9).at(0.086).usd == 0.5
+
+
 @pytest.mark.parametrize(
     ("usd", "said"),
     [

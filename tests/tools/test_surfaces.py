@@ -273,7 +273,7 @@ async def test_a_video_is_extended_once_however_often_it_is_asked(
         ({"job_id": "", "file": None}, "give either job_id or file"),
         ({"job_id": "a", "file": "a.mp4"}, "give either job_id or file"),
         ({"file": "a.mp4", "keep_chunks": 1}, "keep_chunks is for a job"),
-        ({"job_id": "a", "model": "sandbox"}, "model is for a file"),
+        ({"job_id": "a", "keep_chunks": 1, "size": "64x64"}, "size is not for keep_chunks"),
         ({"file": "gone.mp4"}, "gone.mp4 is neither a job nor a file"),
     ],
 )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from media_agent.backend.python_text import parse_python
+
 Plain = str | int | float | None
 
 
@@ -41,7 +43,7 @@ def read_single_file_classes() -> frozenset[str]:
     """
     for folder in _find_library():
         path = Path(folder, "loaders", "single_file_model.py")
-        for node in ast.parse(path.read_text(encoding="utf-8")).body if path.is_file() else ():
+        for node in _parse(path).body if path.is_file() else ():
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
                 names = (each.id for each in node.targets if isinstance(each, ast.Name))
                 if "SINGLE_FILE_LOADABLE_CLASSES" in names:
@@ -50,13 +52,17 @@ def read_single_file_classes() -> frozenset[str]:
     return frozenset()
 
 
+def _parse(path: Path) -> ast.Module:
+    return parse_python(path.read_text(encoding="utf-8"), path)
+
+
 def _find_class(name: str) -> Iterator[ast.ClassDef]:
     if not name.isidentifier():
         return
     for path in _list_files():
         text = path.read_text(encoding="utf-8")
         if f"\nclass {name}(" in text:
-            for node in ast.parse(text).body:
+            for node in parse_python(text).body:
                 if isinstance(node, ast.ClassDef) and node.name == name:
                     yield node
 

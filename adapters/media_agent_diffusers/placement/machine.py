@@ -1,17 +1,12 @@
 """What this machine has: its device, and the memory that is free there."""
 
 import gc
-from collections.abc import Mapping
-from pathlib import Path
 
-import psutil
 import torch
 
+from media_agent.backend.free_memory import free_main_memory
 from media_agent.errors import BackendUnavailableError, ConfigurationError
-from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.settings import DiffusersOptions
-
-_GROUP = Path("/sys/fs/cgroup")
 
 
 def choose_device(options: DiffusersOptions) -> str:
@@ -36,22 +31,6 @@ def choose_device(options: DiffusersOptions) -> str:
     return device
 
 
-def choose_dtypes(folder: ModelFolder, options: DiffusersOptions, device: str) -> dict[str, str]:
-    """Return the number format of each component, such as "bfloat16"; "default" is for the others.
-
-    Raises:
-        ConfigurationError: the device cannot compute with them.
-    """
-    chosen: str = options.dtype
-    if chosen == "auto":
-        chosen = "float32" if device == "cpu" else "bfloat16"
-    if chosen == "float16" and device == "cpu":
-        raise ConfigurationError(
-            "dtype = 'float16' does not work on a CPU", hint="set dtype = 'float32'"
-        )
-    return {"default": chosen, **dict.fromkeys(folder.variant.in_float32, "float32")}
-
-
 def free_memory(device: str) -> int:
     """Return the bytes that are free where a model computes, those held for reuse among them."""
     if device == "cpu":
@@ -61,25 +40,8 @@ def free_memory(device: str) -> int:
     )
 
 
-def free_main_memory(group: Path = _GROUP) -> int:
-    """Return what this process may still take; a container sees all memory and is granted less."""
-    available = int(psutil.virtual_memory().available)
-    try:
-        most = int((group / "memory.max").read_text("ascii"))
-        used = int((group / "memory.current").read_text("ascii"))
-        cached = _read_statistics(group / "memory.stat").get("inactive_file", 0)
-    except (OSError, ValueError):  # "max" is no number
-        return available
-    return max(0, min(available, most - used + cached))
-
-
 def empty_caches() -> None:
     """Give memory that nothing uses any more back to the machine."""
     gc.collect()  # models refer to themselves
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def _read_statistics(path: Path) -> Mapping[str, int]:
-    lines = (line.split() for line in path.read_text("ascii").splitlines())
-    return {name: int(value) for name, value in lines}

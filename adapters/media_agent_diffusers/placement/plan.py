@@ -11,6 +11,8 @@ from typing import Literal
 
 from media_agent.errors import BackendUnavailableError
 from media_agent_diffusers.placement.sizes import ComponentSize
+from media_agent_schemas.base import gigabytes
+from media_agent_schemas.capabilities import MemoryUse
 
 Offload = Literal["none", "model", "group", "sequential"]
 
@@ -80,9 +82,17 @@ class MemoryPlan:
         """Return whether it should fit, as far as that can be known."""
         return self.needed_bytes <= self.free_bytes
 
+    def to_use(self, where: str | None = None) -> MemoryUse:
+        """Return it for a plan."""
+        return MemoryUse(
+            held=str(self.step),
+            where=where,
+            needed_bytes=self.needed_bytes,
+            free_bytes=self.free_bytes,
+        )
+
     def __str__(self) -> str:
-        about = f"needs about {gigabytes(self.needed_bytes)} of {gigabytes(self.free_bytes)} free"
-        return f"{self.step}: {about}"
+        return str(self.to_use())
 
 
 def plan_memory(
@@ -135,15 +145,28 @@ def check_fits(plan: MemoryPlan, model: str, where: str) -> None:
     )
 
 
+def check_waits(
+    plan: MemoryPlan, model: str, components: Mapping[str, ComponentSize], free_bytes: int
+) -> None:
+    """Refuse weights that wait for their turn in a main memory that is too small for them.
+
+    Raises:
+        BackendUnavailableError: it is.
+    """
+    total = sum(size.total for size in components.values())
+    if plan.step.offload == "none" or total <= free_bytes:
+        return
+    raise BackendUnavailableError(
+        f"with {plan.step} the weights of {model} wait in main memory: they take "
+        f"{gigabytes(total)}, and {gigabytes(free_bytes)} are free",
+        hint="close other programs, or use a GPU with more memory or a smaller model",
+    )
+
+
 def estimate_activations(width: int, height: int, frames: int) -> Activations:
     """Return what computing a video takes by the rule, where nobody published a figure."""
     pixels = width * height * frames
     return Activations(pixels * BYTES_PER_PIXEL, pixels * BYTES_PER_PIXEL_IN_TILES)
-
-
-def gigabytes(count: int) -> str:
-    """Return a number of bytes for people."""
-    return f"{count / 10**9:.1f} GB" if count >= 10**8 else f"{count / 10**6:.0f} MB"
 
 
 def list_steps(

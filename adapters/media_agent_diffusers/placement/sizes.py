@@ -10,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from media_agent.errors import ConfigurationError
+from media_agent_diffusers.files import DENOISERS
 from media_agent_diffusers.folder import ModelFolder
 from media_agent_diffusers.gguf import GgufFile
+from media_agent_diffusers.settings import DiffusersOptions
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1}
 _WHOLE_NUMBERS = {"BOOL": 1, "U8": 1, "I8": 1, "I16": 2, "U16": 2, "I32": 4, "U32": 4, "I64": 8}
@@ -23,6 +26,35 @@ class ComponentSize:
 
     total: int
     largest: int
+
+
+def choose_dtypes(folder: ModelFolder, options: DiffusersOptions, device: str) -> dict[str, str]:
+    """Return the number format of each component, such as "bfloat16"; "default" is for the others.
+
+    Raises:
+        ConfigurationError: the device cannot compute with them.
+    """
+    chosen: str = options.dtype
+    if chosen == "auto":
+        chosen = "float32" if device == "cpu" else "bfloat16"
+    if chosen == "float16" and device == "cpu":
+        raise ConfigurationError(
+            "dtype = 'float16' does not work on a CPU", hint="set dtype = 'float32'"
+        )
+    return {"default": chosen, **dict.fromkeys(folder.variant.in_float32, "float32")}
+
+
+def measure_model(
+    folder: ModelFolder, options: DiffusersOptions, device: str
+) -> dict[str, ComponentSize]:
+    """Return the size of each component as the settings have it loaded on a device.
+
+    Raises:
+        ConfigurationError: the device cannot compute with such numbers.
+    """
+    dtypes = choose_dtypes(folder, options, device)
+    small = dict.fromkeys(DENOISERS, "float8") if options.fp8 else {}
+    return measure_components(folder, {**dtypes, **small})
 
 
 def measure_components(folder: ModelFolder, dtypes: Mapping[str, str]) -> dict[str, ComponentSize]:

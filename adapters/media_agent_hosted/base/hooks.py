@@ -17,6 +17,13 @@ from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 
+def wire_equal(sdk: str) -> Verification:
+    """Return the level of a provider whose requests are compared with those of its SDK."""
+    return Verification(
+        level=VerificationLevel.WIRE_EQUAL, note=f"its requests equal those of {sdk}"
+    )
+
+
 class PollHooks(ABC):
     """What is asked about accepted work, and what the answers mean; nothing is sent from here."""
 
@@ -30,6 +37,11 @@ class PollHooks(ABC):
     cancelling_deletes: bool = False
     """Whether the call that stops work deletes what is over, so that its state is asked first."""
 
+    @property
+    def region(self) -> str | None:
+        """The region that the settings choose, of a provider that has several."""
+        return None
+
     @abstractmethod
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is."""
@@ -37,6 +49,10 @@ class PollHooks(ABC):
     def parse(self, body: JsonValue) -> Status:
         """Return how far work is, by the answer to a poll; an unknown word fails nothing."""
         return read_status(body)
+
+    def read(self, body: JsonValue, ref: OperationRef) -> Status:
+        """Return the same as `parse`, where that depends on which work it is."""
+        return self.parse(body)
 
     def tells_state(self, reply: Reply, ref: OperationRef) -> bool:
         """Return whether an HTTP error to a poll tells how far the work is, as `parse` reads it."""
@@ -52,6 +68,10 @@ class PollHooks(ABC):
     def result(self, ref: OperationRef) -> Call | None:
         """Return the call that tells the videos of work that is done; None: the poll does."""
         return None
+
+    def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
+        """Return that call where it needs what the poll said, such as the id of a file."""
+        return self.result(ref)
 
     def results(self, body: JsonValue) -> JsonValue:
         """Return what an answer tells of the videos, where they are not at the usual places."""
@@ -75,7 +95,8 @@ class Hooks(PollHooks):
     """The page where it gives out keys."""
     scheme: ClassVar[str] = "Bearer"
     """What stands before the key in the header `Authorization`."""
-    models: ClassVar[Models]
+    models: Models
+    """What is known of its models; of an instance alone where the provider lists them itself."""
     addresses: ClassVar[tuple[str, ...]] = ()
     """Where it names addresses that are kept for calls, such as "urls.get"."""
     input_form: ClassVar[InputForm] = InputForm.DATA_URI

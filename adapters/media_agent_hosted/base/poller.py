@@ -142,7 +142,7 @@ class Poller:
         body = answer_about(
             reply, work, hooks.work_id, state=hooks.state_place, result=hooks.result_place
         )
-        status = hooks.parse(body)
+        status = hooks.read(body, ref)
         event = event_of(status, body, self._backend.name, ref.model)
         if event is None:
             return await self._end(ref, Answer(reply, body, status))
@@ -171,7 +171,7 @@ class Poller:
         self, ref: OperationRef, polled: Answer, otherwise: BackendEvent | None = None
     ) -> BackendEvent:
         """Return the end; `otherwise` where nobody said that it is over, and it is not."""
-        call, answer = self._hooks.result(ref), polled
+        call, answer = self._hooks.result_after(ref, polled.body), polled
         if call is not None:
             found = await self._ask_for_result(ref, call, otherwise)
             if not isinstance(found, Reply):

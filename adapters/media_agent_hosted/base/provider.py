@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from media_agent.errors import (
     BackendAuthenticationError,
-    BackendResponseError,
     VideoNotFetchedError,
     to_info,
 )
@@ -19,9 +18,9 @@ from media_agent_hosted.base.hooks import Hooks
 from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of_done
 from media_agent_hosted.base.service import Connection, ServiceBackend
 from media_agent_hosted.base.submit import submit
+from media_agent_hosted.base.upload import upload
 from media_agent_hosted.http.auth import Auth, key_header
 from media_agent_hosted.http.inputs import (
-    InputFile,
     InputForm,
     InputPart,
     check_address,
@@ -114,6 +113,7 @@ class HostedBackend(Hooks, ServiceBackend):
                 "missing": self.missing(),
                 "reads_urls": self.reads_urls,
                 "uploads": self.uploads,
+                "region": self.region,
                 **facts,
             }
         )
@@ -139,8 +139,8 @@ class HostedBackend(Hooks, ServiceBackend):
         name, body = await submit(
             self._api,
             call,
-            place=self.work_id,
-            missing=f"JSON without a usable {self.work_id}",
+            place=call.work_id or self.work_id,
+            missing=f"JSON without a usable {call.work_id or self.work_id}",
             translate=partial(self.refusal, model_id=submission.model_id),
         )
         return self._ref(submission, call, name, body)
@@ -259,37 +259,26 @@ class HostedBackend(Hooks, ServiceBackend):
         if self.input_form is not InputForm.HTTPS and len(file.content) <= self.largest_input:
             value = file.encode(self.input_form)
             return InputPart(file.role, value, file.mime_type), file.done
-        address = await self._upload(file) if uploads else "uploaded before"
+        address = "uploaded before"
+        if uploads:
+            address = await upload(self, self._poller, file, pause=self._pause_before_check)
         return InputPart(file.role, address), file.done
 
-    async def _upload(self, file: InputFile) -> str:
-        """Upload an input, and return what names it there.
-
-        Raises:
-            BackendResponseError: the answer names no place for it.
-        """
-        call = self.upload(file)
-        reply = None if call is None else await self._poller.send(call)
-        found = None if reply is None else self.uploaded(reply.json(), file)
-        if found is None:
-            raise BackendResponseError(
-                f"{self.name} takes no upload of {file.role}, or names no place for it",
-                hint="give it as an https address",
-            )
-        if found.then is not None:
-            await self._poller.send(found.then)
-        return found.address
+    async def _pause_before_check(self) -> None:
+        await self._sleep(self.poll_seconds)
 
     def _ref(self, submission: Submission, call: Call, name: str, body: JsonValue) -> OperationRef:
         said = unwrap(body)
         named = {place: text(value_at(said, place)) for place in self.addresses}
         warnings = warnings_about(submission.request, submission.model)
+        region = {} if self.region is None else {"region": self.region}
         return OperationRef(
             backend=self.name,
             model=submission.model_id,
             operation_id=name,
             data={
                 **{place: url for place, url in named.items() if url is not None},
+                **region,
                 "path": call.path,
                 "seed": submission.request.seed,
                 "sent": [*marks_in(call.json)],

@@ -96,10 +96,12 @@ class ServiceBackend(PollHooks, PolledBackend):
 
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Ask how far work is, and for its videos once it is done."""
+        self._check_region(ref)
         return await self._poller.status(ref)
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask the service to stop, where it can."""
+        self._check_region(ref)
         call = self.cancellation(ref)
         if call is None:
             await super().cancel_once(ref)
@@ -130,13 +132,27 @@ class ServiceBackend(PollHooks, PolledBackend):
         await self._api.download(url, path, asked=asked, translate=translate)
         return path
 
+    def _check_region(self, ref: OperationRef) -> None:
+        """Refuse to ask about work in a region that does not know it, and might call it lost.
+
+        Raises:
+            ConfigurationError: it was accepted in another region than the settings choose now.
+        """
+        accepted_in = ref.data.get("region", self.region)
+        if accepted_in != self.region:
+            raise ConfigurationError(
+                f"{self.name} accepted {ref.operation_id} in {accepted_in}; it is set to "
+                f"{self.region} now",
+                hint=f'set region = "{accepted_in}" under [backends.{self.name}.options]',
+            )
+
     async def _is_over(self, ref: OperationRef) -> bool:
         """Ask whether work has ended, with a video or without, or is gone."""
         try:
             reply = await self._poller.ask(ref)
         except (GenerationFailedError, OperationNotFoundError):
             return True
-        return self.parse(reply.object()).state in (State.DONE, State.FAILED, State.CANCELLED)
+        return self.read(reply.object(), ref).state in (State.DONE, State.FAILED, State.CANCELLED)
 
     @property
     def _api(self) -> HttpApi:

@@ -157,6 +157,7 @@ class HttpApi:
         translate: Translate | None = None,
         most_parts: int = MOST_PARTS,
         unpack_to: Path | None = None,
+        timeout_seconds: float | None = None,
     ) -> Reply:
         """Send one request with the key; return a reply below status 400, or one of `accepts`.
 
@@ -168,7 +169,8 @@ class HttpApi:
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
         One that the provider knows again, by a key in its `headers`, is repeated too. An answer of
-        more than `most_parts` objects, lists and items counts as no JSON.
+        more than `most_parts` objects, lists and items counts as no JSON. The reply may take
+        `timeout_seconds`, as a call does that blocks until a video is made.
 
         Raises:
             SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
@@ -178,13 +180,15 @@ class HttpApi:
         """
         target = self._absolute(url)
 
-        body = {"json": json, "files": files, "content": content, "params": params}
+        seconds = timeout_seconds or self._timeout_seconds
+        body: dict[str, Any] = {"json": json, "files": files, "content": content, "params": params}
+        body["timeout"] = httpx.Timeout(seconds, connect=10.0)
 
         async def ask() -> Reply:
             way = Way()
             await self._signer.prepare()
             request = self._request(method, target, way, headers or {}, **body)
-            return await self._answer(request, way, paid=paid, unpack_to=unpack_to)
+            return await self._answer(request, way, seconds=seconds, paid=paid, unpack_to=unpack_to)
 
         async def attempt() -> Reply:
             with sending() if paid else contextlib.nullcontext():
@@ -289,11 +293,17 @@ class HttpApi:
             await client.aclose()
 
     async def _answer(
-        self, request: httpx.Request, way: Way, *, paid: bool, unpack_to: Path | None = None
+        self,
+        request: httpx.Request,
+        way: Way,
+        *,
+        seconds: float,
+        paid: bool,
+        unpack_to: Path | None = None,
     ) -> Reply:
         """Send and read the reply; a GET follows redirects within the provider's own origin."""
         with self._transport_errors(way, paid=paid):
-            async with asyncio.timeout(self._timeout_seconds) as limit:
+            async with asyncio.timeout(seconds) as limit:
                 for _ in range(_REDIRECTS + 1):
                     response = await self._open().send(request, stream=True)
                     reply = await self._read(response, paid=paid, unpack_to=unpack_to, limit=limit)

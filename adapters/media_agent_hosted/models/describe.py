@@ -1,16 +1,17 @@
 """What a hosted model can do, in the words of this project; pure data, nothing is asked."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from media_agent.backend.polled import DEADLINE
 from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel, Seconds
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
-from media_agent_hosted.models.sizes import nominal_size
+from media_agent_hosted.models.sizes import SHAPING, nominal_size
+from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
-from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoMode
 
-_SHAPING = {InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO}
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
 
 
@@ -53,18 +54,25 @@ def _facts_of_mode(model: HostedModel) -> dict[str, object]:
     sizes = _sizes(model)
     return {
         "input_roles": tuple(model.inputs),
+        "needs": model.needed,
         "sizes": sizes,
         "default_size": sizes[0],
-        "image_sets_shape": model.sizes is None and not _SHAPING.isdisjoint(model.inputs),
+        "image_sets_shape": model.sizes is None and not SHAPING.isdisjoint(model.inputs),
         "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
         "aspect_ratios": model.ratios,
         **_lengths(model),
         "negative_prompt": model.negative_prompt,
         "camera": model.camera is not None,
         "seed": model.seed,
-        "audio": "always" if model.always_audio else model.audio_field is not None,
+        "audio": _audio(model),
         "max_n": model.max_n,
     }
+
+
+def _audio(model: HostedModel) -> TriState | Literal["always"]:
+    if model.always_audio:
+        return "always"
+    return "unknown" if model.may_lack_audio else model.audio_field is not None
 
 
 def _sizes(model: HostedModel) -> tuple[Size, ...]:
@@ -85,15 +93,16 @@ def _lengths(model: HostedModel) -> dict[str, object]:
             return {"durations": values, "default_duration": default}
         case Fixed(frames=frames):
             seconds = frames / model.rates.default
-            return {"durations": (seconds,), "default_duration": seconds}
+            fixed = {"min_frames": frames, "max_frames": frames}
+            return {"durations": (), **fixed, "default_duration": seconds}
         case Follows(least=least, most=most):
             return {"durations": (), "min_duration": least, "max_duration": most}
         case Frames(least=least, most=most, default=default, overlap=overlap) as length:
             rate = model.rates.default
             return {
                 "durations": (),
-                "min_duration": (least - overlap) / rate,
-                "max_duration": (most - overlap) / rate,
+                "min_frames": least - overlap,
+                "max_frames": most - overlap,
                 "default_duration": (default - overlap) / rate,
                 "frame_multiple": length.multiple,
                 "frame_offset": length.offset,

@@ -19,6 +19,8 @@ from pydantic import (
 
 from media_agent.errors import InvalidRequestError
 from media_agent_hosted.http.limits import Limits
+from media_agent_hosted.models.files import load_entries
+from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode
@@ -159,7 +161,7 @@ class InMode(_Facts):
     needs_prompt: bool | None = None
     negative_prompt: bool | None = None
     seed: bool | None = None
-    audio_field: str | None = None
+    audio_field: str | None = None  # "": none in this mode
     always_audio: bool | None = None
     max_n: int | None = None
     camera: Camera | None = None
@@ -181,6 +183,7 @@ class HostedModel(_Facts):
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     ratios: tuple[str, ...] = ()  # empty: no field; the frames follow the image, or are fixed
+    ratio_of_input: str | None = None  # the ratio that means: as the image or video that goes in
     sizes: PixelSizes | None = None  # instead of tiers and ratios
     inputs: Inputs = {}
     by_mode: Mapping[VideoMode, InMode] = {}  # its modes, where they differ
@@ -191,13 +194,14 @@ class HostedModel(_Facts):
     negative_prompt: bool = False
     longest_prompt: int | None = None  # in characters
     longest_negative_prompt: int | None = None
-    seed: bool = False
+    seed: TriState = False
     max_seed: int | None = None
     max_n: int = 1  # videos of one request; more than one needs a field n
     camera: Camera | None = None
     audio_field: str | None = None  # that switches audio on and off
     audio_values: tuple[JsonValue, JsonValue] = (False, True)  # of that field: off, on
     always_audio: bool = False  # it makes audio, and has no field to switch it off
+    may_lack_audio: bool = False  # nobody says whether it makes any: the field may be refused
     names: Mapping[str, str] = {}  # of the fields that are called otherwise than here
     always: Mapping[str, JsonValue] = {}  # unless an option says otherwise
     options: tuple[OptionSpec, ...] = ()
@@ -240,6 +244,8 @@ class HostedModel(_Facts):
         if facts is None:
             return self
         changes = {name: value for name, value in facts if value is not None}
+        if facts.audio_field == "":
+            changes["audio_field"] = None
         if facts.inputs:
             changes = {"needs_all_of": (), **changes, "needs_any": True}
         if "sizes" in changes:
@@ -268,22 +274,31 @@ class Models:
     """The models of one provider; ids that are not among them are taken too, if of its form."""
 
     def __init__(
-        self, path: Path, *, provider: str, least_parts: int = 1, most_parts: int | None = None
+        self,
+        path: Path,
+        *,
+        provider: str,
+        least_parts: int = 1,
+        most_parts: int | None = None,
+        default: str | None = None,
     ) -> None:
-        """Say where they are listed, and of how many parts with "/" between them an id is."""
-        self._path = path
+        """Say where they are listed, and of how many parts with "/" between them an id is.
+
+        `path` is a file or a folder with a file for each family; without `default` the first one
+        listed is the default.
+        """
+        self.path = path
+        self._default = default
         self._provider = provider
         self._parts = least_parts, most_parts
 
     @cached_property
     def by_id(self) -> Mapping[str, HostedModel]:
         """The mapped models, the default first."""
-        import yaml
-
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is six times as fast
-        data = yaml.load(self._path.read_bytes(), Loader=loader)
-        found = TypeAdapter(tuple[HostedModel, ...]).validate_python(data["models"])
-        return {model.id: model for model in found}
+        found = TypeAdapter(tuple[HostedModel, ...]).validate_python(load_entries(self.path))
+        known = {model.id: model for model in found}
+        first = {} if self._default is None else {self._default: known[self._default]}
+        return first | known
 
     def check_id(self, model: str | None) -> str:
         """Return the id of a model, the default one for None; any id of the right form is taken.
@@ -298,6 +313,7 @@ class Models:
         if is_long_enough and all(map(_PART.fullmatch, parts)):
             return model
         near = [each for each in self.by_id if len(model) > 2 and model in each]
+        near.sort(key=lambda each: model not in each.split("/"))  # a whole part of an id first
         near = near or get_close_matches(model, self.by_id, n=1, cutoff=0.3)
         meant = f"did you mean {near[0]}? " if near else ""
         raise InvalidRequestError(

@@ -12,7 +12,7 @@ from media_agent_magi.engine.config import ConvVAEConfig
 from media_agent_magi.training.checkpoint import Average, load, save
 from media_agent_magi.training.clock import Budget
 from media_agent_magi.training.log import TrainingLog
-from media_agent_magi.training.optimizers import Optimizers
+from media_agent_magi.training.optimizers import Optimizers, autocast
 from media_agent_magi.world.renderer import render, sample_scenes
 
 MUON_RATE = 2e-3
@@ -92,7 +92,7 @@ def reconstruction_loss(model: ConvVAE | ViTVAE, video: Tensor, noise: float) ->
     from frame to frame is asked for by itself, twice where two groups meet; squared, as L1 would
     rather have none.
     """
-    with torch.autocast(video.device.type, torch.bfloat16):
+    with autocast(video.device):
         latents = model.encode(video)
         strength = torch.rand(len(latents), 1, 1, 1, 1, device=video.device) * noise
         decoded = model.decode(latents + strength * torch.randn_like(latents))

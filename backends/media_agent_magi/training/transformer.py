@@ -13,7 +13,7 @@ from media_agent_magi.training.dataset import Dataset
 from media_agent_magi.training.layouts import ALL_AT_ONCE, RAMP, STEADY
 from media_agent_magi.training.log import TrainingLog
 from media_agent_magi.training.objective import draw_layout, loss
-from media_agent_magi.training.optimizers import Optimizers
+from media_agent_magi.training.optimizers import Optimizers, autocast
 
 MUON_RATE = 3e-3
 ADAM_RATE = 2e-3
@@ -61,7 +61,7 @@ def train_transformer(
             twins, latents, words = dataset.pairs(batch, generator)
         else:
             latents, words = dataset.batch(batch, generator)
-        with torch.autocast(device.type, torch.bfloat16):
+        with autocast(device):
             per_age = loss(
                 model, latents, words, layout=draw_layout(rng), generator=generator, twins=twins
             )
@@ -85,7 +85,7 @@ def evaluate(average: Average, dataset: Dataset) -> dict[str, float]:
     model = TinyModel().to(device)
     model.load_state_dict(average.state)
     generator = torch.Generator(device).manual_seed(7)
-    latents, words = dataset.batch(24, generator)
+    latents, words = dataset.batch(min(24, len(dataset.latents)), generator)
     rows = [
         loss(model, latents, words, layout=layout, generator=generator)
         for layout in (STEADY, *ALL_AT_ONCE, RAMP[0])

@@ -99,11 +99,13 @@ def format_longest(capabilities: "Capabilities") -> str:
     """Return how long a video can be, in words."""
     if capabilities.endless is True:
         return "endless"
-    format_longest = max(capabilities.durations, default=capabilities.max_duration)
-    if format_longest is None:
+    from media_agent.negotiation.possible_lengths import find_longest_shot
+
+    longest = find_longest_shot(capabilities)
+    if longest is None:
         return "any"
     further = "" if capabilities.windows is None else ", more in windows"
-    return f"{round(format_longest, 2):g} s{further}"
+    return f"{round(longest, 2):g} s{further}"
 
 
 def _format_sizes(capabilities: "Capabilities") -> str:
@@ -125,5 +127,9 @@ def _format_lengths(capabilities: "Capabilities") -> str:
         return ", ".join(f"{seconds:g}" for seconds in capabilities.durations) + " s"
     rule = f", {capabilities.frame_multiple}k+{capabilities.frame_offset} frames"
     ruled = "" if capabilities.frame_multiple == 1 else rule
+    if capabilities.min_frames is not None or capabilities.max_frames is not None:
+        from media_agent.negotiation.possible_lengths import format_frames
+
+        ruled = f", {format_frames(capabilities)} frames at any rate{ruled}"
     least, most = capabilities.min_duration or 0, format_longest(capabilities)
     return f"{most}{ruled}" if least == 0 else f"{least:g} s to {most}{ruled}"

@@ -62,7 +62,9 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
         source = _find_source(client, order.source)
         if routing.backend is None and is_place_of_video(source):
             await _check_default(client)
-        model = routing.backend or client.settings.default_backend
+        model = routing.backend
+        if model is None and (routing.option or video.fit):
+            model = await client.find_extension_model(source)
         return await client.plan_extension(
             source,
             **collect_words(order.prompt, video),

@@ -26,7 +26,7 @@ from media_agent.jobs.continuing.branch_state import (
 from media_agent.jobs.continuing.source_join import find_kept_source
 from media_agent.jobs.options import BranchOptions, build_budget
 from media_agent.ledger.ledger import Ledger
-from media_agent.negotiation.durations import choose_seconds
+from media_agent.negotiation.possible_lengths import choose_seconds
 from media_agent.validation import in_words
 from media_agent_schemas.capabilities import Capabilities, Origin, Plan
 from media_agent_schemas.jobs import VideoJob
@@ -142,7 +142,7 @@ def build_request(
     """
     sent = job.plan.request
     kept = sent_shots(store, job, origin.frames)
-    usual = choose_seconds(capabilities)
+    usual = choose_seconds(capabilities, sent.fps)
     new = [
         shot if shot.duration is not None else shot.model_copy(update={"duration": usual})
         for shot in shots

@@ -1,17 +1,59 @@
 """A video that is continued: a job from its state, as a branch at its end; any other by a model."""
 
+import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.jobs.context import JobContext
+from media_agent.jobs.continuing.branch import plan_branch
+from media_agent.jobs.continuing.delivered import find_delivered
 from media_agent.jobs.options import BranchOptions, ExtendOptions, build_budget
 from media_agent.ledger.ledger import Ledger
+from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
+from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
+
+
+async def plan_extension(
+    video: Path | str, context: JobContext, planner: Planner, options: ExtendOptions
+) -> tuple[VideoRequest, tuple[Plan, ...]]:
+    """Return the request that continues a video and its plans, as `VideoClient` says.
+
+    Raises:
+        MediaAgentError: it cannot be continued, and why.
+    """
+    delivered, job_id = None, find_job(video, context.store)
+    if job_id is not None:
+        delivered = await find_delivered(job_id, context)
+        if delivered is None:
+            plan = await plan_branch(job_id, context, planner, as_branch(job_id, options))
+            return plan.request, (plan,)
+        video, options = delivered.path, replace(options, model=options.model or delivered.model)
+    check_place(video)
+    request, words = build_request(video, options), options.allow_unknown_words
+    plans = await planner.plans(request, options.policy, allow_unknown_words=words)
+    said = await asyncio.to_thread(foresee_join, request)
+    plans = tuple(each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
+    return request, plans if delivered is None else tuple(map(delivered.note_in, plans))
+
+
+async def find_model(video: Path | str, context: JobContext) -> str | None:
+    """Return the model that continues a video unless another is named; None: the default."""
+    job_id = find_job(video, context.store)
+    if job_id is None:
+        return None
+    delivered = await find_delivered(job_id, context)
+    if delivered is not None:
+        return delivered.model
+    plan = context.store.jobs.get(job_id).plan
+    return f"{plan.backend}/{plan.model}"
 
 
 def find_job(video: Path | str, store: Ledger) -> str | None:

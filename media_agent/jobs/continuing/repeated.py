@@ -3,8 +3,11 @@
 The video that is continued may have grown since, or be gone: a new plan would be another one.
 """
 
+from dataclasses import replace
+
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError
 from media_agent.jobs.continuing.branch import new_shots
+from media_agent.jobs.continuing.delivered import find_source
 from media_agent.jobs.continuing.extend import as_branch, build_request
 from media_agent.jobs.options import BranchOptions, ExtendOptions
 from media_agent.ledger.ledger import Ledger
@@ -36,7 +39,10 @@ def find_extension(store: Ledger, video: str, options: ExtendOptions) -> VideoJo
     if known.plan.origin is not None:
         is_same = _is_branch(store, known, video, as_branch(video, options))
     else:
-        is_same = known.request == build_request(video, options)
+        source = find_source(known.plan, video)
+        if source is not None:
+            options = replace(options, model=options.model or known.request.model)
+        is_same = known.request == build_request(source or video, options)
     if not is_same:
         raise _conflict(known)
     return known

@@ -25,7 +25,7 @@ from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.suggest import did_you_mean
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call, SimulatorServer
-from media_agent.testing.simulator.videos import Video, make_video
+from media_agent.testing.simulator.videos import Video, count_frames, make_video
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
@@ -180,6 +180,11 @@ class Simulator(ABC):
     def video_content(self, job: SimulatedJob) -> bytes:
         """Return the file that a job made."""
         return make_video(self.video(job))
+
+    def count_source_frames(self, address: str, otherwise: int) -> int:
+        """Return the frames of a video that is continued: one of ours, inline, or unknown."""
+        job = self.jobs.get(address.rpartition("/")[2].removesuffix(".mp4"))
+        return self.video(job).frames if job else count_frames(address) or otherwise
 
     def video_url(self, job: SimulatedJob) -> str:
         """Return where the video of a job can be fetched, without a key."""

@@ -1,5 +1,6 @@
 """Small real videos for simulated providers; their content tells them apart."""
 
+import base64
 import io
 import tempfile
 from dataclasses import dataclass
@@ -34,6 +35,18 @@ def make_video(video: Video) -> bytes:
         path = Path(folder, "video.mp4")
         write_images(path, images, size=size, fps=video.fps)
         return path.read_bytes()
+
+
+def count_frames(inline: str) -> int | None:
+    """Return the frames of a video that is a data URI; None: it is none."""
+    from media_agent.video.codec import probe
+
+    if not inline.startswith("data:video/"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "video.mp4")
+        path.write_bytes(base64.b64decode(inline.partition(",")[2]))
+        return probe(path).frames
 
 
 def write_video(path: Path, frames: "Frames", *, fps: float) -> None:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from media_agent.backend.protocol import BackendSettings
-from media_agent.errors import InvalidRequestError, UnsupportedRequestError
+from media_agent.errors import RequestError, UnsupportedRequestError
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
@@ -165,15 +165,15 @@ async def test_a_keyframe_goes_to_the_nearest_frame_that_can_be_set_and_the_reco
         ({"inputs": (image("keyframe", at=2.0),)}, "at 2 s is after the end .* 0.68 s"),
         ({"inputs": (*BOTH, image("keyframe", at=0.1))}, "two images are for frame 0"),
         ({"inputs": (*BOTH, image("keyframe", at=0.6))}, "two images are for frame 16"),
-        ({"inputs": (*BOTH, BOTH[1])}, "one last_frame; 2 given"),
+        ({"inputs": (*BOTH, BOTH[1])}, "2 of role last_frame: .* accepts at most 1"),
         ({"mode": VideoMode.FIRST_LAST_FRAME}, "begins from images; none given"),
-        ({"mode": VideoMode.VIDEO_EXTEND}, "one source_video; none given"),
+        ({"mode": VideoMode.VIDEO_EXTEND}, "starts from one source_video; given: none"),
     ],
 )
 async def test_images_that_do_not_go_together_are_refused_before_any_work(
     backend: DiffusersBackend, fields: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(InvalidRequestError, match=said):
+    with pytest.raises(RequestError, match=said):
         await backend.submit(make_plan(backend, **fields).request, key="bad")
 
     assert not (backend.settings.data_dir / "work" / "bad").exists()

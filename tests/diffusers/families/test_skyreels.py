@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from media_agent.errors import InvalidRequestError, UnsupportedRequestError
+from media_agent.errors import RequestError, UnsupportedRequestError
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.folder import read_folder
 from media_agent_schemas import Size
@@ -99,16 +99,14 @@ async def test_blocks_of_one_call_are_not_those_of_the_next(maker: Maker) -> Non
         ({"options": {"ar_step": 1, "causal_block_size": 2}}, "do not fill blocks of 2"),
         ({"options": {"history": 17}}, "takes no option history"),
         ({"inputs": (image(),), "num_frames": 1}, "at least 5 frames"),
-        ({"inputs": (image(), image("last_frame")), "num_frames": 5}, "at least 9 frames"),
+        ({"inputs": (image(), image("last_frame")), "num_frames": 5}, "makes 9 to 121 frames"),
     ],
 )
 async def test_what_does_not_go_together_is_refused_before_any_work(
     maker: Maker, fields: dict[str, object], said: str
 ) -> None:
-    request = maker.plan("skyreels-df", **fields).request
-
-    with pytest.raises(InvalidRequestError, match=said):
-        await maker.backend.submit(request, key="bad")
+    with pytest.raises(RequestError, match=said):
+        await maker.backend.submit(maker.plan("skyreels-df", **fields).request, key="bad")
 
     assert not (maker.backend.settings.data_dir / "work" / "bad").exists()
 
@@ -165,7 +163,7 @@ def test_the_name_of_the_folder_says_for_which_size_a_model_is(
 
     assert capabilities.default_size == Size.parse(size)
     assert capabilities.default_duration == seconds
-    assert capabilities.max_duration == 121 / 24
+    assert capabilities.max_frames == 121
 
 
 @pytest.mark.parametrize(

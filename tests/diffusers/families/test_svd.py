@@ -51,11 +51,19 @@ async def test_rate_and_motion_are_told_to_the_model(maker: Maker) -> None:
     assert not np.array_equal(plain, await make(options={**STEPS, "motion_bucket_id": 20}))
 
 
-@pytest.mark.parametrize("fields", [{"num_frames": 9}, {"inputs": (), "prompt": "a cat"}])
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"num_frames": 1}, "makes 2 to 6 frames"),
+        ({"num_frames": 9}, "makes 2 to 6 frames at once"),
+        ({"num_frames": 10, "fps": 30}, "makes 2 to 6 frames at once"),
+        ({"inputs": (), "prompt": "a cat"}, "needs first_frame"),
+    ],
+)
 def test_what_breaks_the_pipeline_is_refused_in_the_plan(
-    maker: Maker, fields: dict[str, object]
+    maker: Maker, fields: dict[str, object], said: str
 ) -> None:
-    with pytest.raises(UnsupportedRequestError):
+    with pytest.raises(UnsupportedRequestError, match=said):
         maker.plan("svd", **{**FIELDS, **fields})
 
 
@@ -64,6 +72,7 @@ def test_what_breaks_the_pipeline_is_refused_in_the_plan(
     ("fields", "said"),
     [
         ({"options": {**STEPS, "min_guidance_scale": 4}}, "4 is above max_guidance_scale 3"),
+        ({"num_frames": 1, "fps": 40.0}, "makes 1 to 30 frames per second, not 40"),
         ({"num_frames": 1}, "at least 2 frames with image_to_video, not 1"),
         ({"num_frames": 10, "fps": 30}, "at most 6 frames, not 10"),
     ],
@@ -71,10 +80,11 @@ def test_what_breaks_the_pipeline_is_refused_in_the_plan(
 async def test_what_does_not_go_together_is_refused_before_any_work(
     maker: Maker, fields: dict[str, object], said: str
 ) -> None:
-    plan = maker.plan("svd", **{**FIELDS, **fields})
+    options = {"options": {"diffusers": fields.pop("options")}} if "options" in fields else {}
+    planned = maker.plan("svd", **FIELDS).request
 
     with pytest.raises(InvalidRequestError, match=said):
-        await maker.backend.submit(plan.request, key="bad")
+        await maker.backend.submit(planned.model_copy(update=fields | options), key="bad")
 
 
 def test_the_licence_is_that_of_the_published_shape(folder_of: FolderOf, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from media_agent.backend.sending import follow_submission
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
+    BackendUnavailableError,
+    ConfigurationError,
+    ContentRejectedError,
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
@@ -28,11 +32,11 @@ from media_agent.errors import (
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Video, events_of
 from media_agent.testing.simulator.videos import make_video
-from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.calls import Call, Status, Submission, Uploaded
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.auth import Auth
-from media_agent_hosted.http.inputs import InputForm
+from media_agent_hosted.http.inputs import InputFile, InputForm
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.states import State
@@ -323,6 +327,84 @@ async def test_an_image_beyond_the_limit_of_a_provider_is_not_sent(
     assert asked == []
 
 
+class Storing(Acme):
+    """Takes a file in three steps: where to, the file, and that it is there."""
+
+    largest_input = 20
+    largest_upload = 10_000
+
+    def upload(self, file: InputFile) -> Call:
+        return Call("POST", "/files")
+
+    def uploaded(self, body: JsonValue, file: InputFile) -> Uploaded:
+        put = Call("PUT", "https://store.example/f1", content=file.content, is_keyless=True)
+        return Uploaded("acme:f1", then=put, last=Call("POST", "/files/f1/complete"))
+
+
+async def test_a_file_is_uploaded_in_as_many_steps_as_a_provider_has(
+    make: Callable[..., Acme],
+) -> None:
+    asked: list[httpx.Request] = []
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=image_bytes())
+
+    await run(make(saying(DONE, asked=asked), Storing), inputs=(image,))
+
+    steps = [(each.url.path, "authorization" in each.headers) for each in asked[:4]]
+    assert steps[:2] == [("/v1/files", True), ("/f1", False)]
+    assert steps[2:] == [("/v1/files/f1/complete", True), ("/v1/clips", True)]
+    assert json.loads(asked[3].content)["start"]["image"]["url"] == "acme:f1"
+
+
+class Checking(Storing):
+    """Looks at a file before it may be used."""
+
+    def uploaded(self, body: JsonValue, file: InputFile) -> Uploaded:
+        return Uploaded("acme:f1", check=Call("GET", "/files/f1"))
+
+
+@pytest.mark.parametrize(
+    ("states", "error"),
+    [
+        (["pending", "pending", "ready"], None),
+        (["pending", "failed"], ContentRejectedError),
+        (["pending"], BackendUnavailableError),
+    ],
+)
+async def test_a_file_is_used_once_the_provider_has_looked_at_it(
+    make: Callable[..., Acme], states: list[str], error: type[MediaAgentError] | None
+) -> None:
+    asked: list[httpx.Request] = []
+    why = {"failure_reason": "the image violates the content policy"}
+    checks = [{"id": "f1", "state": each, **(why if each == "failed" else {})} for each in states]
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=image_bytes())
+    backend = make(saying(*checks, asked=asked), Checking)
+
+    with contextlib.nullcontext() if error is None else pytest.raises(error):
+        await backend.submit(planned(backend, inputs=(image,)), key="job-1")
+
+    assert [each.method for each in asked].count("GET") == (60 if len(states) == 1 else len(states))
+    assert any(each.url.path == "/v1/clips" for each in asked) == (error is None)
+
+
+class Filing(Acme):
+    """Names in its poll the file that the video is in, and not where that is."""
+
+    def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
+        assert isinstance(body, dict)
+        return Call("GET", f"/files/{body['file']}")
+
+
+async def test_a_result_is_asked_for_by_what_the_poll_says(make: Callable[..., Acme]) -> None:
+    asked: list[httpx.Request] = []
+    over, file = {"id": "w1", "state": "done", "file": "f7"}, {"url": "https://files.example/7.mp4"}
+
+    end = (await run(make(saying(over, file, asked=asked), Filing)))[-1]
+
+    assert end.type == "job.completed"
+    assert end.artifacts[0].uri == "https://files.example/7.mp4"
+    assert asked[-1].url.path == "/v1/files/f7"
+
+
 async def test_an_address_in_an_answer_is_asked_only_if_it_is_the_providers_own(
     make: Callable[..., Acme],
 ) -> None:
@@ -451,9 +533,43 @@ async def test_a_provider_says_what_its_no_means_whatever_the_status_of_http(
     assert not sent.may_be_accepted
 
 
+class Elsewhere(Acme):
+    """Names its work elsewhere in the answer to a submission than in that to a poll."""
+
+    def build(self, submission: Submission) -> Call:
+        return replace(super().build(submission), work_id="ticket.number")
+
+
+async def test_an_answer_to_a_submission_may_name_the_work_elsewhere(
+    make: Callable[..., Acme],
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_new = request.method == "POST"
+        return httpx.Response(200, json={"ticket": {"number": "w1"}} if is_new else DONE)
+
+    assert (await run(make(answer, Elsewhere)))[-1].type == "job.completed"
+
+
 async def test_a_provider_is_not_asked_what_accepted_work_means(make: Callable[..., Acme]) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         said = {"code": 7, "id": "w1", "state": "queued"} if request.method == "POST" else DONE
         return httpx.Response(200, json=said)
 
     assert (await run(make(answer, Coded)))[-1].type == "job.completed"
+
+
+async def test_work_of_another_region_is_not_taken_for_lost(make: Callable[..., Acme]) -> None:
+    class Regional(Acme):
+        region = "south"
+
+    asked: list[httpx.Request] = []
+    backend = make(saying(DONE, asked=asked), Regional)
+    ref = await backend.submit(planned(backend), key="job-1")
+    assert backend.capabilities().region == "south"
+    Regional.region = "north"
+
+    for ask in (backend.status, backend.cancel_once):
+        with pytest.raises(ConfigurationError, match="in south; it is set to north") as caught:
+            await ask(ref)
+        assert caught.value.hint == 'set region = "south" under [backends.acme.options]'
+    assert len(asked) == 1

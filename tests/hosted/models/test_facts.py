@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError
+from media_agent_hosted.models.describe import describe
 from media_agent_hosted.models.facts import Models, Seconds
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
@@ -44,6 +45,15 @@ def test_a_model_that_needs_a_video_continues_it_and_nothing_else(tmp_path: Path
     model = models(tmp_path).by_id["acme/longer"]
 
     assert (model.needs, model.modes) == (InputRole.SOURCE_VIDEO, (VideoMode.VIDEO_EXTEND,))
+
+
+def test_what_a_provider_does_not_say_is_neither_yes_nor_no(tmp_path: Path) -> None:
+    unsaid = "    seed: unknown\n    audio_field: sound\n    may_lack_audio: true\n"
+    text = TEXT.replace("  - <<: *first\n", unsaid + "  - <<: *first\n")
+
+    facts = describe(models(tmp_path, text).by_id["acme/clips"], "acme/clips", 5.0)
+
+    assert (facts["seed"], facts["audio"]) == ("unknown", "unknown")
 
 
 @pytest.mark.parametrize(
@@ -85,3 +95,21 @@ def test_a_part_of_a_listed_id_is_understood(tmp_path: Path) -> None:
 def test_a_fact_that_nobody_knows_is_a_fault_of_the_table(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="colour"):
         assert models(tmp_path, f"{TEXT}    colour: red\n").by_id
+
+
+def test_a_folder_has_a_file_for_each_family_and_what_they_share(tmp_path: Path) -> None:
+    shared = "shared:\n  tiers: &tiers [{short_side: 480}]\n"
+    entry = (
+        "models:\n  - {id: acme/%s, description: D, source: S, length: {frames: 9}, "
+        "rates: {values: [24], default: 24}, tiers: *tiers}\n"
+    )
+    files = {"shared": shared, "birds": entry % "kite", "cats": entry % "lynx"}
+    for name, text in files.items():
+        (tmp_path / f"{name}.yaml").write_text(text, "utf-8")
+
+    listed = Models(tmp_path, provider="acme")
+    chosen = Models(tmp_path, provider="acme", default="acme/lynx")
+
+    assert list(listed.by_id) == ["acme/kite", "acme/lynx"]
+    assert list(chosen.by_id) == ["acme/lynx", "acme/kite"]
+    assert listed.by_id["acme/lynx"].tiers[0].short_side == 480

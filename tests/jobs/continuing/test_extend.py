@@ -14,7 +14,7 @@ from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
 from media_agent.backend.protocol import BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import IdempotencyConflictError, InvalidRequestError, JobError
 from media_agent.provenance.record import read_record
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -30,6 +30,7 @@ from media_agent_schemas import (
     JobCompleted,
     JobStarted,
     JobStatus,
+    OptionSpec,
     ResumeToken,
     SourceJoin,
     VideoJob,
@@ -62,6 +63,8 @@ class Continuer(LocalBackend):
             default_fps=float(FPS),
             default_duration=1.0,
             resubmits=True,
+            seed=True,
+            options=(OptionSpec(name="strength", type="integer", description="How strongly."),),
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
@@ -128,6 +131,11 @@ def source(folder: Path, *, width: int = 64, height: int = 32, fps: float = 20.0
     levels = [np.full((height, width, 3), 4 * level, np.uint8) for level in range(40)]
     write_video(path, np.stack(levels), fps=fps)
     return path
+
+
+def lose(job: VideoJob, way: str) -> None:
+    video = Path(job.artifacts[0].path or "")
+    video.unlink() if way == "gone" else video.write_bytes(b"another")
 
 
 def joined_of(job: VideoJob) -> SourceJoin:
@@ -338,13 +346,87 @@ async def test_an_agent_extends_a_file_once_however_often_it_asks(
     assert (done["status"], done["seconds"], done["frame_size"]) == ("completed", 3.0, "64x32")
 
 
-async def test_a_job_is_extended_as_a_whole_with_what_is_its_own(client: VideoClient) -> None:
-    job = await client.generate(VideoRequest(prompt="a", model="continuer"))
+async def test_a_job_without_states_is_continued_from_its_delivered_video(
+    client: VideoClient,
+) -> None:
+    first = await client.generate(VideoRequest(prompt="a", model="continuer"))
+    video = first.artifacts[0].path
 
-    with pytest.raises(
-        InvalidRequestError, match="with its own model, size, options and seed"
-    ) as caught:
-        await client.extend(job.id, prompt="b", seed=3, only_new=True)
+    job = await client.extend(first.id, prompt="b", duration=2)
+
+    joined, record = joined_of(job), read_record(job)
+    assert (joined.source, joined.seconds, joined.new_frames) == (video, 1.0, 2 * FPS)
+    assert record is not None
+    (said,) = [each for each in record.adjusted if each.field == "inputs[0]"]
+    assert (said.asked, said.used) == (f"job {first.id}", video)
+    assert said.reason == (
+        "continuer/part keeps no state to continue from: its delivered video is continued, from "
+        "its last frames"
+    )
+    assert (job.plan.backend, job.plan.model) == ("continuer", "part")
+
+
+async def test_a_job_without_states_is_continued_on_terms_of_its_own(client: VideoClient) -> None:
+    first = await client.generate(VideoRequest(prompt="a", model="continuer"))
+
+    job = await client.extend(
+        first.id, prompt="b", duration=1, model="continuer/whole", only_new=True
+    )
+
+    assert job.plan.model == "whole"
+    assert len(frames_of(job)) == FPS
+
+
+@pytest.mark.parametrize("way", ["gone", "changed"])
+async def test_a_delivered_video_that_is_lost_is_not_continued(
+    client: VideoClient, tmp_path: Path, way: str
+) -> None:
+    first = await client.generate(VideoRequest(prompt="a", model="continuer"))
+    lose(first, way)
+
+    with pytest.raises(JobError, match=r"keeps no state .* its video .* is gone or was changed"):
+        await client.extend(first.id, prompt="b")
+
+
+async def test_a_delivered_video_is_continued_once_however_often_it_is_asked(
+    client: VideoClient,
+) -> None:
+    first = await client.generate(VideoRequest(prompt="a", model="continuer"))
+    wanted: Any = {"prompt": "b", "duration": 1, "idempotency_key": "k"}
+
+    once = await client.extend(first.id, **wanted)
+    lose(first, "gone")
+    again = await client.extend(first.id, **wanted)
+
+    assert again.id == once.id
+    with pytest.raises(IdempotencyConflictError):
+        await client.extend(first.id, **{**wanted, "duration": 2})
+
+
+async def test_an_agent_says_with_what_a_delivered_video_is_continued(client: VideoClient) -> None:
+    box = ToolBox(client)
+    first = await client.generate(VideoRequest(prompt="a", model="continuer"))
+    wanted = {"job_id": first.id, "prompt": "b", "seed": 3, "policy": "strict", "only_new": True}
+
+    once: Any = await box.call("extend_video", wanted | {"options": ["strength=2"]})
+    refused: Any = await box.call("extend_video", wanted | {"options": ["power=2"]})
+    dear: Any = await box.call("extend_video", wanted | {"max_cost_usd": -1})
+
+    job = await client.get(once["job_id"])
+    assert (job.request.seed, job.plan.policy) == (3, "strict")
+    assert job.request.options == {"continuer": {"strength": 2}}
+    assert "option power" in refused["error"]["message"]
+    assert "max_cost_usd" in dear["error"]["message"]
+
+
+async def test_a_job_is_extended_as_a_whole_with_what_is_its_own(tmp_path: Path) -> None:
+    async with client_of(Resumer, tmp_path) as client:
+        job = await client.generate(VideoRequest(prompt="a", duration=1, model="continuer"))
+
+        with pytest.raises(
+            InvalidRequestError, match="with its own model, size, options and seed"
+        ) as caught:
+            await client.extend(job.id, prompt="b", seed=3, only_new=True)
 
     assert "leave out seed and only_new" in str(caught.value.hint)
 

@@ -2,10 +2,12 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
@@ -141,6 +143,31 @@ def test_the_loss_falls_on_one_batch(dataset: Dataset) -> None:
         values.append(value.item())
 
     assert values[-1] < 0.8 * values[0]
+
+
+def test_a_cpu_multiplies_no_matrix_in_bfloat16() -> None:
+    seen: set[object] = set()
+
+    class Watch(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            result = func(*args, **kwargs or {})
+            seen.add(getattr(result, "dtype", None))
+            return result
+
+    layer = nn.Linear(4, 4)
+    optimizers = Optimizers(
+        layer, lambda name, value: value.ndim == 2, muon_rate=0.1, adam_rate=0.1
+    )
+    layer(torch.ones(1, 4)).sum().backward()
+    before = layer.weight.detach().clone()
+    with Watch():
+        optimizers.step(1.0)
+
+    assert torch.float32 in seen
+    assert torch.bfloat16 not in seen
+    assert not torch.equal(layer.weight, before)
 
 
 def test_finished_chunks_and_clips_without_text_read_the_null_caption() -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 
 from pydantic import JsonValue
 
+from media_agent.backend.inputs import check_inputs
 from media_agent.backend.polled import QUEUED, PolledBackend
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
@@ -45,7 +46,7 @@ from media_agent_hosted.providers.comfyui.replies import (
     refusal,
 )
 from media_agent_hosted.providers.comfyui.server import Server
-from media_agent_hosted.providers.comfyui.values import build_values, check_inputs
+from media_agent_hosted.providers.comfyui.values import build_values
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Estimate
 from media_agent_schemas.events import (
     BackendEvent,
@@ -120,7 +121,7 @@ class ComfyBackend(PolledBackend):
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Upload the inputs, and send the filled workflow, once."""
-        check_inputs(self._setup, request)
+        check_inputs(request, self._facts)
         work, workflow = _work_name(key), self._setup.workflow
         uploads = {each.role.value: await self._server.upload(each) for each in request.inputs}
         options = request.options.get(self.name, {})

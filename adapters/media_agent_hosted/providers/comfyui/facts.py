@@ -46,11 +46,13 @@ def describe(setup: Setup, kind: str, name: str) -> Capabilities:
     """Say what the workflow can do."""
     options, fps = setup.options, _own_fps(setup)
     steps, seconds = _steps(setup), _own_seconds(setup, fps)
-    longest = options.max_duration or seconds
+    longest, most_frames = options.max_duration or seconds, _own_frames(setup)
+    roles = tuple(role for role in ROLES if role.value in setup.slots)
     sets_length = "num_frames" in setup.slots or "duration" in setup.slots
     what = options.description or f"the workflow {setup.name} on your own ComfyUI server"
     if sets_length and options.max_duration is None:
-        what += f"; {longest:g} s at once unless max_duration says more"
+        most = f"{longest:g} s" if most_frames is None else f"{most_frames} frames"
+        what += f"; {most} at once unless max_duration says more"
     facts = Capabilities(
         backend=name,
         kind=kind,
@@ -58,13 +60,16 @@ def describe(setup: Setup, kind: str, name: str) -> Capabilities:
         models=(setup.name,),
         description=what,
         modes=(_mode(setup),),
-        input_roles=tuple(role for role in ROLES if role.value in setup.slots),
+        input_roles=roles,
+        needs=roles,
+        max_inputs=dict.fromkeys(roles, 1),
         reads_urls=False,
         fps_values=() if "fps" in setup.slots else (fps,),
         fps_range=FpsRange(minimum=1, maximum=_FASTEST) if "fps" in setup.slots else None,
         default_fps=fps,
         durations=() if sets_length else (seconds,),
-        max_duration=longest if sets_length else seconds,
+        max_duration=(longest if most_frames is None else None) if sets_length else seconds,
+        max_frames=most_frames,
         default_duration=min(seconds, longest),
         frame_multiple=steps.frames if sets_length else 1,
         frame_offset=steps.offset if sets_length else 0,
@@ -134,6 +139,13 @@ def _own_seconds(setup: Setup, fps: float) -> float:
     if frames is not None and frames >= 1:
         return frames / fps
     return seconds if seconds is not None and seconds > 0 else FALLBACK_SECONDS
+
+
+def _own_frames(setup: Setup) -> int | None:
+    """Return the frames of the workflow as it is, the most where the settings say no length."""
+    frames, options = _own_number(setup, "num_frames"), setup.options
+    is_told = options.max_duration is not None or options.duration is not None
+    return None if is_told or frames is None or frames < 1 else int(frames)
 
 
 def _own_number(setup: Setup, slot: str) -> float | None:

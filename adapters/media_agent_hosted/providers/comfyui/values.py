@@ -5,27 +5,9 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError
-from media_agent_hosted.providers.comfyui.facts import ROLES
 from media_agent_hosted.providers.comfyui.options import Setup
 from media_agent_hosted.providers.comfyui.workflow import Place
 from media_agent_schemas.request import VideoRequest
-
-
-def check_inputs(setup: Setup, request: VideoRequest) -> None:
-    """Check that each slot for an image or a video gets exactly one.
-
-    Raises:
-        InvalidRequestError: one gets none, and would keep what the workflow was exported with; or
-            several.
-    """
-    given = [medium.role for medium in request.inputs]
-    for role in ROLES:
-        if role.value in setup.slots and given.count(role) != 1:
-            count = given.count(role) or "none"
-            raise InvalidRequestError(
-                f"the workflow {setup.name} starts from one {role}; given: {count}",
-                hint=f"give one {role}, or take the slot {role} out of the settings",
-            )
 
 
 def build_values(

@@ -3,11 +3,8 @@
 What the documents leave open is invented and marked so here: the state of a cancelled request.
 """
 
-import base64
 import re
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import ClassVar
 
 from pydantic import JsonValue
@@ -15,9 +12,9 @@ from pydantic import JsonValue
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video
-from media_agent.video.codec import probe
 from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
+from media_agent_schemas.request import VideoMode
 
 _WORDS = (
     "The content could not be processed because it contained material flagged by a content checker."
@@ -55,40 +52,31 @@ class FalSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         model = MODELS.by_id.get(job.model)
-        fps = float(str(job.input.get("frames_per_second", job.input.get("fps", 0)))) or (
-            model.rates.default if model is not None else 24.0
-        )
+        named = (job.input.get(name) for name in ("frames_per_second", "frame_rate", "fps"))
+        usual = 24.0 if model is None else float(model.rates.default)
+        fps = next((float(each) for each in named if isinstance(each, int | float)), usual)
         frames = self._frames(job, model, fps)
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
         shade = int(job.id[-4:], 16) * 40 % 200
         return Video(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
 
     def _frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
-        made = job.input.get("num_frames")
-        if isinstance(made, int):
-            before = job.input.get("video_url")
-            if not isinstance(before, str):
-                return made
-            overlap = model.length.overlap if model and isinstance(model.length, Frames) else 0
-            start = job.input.get("start_frame")
-            kept = self._length_of(before) - overlap
-            return (start if isinstance(start, int) else max(0, kept)) + made
+        said, source = job.input.get("num_frames"), _source_of(job)
+        made = said if isinstance(said, int) else self._usual_frames(job, model, fps)
+        if source is None:
+            return made
+        known = self.count_source_frames(source, 96)
+        if model is None or model.modes != (VideoMode.VIDEO_EXTEND,):  # it is changed
+            return said if isinstance(said, int) else known
+        overlap = model.length.overlap if isinstance(model.length, Frames) else 0
+        start = job.input.get("start_frame")
+        return (start if isinstance(start, int) else max(0, known - overlap)) + made
+
+    def _usual_frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
         if model is not None and isinstance(model.length, Fixed):
             return model.length.frames
         seconds = re.match(r"\d+", str(job.input.get("duration", "")))
         return round(fps * (int(seconds[0]) if seconds else 5))
-
-    def _length_of(self, address: str) -> int:
-        """Return the frames of a video given by address: one of ours, or inline."""
-        name = address.rpartition("/")[2].removesuffix(".mp4")
-        if name in self.jobs:
-            return self.video(self.jobs[name]).frames
-        if not address.startswith("data:video/"):
-            return 96
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "video.mp4")
-            path.write_bytes(base64.b64decode(address.partition(",")[2]))
-            return probe(path).frames
 
     def _submit(self, call: Call) -> Answer:
         if not call.json():
@@ -186,6 +174,13 @@ _FAILURE: dict[str, JsonValue] = {
     "error": "Runner disconnected",
     "error_type": "runner_disconnected",
 }
+
+
+def _source_of(job: SimulatedJob) -> str | None:
+    """Return the address of the video that is continued or changed."""
+    said = job.input.get("video")
+    address = said.get("video_url") if isinstance(said, dict) else job.input.get("video_url")
+    return address if isinstance(address, str) else None
 
 
 def _app_of(model: str) -> str:

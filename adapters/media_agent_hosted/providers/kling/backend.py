@@ -85,9 +85,14 @@ class KlingBackend(HostedBackend):
         assert isinstance(options, KlingOptions)
         return options
 
+    @property
+    def region(self) -> str:
+        """The region of the account."""
+        return self._own.region
+
     def connection(self) -> Connection:
         """Return the address of the region."""
-        found, region = super().connection(), self._own.region
+        found, region = super().connection(), self.region
         if self.settings.base_url is not None or region == "singapore":
             return found
         host = "api" if region == "global" else f"api-{region}"

@@ -1,13 +1,11 @@
 """What a submission to Kling says, beyond the fields that models.yaml names; pure."""
 
-from itertools import pairwise
-
 from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
 from media_agent_hosted.base.calls import Submission
 from media_agent_hosted.models.fields import Fields
-from media_agent_schemas.request import Shot
+from media_agent_hosted.models.shots import whole_seconds
 
 WITH_SHOTS = ("kling-v3", "kling-v3-omni")
 """The models that take a prompt for each shot."""
@@ -77,28 +75,9 @@ def _shots(submission: Submission, fields: Fields) -> Fields:
             f"the prompt of a shot has {longest} characters; kling takes {_LONGEST_OF_SHOT}",
             hint="shorten it",
         )
-    lengths = _whole_seconds(shots, int(str(fields["duration"])))
+    lengths = whole_seconds(shots, int(str(fields["duration"])), "kling")
     listed: JsonValue = [
         {"index": number, "prompt": shot.prompt, "duration": str(length)}
         for number, (shot, length) in enumerate(zip(shots, lengths, strict=True), start=1)
     ]
     return {"multi_shot": True, "shot_type": "customize", "multi_prompt": listed}
-
-
-def _whole_seconds(shots: tuple[Shot, ...], total: int) -> list[int]:
-    """Return the lengths of shots in whole seconds, each cut where it is nearest to its own.
-
-    Raises:
-        UnsupportedRequestError: they do not fit, at a second each.
-    """
-    if total < len(shots):
-        raise UnsupportedRequestError(
-            f"{len(shots)} shots do not fit in {total} s: kling makes each a second at least",
-            hint="ask for a longer video, or for fewer shots",
-        )
-    ends, at = [0], 0.0
-    for number, shot in enumerate(shots, start=1):
-        at += shot.duration or 0.0
-        left = len(shots) - number
-        ends.append(min(max(round(at), ends[-1] + 1), total - left) if left else total)
-    return [after - before for before, after in pairwise(ends)]

@@ -158,7 +158,7 @@ class OpenAICompatibleBackend(ServiceBackend):
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look through the server's list for the one video that repeats this request's prompt.
+        """Look through the server's list for the one video with this request's prompt and seed.
 
         Raises:
             BackendResponseError: the list proves nothing: what may be it is named.

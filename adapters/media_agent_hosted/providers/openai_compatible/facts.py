@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from media_agent.backend.declaration import SizeText
 from media_agent.backend.polled import DEADLINE
 from media_agent.backend.protocol import BackendSettings
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.providers.openai_compatible.video import Server
 from media_agent_schemas.capabilities import (
@@ -151,7 +152,9 @@ def describe_model(
     description = "a model on your own server: SGLang-Diffusion, vLLM-Omni or FastVideo"
     if settings.server is Server.OPENAI:
         return _plain(model, settings)
-    if "max_duration" not in facts:  # unknown, which is not "any length"
+    if settings.max_duration is not None:
+        facts.pop("max_frames", None)
+    elif "max_frames" not in facts:  # unknown, which is not "any length"
         facts["max_duration"] = facts.setdefault("default_duration", _USUAL_SECONDS)
         description += f"; {facts['max_duration']:g} s at once unless max_duration says more"
     server = settings.server
@@ -166,7 +169,7 @@ def describe_model(
             "seed": True,
             "audio": False if server in _SILENT else "unknown",
             "cancels": "unknown" if server is Server.AUTO else server is Server.VLLM_OMNI,
-            "lookup": "list" if server is Server.VLLM_OMNI else "candidates",
+            "lookup": "candidates",
             "options": _options(server, passed),
             "verification": Verification(
                 level=VerificationLevel.SIMULATOR, note="against a simulator of both servers"
@@ -184,7 +187,7 @@ def _facts(family: Family) -> dict[str, object]:
         "negative_prompt": family.negative_prompt,
         "default_fps": family.fps,
         "default_duration": family.frames / family.fps,
-        "max_duration": family.longest / family.fps,
+        "max_frames": family.longest,
         "frame_multiple": family.multiple,
         "frame_offset": family.offset,
         "default_size": family.size,
@@ -212,9 +215,9 @@ def _plain(model: str, settings: ServerSettings) -> Capabilities:
         default_duration=min(settings.default_duration or _USUAL_PLAIN, longest),
         audio="unknown",
         cancels=False,
-        lookup="list",
+        lookup="candidates",
         options=(DEADLINE,),
-        verification=Verification(level=VerificationLevel.SHEET_ONLY),
+        verification=wire_equal("openai 3.57.0"),
     )
 
 

@@ -1,14 +1,19 @@
 """Which video in a server's list is the one whose reply was lost.
 
-Only what the server repeats of ours proves anything: the prompt, of a video that was not made
-before ours was asked for. The clocks of two machines are not compared: a server's times are
-compared with its own Date, with some seconds to spare. What is older by minutes is only named.
+Only what the server repeats of ours proves anything: the prompt, and the seed, which is drawn for
+each video and so tells it from another one of the same prompt, of another program or data folder.
+It must not have been made before ours was asked for either. The clocks of two machines are not
+compared: a server's times are compared with its own Date, with some seconds to spare. Whatever may
+be ours and is not proved to be is only named.
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+
+from pydantic import JsonValue
 
 from media_agent.errors import BackendResponseError
 from media_agent_hosted.base.identity import fits_a_path
@@ -21,6 +26,7 @@ _PAGES = 50  # pages looked through at most
 _TO_SPARE = 300.0  # seconds by which a server's clocks may differ at most
 _BEHIND = 10.0  # seconds by which they do: its videos may get their times from another machine
 _SHOWN = 3  # candidates that a message names
+_COMPARED_ELSEWHERE = {"prompt", "model", "size", "num_frames", "fps", "seconds"}
 _SHORTEST_PART = 20  # letters of a prompt that is repeated in part
 
 
@@ -41,13 +47,13 @@ async def find_video(
     ago: Callable[[], float],
     taken: Collection[str],
 ) -> Video | None:
-    """Return the video that repeats the prompt of this form, None if nothing like it is there.
+    """Return the video that repeats prompt and seed of this form, None if nothing is like it.
 
     It was asked for so many seconds `ago`; `taken` are ids of videos that are something else.
 
     Raises:
-        BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt, or
-            some cannot be read.
+        BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt or no
+            seed, or some cannot be read.
     """
     listed = await _newest(api, ago)
     fitting = [
@@ -63,7 +69,7 @@ async def find_video(
     ours = [
         video
         for video in candidates
-        if is_prompt_of(video, form) and _is_after(video, listed.since)
+        if is_prompt_of(video, form) and repeats(video, form) and _is_after(video, listed.since)
     ]
     if len(ours) == 1:
         return ours[0]
@@ -81,11 +87,21 @@ def is_prompt_of(video: Video, form: Mapping[str, str]) -> bool:
     return video.prompt is not None and _plain(video.prompt) == _plain(form.get("prompt", ""))
 
 
+def repeats(video: Video, form: Mapping[str, str]) -> bool:
+    """Whether a video repeats the seed of the form, and else nothing that differs from it."""
+    said = {name: value for name, value in video.said.items() if value is not None}
+    compared = form.keys() & said.keys() - _COMPARED_ELSEWHERE
+    return "seed" in compared and all(_is_same(said[name], form[name]) for name in compared)
+
+
 def echoes(video: Video, form: Mapping[str, str]) -> bool:
     """Whether nothing that a listed video repeats speaks against this form.
 
     What a server works out itself is compared roughly: vLLM-Omni rounds frames and their rate.
     """
+    seed = video.said.get("seed")
+    if seed is not None and "seed" in form and not _is_same(seed, form["seed"]):
+        return False
     if video.model is not None and video.model != form.get("model", video.model):
         return False
     if _sides(video.size) != _sides(form.get("size")) and None not in (
@@ -152,10 +168,20 @@ def _said(host: str, videos: list[Video], *, is_ours: bool) -> str:
     if is_ours:
         return f"{host} has several videos of this prompt, {names}{more}: look which one it is"
     return (
-        f"the list of {host} proves nothing: it does not repeat the prompt, or not that it was "
-        f"made after yours was asked for; it may be {names}{more}: look whether that is the video "
-        "you asked for"
+        f"the list of {host} proves nothing: it does not repeat the prompt and the seed, or not "
+        f"that it was made after yours was asked for; it may be {names}{more}: look whether that "
+        "is the video you asked for"
     )
+
+
+def _is_same(said: JsonValue, asked: str) -> bool:
+    """Whether a server repeats what a form says, as text, number, truth or JSON."""
+    if isinstance(said, str):
+        return _plain(said) == _plain(asked)
+    try:
+        return said == json.loads(asked)
+    except ValueError:
+        return False
 
 
 def _plain(prompt: str) -> str:

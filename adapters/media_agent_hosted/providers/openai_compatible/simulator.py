@@ -24,20 +24,21 @@ from media_agent_hosted.providers.openai_compatible.simulated_form import (
     vllm_error,
     vllm_fault,
 )
+from media_agent_hosted.providers.openai_compatible.simulated_videos import (
+    NEEDS_4N1,
+    USUAL_SIZE,
+    failure_code,
+    fastvideo_video,
+    fps_of,
+    frames_of,
+    sglang_video,
+    vllm_video,
+    whole_number,
+)
 
 Flavour = Literal["sglang", "vllm-omni", "fastvideo"]
 
 WAN = "Wan-AI/Wan2.2-T2V-A14B-Diffusers"
-_SIZE = "832x480"
-_SGLANG_SAYS_NULL = (
-    *("url", "urls", "remixed_from_video_id", "completed_at", "expires_at", "error", "file_paths"),
-    *("num_outputs", "peak_memory_mb", "inference_time_s", "revised_prompt", "action", "lidar"),
-)  # until it has something to say there
-_VLLM_SAYS_NULL = (
-    *("completed_at", "remixed_from_video_id", "error", "expires_at", "file_name", "metrics"),
-    *("inference_time_s", "action"),
-)
-_NEEDS_4N1 = "num_frames must be 4n+1"
 _NO_CONTENT_OF_A_FAILURE: Mapping[Flavour, tuple[int, str]] = {
     "sglang": (404, "Video variant None not found"),
     "vllm-omni": (422, "Video generation failed. Check job status for error details."),
@@ -50,7 +51,8 @@ class OpenAISimulator(Simulator):
     """Takes videos in a form, pretends to make them, and gives real MP4 files.
 
     `key` is asked of every call when given, `fails_with` lets every video fail with these words,
-    `cloud_url` keeps videos elsewhere, as SGLang's upload does. A Wan model of vLLM-Omni lets
+    `cloud_url` keeps videos elsewhere, as SGLang's upload does; `repeats_seed` shows seeds, which
+    none of the three does. A Wan model of vLLM-Omni lets
     videos fail whose frames are not 4n+1.
     """
 
@@ -65,6 +67,7 @@ class OpenAISimulator(Simulator):
         key: str | None = None,
         fails_with: str | None = None,
         cloud_url: str | None = None,
+        repeats_seed: bool = False,
         queued_polls: int = 1,
         running_polls: int = 2,
         port: int = 0,
@@ -80,6 +83,7 @@ class OpenAISimulator(Simulator):
         self.model = model
         self.fails_with = fails_with
         self.cloud_url = cloud_url
+        self.repeats_seed = repeats_seed
         self._key = key
         self._forgotten: set[str] = set()
 
@@ -110,25 +114,27 @@ class OpenAISimulator(Simulator):
 
     def video(self, job: SimulatedJob) -> Video:
         """Return the measures that were asked for."""
-        width, height = (int(side) for side in str(job.input.get("size", _SIZE)).split("x"))
-        shade = 40 + _whole(job.input.get("seed"), 0) % 120
-        return Video(_frames(job.input), _fps(job.input), width, height, shade)
+        width, height = (int(side) for side in str(job.input.get("size", USUAL_SIZE)).split("x"))
+        shade = 40 + whole_number(job.input.get("seed"), 0) % 120
+        return Video(frames_of(job.input), fps_of(job.input), width, height, shade)
 
     def resource(self, job: SimulatedJob) -> Fields:
         """Return a video as the server describes it now."""
+        stage, failure = self.stage(job), self.failure(job)
+        seed = {"seed": job.input.get("seed")} if self.repeats_seed else {}
         match self.flavour:
             case "sglang":
-                return _sglang_video(self, job)
+                return sglang_video(job, stage, failure, self.cloud_url) | seed
             case "vllm-omni":
-                return _vllm_video(self, job)
+                return vllm_video(job, stage, failure) | seed
             case "fastvideo":
-                return _fastvideo_video(self, job)
+                return fastvideo_video(job, stage, failure) | seed
 
     def failure(self, job: SimulatedJob) -> str | None:
         """Return why a video fails, None if it does not."""
         needs_4n1 = self.flavour == "vllm-omni" and "wan" in self.model.lower()
-        if self.fails_with is None and needs_4n1 and _frames(job.input) % 4 != 1:
-            return _NEEDS_4N1
+        if self.fails_with is None and needs_4n1 and frames_of(job.input) % 4 != 1:
+            return NEEDS_4N1
         return self.fails_with
 
     def accept(self, model: str, body: Fields, key: str | None = None) -> SimulatedJob:
@@ -164,7 +170,7 @@ class OpenAISimulator(Simulator):
         self.poll(job)
         body = self.resource(job)
         if self.flavour == "vllm-omni" and body["status"] == "failed":
-            return Answer(_failure_code(self.failure(job)), body)
+            return Answer(failure_code(self.failure(job)), body)
         return Answer(200, body)
 
     def _list(self, call: Call) -> Answer:
@@ -225,109 +231,3 @@ class OpenAISimulator(Simulator):
     def _known(self, call: Call) -> SimulatedJob | None:
         job = self.jobs.get(call.arguments["id"])
         return None if job is None or job.id in self._forgotten else job
-
-
-def _sglang_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
-    stage, failure = simulator.stage(job), simulator.failure(job)
-    seconds = round(_frames(job.input) / _fps(job.input))
-    video: Fields = {
-        "id": job.id,
-        "object": "video",
-        "model": job.model,
-        "status": _status(stage, failure),
-        "progress": {"queued": 0, "running": 42, "done": 100}[stage],
-        "created_at": int(job.created_at),
-        "size": job.input.get("size", _SIZE),
-        "seconds": str(seconds),
-        "quality": "standard",
-        "file_path": f"/srv/out/{job.id}.mp4",
-        **dict.fromkeys(_SGLANG_SAYS_NULL),
-    }
-    if stage == "done" and failure is not None:
-        video |= {"error": {"message": failure}, "progress": 42, "file_path": None}
-    elif stage == "done":
-        cloud = simulator.cloud_url
-        path = None if cloud is not None else video["file_path"]
-        video |= {"url": cloud, "urls": [cloud], "file_path": path, "file_paths": [path]}
-        done_at = int(job.created_at) + 1
-        video |= {"completed_at": done_at, "num_outputs": 1, "inference_time_s": 0.9}
-    return video
-
-
-def _fastvideo_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
-    """Return a video that is queued until it is over, as nothing says that its work has begun."""
-    stage, failure = simulator.stage(job), simulator.failure(job)
-    is_over = stage == "done"
-    seconds = round(_frames(job.input) / _fps(job.input))
-    return {
-        "id": job.id,
-        "object": "video",
-        "model": job.model,
-        "status": _status(stage, failure) if is_over else "queued",
-        "progress": 100 if is_over and failure is None else 0,
-        "created_at": int(job.created_at),
-        "size": job.input.get("size", ""),
-        "seconds": str(seconds),
-        "quality": "standard",
-        "url": None,
-        "file_path": f"/srv/out/videos/{job.id}.mp4",
-        "completed_at": int(job.created_at) + 1 if is_over and failure is None else None,
-        "error": {"message": failure} if is_over and failure is not None else None,
-        "peak_memory_mb": None,
-        "inference_time_s": 0.9 if is_over and failure is None else None,
-    }
-
-
-def _failure_code(failure: str | None) -> int:
-    """Return the status of vLLM-Omni's failed polls: 400 for what was asked, else 500."""
-    return 400 if failure == _NEEDS_4N1 else 500
-
-
-def _vllm_video(simulator: OpenAISimulator, job: SimulatedJob) -> Fields:
-    stage, failure = simulator.stage(job), simulator.failure(job)
-    video: Fields = {
-        "model": job.model,
-        "prompt": job.input["prompt"],
-        "id": job.id,
-        "object": "video",
-        "status": _status(stage, failure),
-        "size": job.input.get("size"),
-        "progress": 100 if stage == "done" and failure is None else 0,
-        "seconds": job.input.get("seconds", "4"),
-        "quality": "default",
-        "created_at": int(job.created_at),
-        "media_type": "video/mp4",
-        "num_frames": _frames(job.input),
-        "fps": _fps(job.input),
-        "duration_s": _frames(job.input) / _fps(job.input),
-        "stage_durations": {},
-        "peak_memory_mb": 0.0,
-        **dict.fromkeys(_VLLM_SAYS_NULL),
-    }
-    if stage == "done":
-        video |= {"completed_at": int(job.created_at) + 1}
-    if stage == "done" and failure is not None:
-        video |= {"error": {"code": _failure_code(failure), "message": failure}}
-    elif stage == "done":
-        video |= {"file_name": f"{job.id}.mp4", "inference_time_s": 0.9}
-    return video
-
-
-def _status(stage: str, failure: str | None) -> str:
-    if stage == "done":
-        return "completed" if failure is None else "failed"
-    return "queued" if stage == "queued" else "in_progress"
-
-
-def _frames(fields: Fields) -> int:
-    """Return the frames asked, which beat the seconds."""
-    seconds = _whole(fields.get("seconds"), 4)
-    return _whole(fields.get("num_frames"), round(seconds * _fps(fields)))
-
-
-def _fps(fields: Fields) -> float:
-    return float(str(fields.get("fps", 24)))
-
-
-def _whole(value: JsonValue, otherwise: int) -> int:
-    return otherwise if value is None else int(str(value))

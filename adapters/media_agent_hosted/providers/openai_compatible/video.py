@@ -90,6 +90,8 @@ class Video(BaseModel):
     file_path: Text = None
     addresses: tuple[str, ...] = ()
     """Where the video can be fetched, as far as the server says so itself; a bucket is none."""
+    said: dict[str, JsonValue] = {}
+    """All of it, as it came: what was asked for may be among it."""
 
     @property
     def server(self) -> Server:
@@ -125,6 +127,7 @@ def parse_video(body: JsonValue, known_as: str = "", sent: Collection[str] = ())
         **said,
         "has_error": refusal is not None and refusal.is_plain,
         "addresses": found,
+        "said": said,
         "id": known_as or name,
         "status": state,
     }

@@ -1,5 +1,9 @@
-"""Replicate on this machine: its predictions as documented, for tests and for trying things out."""
+"""Replicate on this machine: its predictions as documented, for tests and for trying things out.
 
+Of the answer to an upload only what names the file is simulated.
+"""
+
+import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -30,11 +34,13 @@ class ReplicateSimulator(Simulator):
     def routes(self) -> Sequence[Route]:
         """Return the calls for predictions."""
         prediction = r"(?:/v1)?/predictions/(?P<id>[^/]+)"
-        model = r"(?:/v1)?/models/(?P<model>[^/]+/[^/]+)/predictions"
+        model = r"(?:/v1)?/(?:models|deployments)/(?P<model>[^/]+/[^/]+)/predictions"
         return (
             Route("POST", f"{prediction}/cancel", "cancel", self._cancel),
             Route("GET", prediction, "status", self._status),
             Route("POST", model, "submit", self._submit),
+            Route("POST", r"(?:/v1)?/predictions", "submit", self._submit),
+            Route("POST", r"(?:/v1)?/files", "upload", self._upload),
         )
 
     def refusal(self, call: Call) -> Answer | None:
@@ -64,8 +70,21 @@ class ReplicateSimulator(Simulator):
             said = "- input: must be an object"
             problem: JsonValue = {"title": "Input validation failed", "detail": said, "status": 422}
             return Answer(422, problem)
-        job = self.accept(call.arguments["model"], call.json())
+        model = call.arguments.get("model") or call.json().get("version")
+        if not isinstance(model, str):
+            said = "- version is required"
+            return Answer(422, {"title": "Invalid request", "detail": said, "status": 422})
+        job = self.accept(model, call.json())
         return Answer(201, self._prediction(job, "starting"))
+
+    def _upload(self, call: Call) -> Answer:
+        if b'name="content"' not in call.body:
+            said = "content is missing"
+            return Answer(400, {"title": "Invalid request", "detail": said, "status": 400})
+        digest = hashlib.sha256(call.body).hexdigest()
+        address = f"{self.url}/v1/files/{digest[:24]}"
+        file: JsonValue = {"id": digest[:24], "size": len(call.body), "urls": {"get": address}}
+        return Answer(201, file)
 
     def _status(self, call: Call) -> Answer:
         job = self.jobs.get(call.arguments["id"])

@@ -17,6 +17,7 @@ from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.lenient import number, text, value_at
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
+from media_agent_hosted.providers.xai.body import build_body
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 
@@ -36,9 +37,9 @@ class XaiBackend(HostedBackend):
     keeps = timedelta(hours=24)
 
     def build(self, submission: Submission) -> Call:
-        """Return the call that asks for a video of text or of an image."""
-        body: JsonValue = {"model": submission.model_id, **submission.fields()}
-        return Call("POST", "/videos/generations", json=body)
+        """Return the call that asks for a new video, or for another one changed or continued."""
+        path = "" if submission.model is None else submission.model.path
+        return Call("POST", path or "/videos/generations", json=build_body(submission))
 
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is, which tells its video too."""

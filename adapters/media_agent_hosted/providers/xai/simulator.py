@@ -24,6 +24,7 @@ _SHAPES = {
 }
 _FPS = 24
 _LONGEST, _USUAL = 15, 8  # seconds
+_SOURCE_FRAMES = 96  # of a video that cannot be looked at
 _TICKS_A_SECOND = 1_400_000_000
 
 
@@ -37,7 +38,8 @@ class XaiSimulator(Simulator):
         """Return the calls for videos."""
         return (
             Route("GET", r"(?:/v1)?/videos/(?P<id>[^/]+)", "status", self._status),
-            Route("POST", r"(?:/v1)?/videos/generations", "submit", self._submit),
+            Route("POST", r"(?:/v1)?/videos/(?P<kind>generations)", "submit", self._submit),
+            Route("POST", r"(?:/v1)?/videos/(?P<kind>edits|extensions)", "submit", self._submit),
         )
 
     def refusal(self, call: Call) -> Answer | None:
@@ -54,11 +56,15 @@ class XaiSimulator(Simulator):
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
         shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        source = _address(job.input.get("video"))
+        frames = 0 if source is None else self.count_source_frames(source, _SOURCE_FRAMES)
+        if source is None or "duration" in job.input:  # an extension, behind its source
+            frames += _FPS * _seconds(job)
+        return Video(frames, float(_FPS), width, height, shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()
-        problem = _problem(body)
+        problem = _problem(body, call.arguments["kind"])
         if problem is not None:
             return Answer(400, {"error": problem, "code": "invalid-argument"})
         return Answer(200, {"request_id": self.accept(str(body["model"]), body).id})
@@ -105,14 +111,46 @@ def _seconds(job: SimulatedJob) -> int:
     return asked if isinstance(asked, int) else _USUAL
 
 
-def _problem(body: dict[str, JsonValue]) -> str | None:
+def _address(medium: JsonValue) -> str | None:
+    """Return the address of an image or a video, which is an object."""
+    address = medium.get("url") if isinstance(medium, dict) else None
+    return address if isinstance(address, str) else None
+
+
+def _problem(body: dict[str, JsonValue], kind: str) -> str | None:
     """Return what is wrong with a submission."""
-    for name in ("model", "prompt"):
-        if not isinstance(body.get(name), str):
-            return f"{name} is missing"
-    seconds = body.get("duration", _USUAL)
-    if not isinstance(seconds, int) or not 1 <= seconds <= _LONGEST:
-        return f"duration must be a whole number from 1 to {_LONGEST}"
+    if not isinstance(body.get("model"), str):
+        return "model is missing"
+    shown = [body.get(name) for name in ("image", "last_frame", "keyframes", "reference_images")]
+    needs_prompt = kind != "generations" or not any(shown)
+    if needs_prompt and not isinstance(body.get("prompt"), str):
+        return "prompt is missing"
+    return _problem_of_source(body, kind) or _problem_of_frames(body) or _problem_of_size(body)
+
+
+def _problem_of_source(body: dict[str, JsonValue], kind: str) -> str | None:
+    if (kind != "generations") != (_address(body.get("video")) is not None):
+        return "video belongs to edits and extensions, and only to them"
+    longest = {"generations": _LONGEST, "extensions": 10, "edits": 0}[kind]
+    seconds = body.get("duration", min(_USUAL, longest))
+    if not isinstance(seconds, int) or not min(1, longest) <= seconds <= longest:
+        return f"duration must be a whole number from 1 to {longest}"
+    unknown = {"aspect_ratio", "resolution", "generate_audio"} & body.keys()
+    return f"{min(unknown)} is not supported" if kind != "generations" and unknown else None
+
+
+def _problem_of_frames(body: dict[str, JsonValue]) -> str | None:
+    for name in ("image", "last_frame"):
+        if name in body and _address(body[name]) is None:
+            return f"{name} needs a url"
+    for name, most in (("keyframes", 4), ("reference_images", 7), ("reference_audios", 3)):
+        listed = body.get(name, [])
+        if not isinstance(listed, list) or len(listed) > most:
+            return f"{name} must be a list of {most} at most"
+    return None
+
+
+def _problem_of_size(body: dict[str, JsonValue]) -> str | None:
     if body.get("aspect_ratio", "16:9") not in _SHAPES:
         return "aspect_ratio is not supported"
     if body.get("resolution", "720p") not in ("480p", "720p", "1080p"):

@@ -17,6 +17,7 @@ from media_agent.errors import (
     InvalidRequestError,
     OperationNotFoundError,
     SubmitUncertainError,
+    UnsupportedRequestError,
 )
 from media_agent.testing import SimulatedJob, events_of
 from media_agent.testing.simulator.faults import Fault
@@ -34,6 +35,7 @@ from media_agent_schemas.events import (
     JobProgressed,
 )
 from media_agent_schemas.media import MediaInput
+from media_agent_schemas.request import VideoRequest
 from tests.hosted.providers.comfyui.kit import make, plan
 
 pytestmark = pytest.mark.anyio
@@ -244,13 +246,16 @@ async def test_an_image_is_uploaded_and_named_to_its_node(tmp_path: Path) -> Non
     ]
 
 
+ROLES = ("first_frame", "last_frame")
+
+
 @pytest.mark.parametrize(
     ("roles", "mode", "said"),
     [
         (["last_frame"], None, "one first_frame; given: none"),
         ([], "first_last_frame", "one first_frame; given: none"),
         (["first_frame"], "first_last_frame", "one last_frame; given: none"),
-        (["first_frame", "last_frame", "last_frame"], None, "one last_frame; given: 2"),
+        (["first_frame", "last_frame", "last_frame"], None, "2 of role last_frame"),
     ],
 )
 async def test_a_slot_for_an_image_gets_exactly_one(
@@ -265,8 +270,13 @@ async def test_a_slot_for_an_image_gets_exactly_one(
     }
     fixed = {"size": "64x36", "fps": 8, "duration": 2}
     async with running(tmp_path, slots=slots, **fixed) as (simulator, backend):
-        with pytest.raises(InvalidRequestError, match=said):
+        with pytest.raises(UnsupportedRequestError, match=said):
             await run(backend, inputs=inputs, mode=mode)
+        whole = [{"role": role, "path": str(tmp_path / "one.png")} for role in ROLES]
+        planned = plan(backend, inputs=whole).model_dump()
+        request = VideoRequest.model_validate(planned | {"inputs": inputs})
+        with pytest.raises(InvalidRequestError, match=said):
+            await backend.submit(request, key="unplanned")
 
     assert simulator.requests == []
 

@@ -61,7 +61,7 @@ def test_what_a_workflow_can_do_follows_from_its_slots(tmp_path: Path) -> None:
         (1, 0),
     ]
     assert (wan.default_fps, wan.default_duration, wan.max_duration) == (16, 33 / 16, 5)
-    assert (ltx.default_fps, ltx.max_duration) == (25, 97 / 25)
+    assert (ltx.default_fps, ltx.max_duration, ltx.max_frames) == (25, None, 97)
     assert (webp.fps_values, webp.durations) == ((12,), (2,))
     assert [each.model for each in (wan, ltx, webp)] == [
         "wan-text-to-video",

@@ -30,19 +30,22 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
-from media_agent_hosted.base.calls import Answer, Status
+from media_agent_hosted.base.calls import Answer, Status, Submission
 from media_agent_hosted.base.outcomes import end_of_done, event_of
+from media_agent_hosted.base.runs import read_queue, verdict_of_queue
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
 from media_agent_hosted.http.replies import Reply
-from media_agent_hosted.models.fields import build_fields, warnings_about
+from media_agent_hosted.models.facts import Fixed, Follows
+from media_agent_hosted.models.fields import warnings_about
+from media_agent_hosted.models.files import load_entries
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
-from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
+from media_agent_hosted.providers.fal.body import build_body
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
-from media_agent_schemas.request import VideoMode, VideoRequest
+from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 from tests.hosted.provider_kit import Replies, no_sleep
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +57,11 @@ NOW = datetime(2026, 11, 20, tzinfo=UTC)
 IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
 LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://images.example/end.png")
 VIDEO = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://videos.example/fox.mp4")
+SUBJECT = MediaInput(role=InputRole.SUBJECT, url="https://images.example/hare.png")
+
+
+def keyframe(at):
+    return MediaInput(role=InputRole.KEYFRAME, url=f"https://images.example/at-{at}.png", at=at)
 
 
 def reply(name, **changes):
@@ -75,7 +83,7 @@ def describe(model):
 
 def event(body):
     """Return what a poll means."""
-    return event_of(parse_status(body), body, "fal", None)
+    return event_of(read_queue(body, "fal"), body, "fal", None)
 
 
 def plan(model, policy=Policy.ADJUST, **fields):
@@ -89,7 +97,10 @@ def body(model, *, addresses=None, **fields):
     """Return what would be sent for some fields."""
     request = plan(model, **fields).request
     given = tuple(str(medium.url) for medium in request.inputs) if addresses is None else addresses
-    return build_fields(request, MODELS.by_id.get(model), given, request.options.get("fal"))
+    known = MODELS.by_id.get(model)
+    of_mode = None if known is None else known.for_mode(request.infer_mode())
+    options = request.options.get("fal", {})
+    return build_body(Submission(request, model, of_mode, given, options, "job-1"))
 
 
 def test_the_documented_request_is_built_word_for_word():
@@ -299,35 +310,45 @@ def test_audio_that_no_field_switches_off_is_said_to_be_assumed():
     assert "no field for audio" in warnings[0]
 
 
-def needed_by(model):
-    """Return the inputs without which a model makes nothing."""
-    role = MODELS.by_id[model].needs
-    return () if role is None else (MediaInput(role=role, url="https://media.example/x"),)
+def ways_to_ask(model):
+    """Yield the mode and the inputs of a request for each kind of work of a model."""
+    known = MODELS.by_id[model]
+    for mode in known.modes:
+        of_mode = known.for_mode(mode)
+        roles = of_mode.needed or tuple(of_mode.inputs)[:1]
+        at = {InputRole.KEYFRAME: 1.0}
+        media = [MediaInput(role=r, url="https://media.example/x", at=at.get(r)) for r in roles]
+        implied = VideoRequest(prompt="a fox", inputs=media).infer_mode()
+        if mode in (implied, VideoMode.VIDEO_EDIT):
+            yield {"mode": mode, "inputs": tuple(media)}
 
 
 @pytest.mark.parametrize("model", MODELS.by_id)
 def test_every_size_and_ratio_that_a_model_declares_can_be_sent(model):
-    capabilities = describe(model)
-    media = needed_by(model)
+    for way in ways_to_ask(model):
+        capabilities = describe(model).for_mode(way["mode"])
+        known = MODELS.by_id[model].for_mode(way["mode"])
 
-    for size in capabilities.sizes:
-        sent = body(model, size=size, inputs=media)
-        assert MODELS.by_id[model].tiers[0].value is None or "resolution" in sent
-        assert not capabilities.aspect_ratios or sent["aspect_ratio"] in capabilities.aspect_ratios
-    for ratio in capabilities.aspect_ratios:
-        assert body(model, aspect_ratio=ratio, inputs=media)["aspect_ratio"] == ratio
+        for size in capabilities.sizes:
+            sent = body(model, size=size, **way)
+            assert known.tiers[0].value is None or "resolution" in sent
+            ratios = capabilities.aspect_ratios
+            assert not ratios or sent["aspect_ratio"] in ratios
+        for ratio in capabilities.aspect_ratios:
+            assert body(model, **{**way, "aspect_ratio": ratio})["aspect_ratio"] == ratio
 
 
 @pytest.mark.parametrize("model", MODELS.by_id)
 def test_every_length_that_a_model_declares_can_be_sent(model):
-    capabilities = describe(model)
-    media = needed_by(model)
+    for way in ways_to_ask(model):
+        capabilities = describe(model).for_mode(way["mode"])
+        length = MODELS.by_id[model].for_mode(way["mode"]).length
+        lengths = capabilities.durations or (capabilities.min_duration, capabilities.max_duration)
 
-    lengths = capabilities.durations or (capabilities.min_duration, capabilities.max_duration)
-
-    for seconds in lengths:
-        sent = body(model, duration=seconds, inputs=media)
-        assert {"duration", "num_frames"} & sent.keys() or model == "fal-ai/mochi-v1"
+        for seconds in (each for each in lengths if each):
+            sent = body(model, duration=seconds, **way)
+            has_no_field = isinstance(length, Fixed | Follows)
+            assert {"duration", "num_frames", "transitions"} & sent.keys() or has_no_field
 
 
 def test_what_a_model_cannot_do_is_refused_by_its_capabilities():
@@ -354,7 +375,7 @@ def test_frames_beyond_a_model_at_another_rate_are_refused_before_they_are_sent(
 def test_a_missing_image_and_two_of_one_kind_are_refused():
     model = "fal-ai/magi/image-to-video"
 
-    with pytest.raises(InvalidRequestError, match="needs a first_frame"):
+    with pytest.raises(UnsupportedRequestError, match="starts from one first_frame; given: none"):
         body(model, mode=VideoMode.IMAGE_TO_VIDEO)
     with pytest.raises(UnsupportedRequestError, match="accepts at most 1"):
         body(model, inputs=(IMAGE, IMAGE))
@@ -466,13 +487,120 @@ def test_the_catalogue_has_every_mapped_model_and_says_who_continues_whom():
 
     facts = {model: catalogue.facts("fal", model) for model in MODELS.by_id}
 
-    assert all(fact.quality is not None for fact in facts.values())
+    assert all(fact.quality is not None for fact in facts.values() if fact.prices)
     assert facts["fal-ai/magi"].extend_model == "fal-ai/magi/extend-video"
     for model, fact in facts.items():
         for other in (fact.image_model, fact.extend_model):
             assert other is None or other in MODELS.by_id
-        rewrites = "enable_prompt_expansion" in MODELS.by_id[model].always
-        assert rewrites == (fact.rewriting is not None)
+        rewrites = {"enable_prompt_expansion", "prompt_optimizer", "expand_prompt", "auto_fix"}
+        off = rewrites & MODELS.by_id[model].always.keys()
+        assert off == (set() if fact.rewriting is None else {fact.rewriting.option})
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [
+        ("fal-ai/magi", "unverified"),
+        ("fal-ai/magi/extend-video", "unverified"),
+        ("fal-ai/mochi-v1", "unverified"),
+        ("fal-ai/sora-2/text-to-video/pro", "unverified"),
+        ("fal-ai/magi-distilled", "live"),
+        ("fal-ai/wan-25-preview/text-to-video", "preview"),
+    ],
+)
+def test_what_is_probably_gone_says_so_and_since_when(model, status):
+    facts = Catalogue.load({"fal": Registry.discover().specs["fal"]}).facts("fal", model)
+
+    assert facts.status == status
+    assert (facts.status_since is not None) == (status == "unverified")
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "usd"),
+    [
+        ("fal-ai/pika/v2.2/text-to-video", {"duration": 5.0, "resolution": "720p"}, 0.20),
+        ("fal-ai/pika/v2.2/text-to-video", {"duration": 5.0, "resolution": "1080p"}, 0.45),
+        ("fal-ai/pika/v2.2/pikaframes", {"inputs": (IMAGE, LAST)}, None),
+        ("bytedance/seedance-2.5/text-to-video", {"duration": 4.0, "resolution": "480p"}, 0.882),
+        ("bytedance/seedance-2.0/text-to-video", {"duration": 4.0, "resolution": "1080p"}, 2.728),
+        ("minimax/h3/text-to-video", {"duration": 5.0, "resolution": "4k"}, 0.80),
+        ("minimax/h3/reference-to-video", {"inputs": (SUBJECT,) * 7, "duration": 5.0}, 0.46),
+        ("google/gemini-omni-flash", {"duration": 4.0}, 0.50),
+        ("fal-ai/kling-video/v3/pro/text-to-video", {"duration": 5.0}, 1.68),
+        ("fal-ai/magi-distilled", {"duration": 4.0}, 0.32),
+        ("fal-ai/wan/v2.7/image-to-video", {"inputs": (IMAGE,), "duration": 5.0}, 0.50),
+        ("fal-ai/wan/v2.7/image-to-video", {"inputs": (VIDEO,)}, None),
+        ("fal-ai/veo3.1", {}, None),
+    ],
+)
+def test_a_price_is_that_of_its_source_and_none_where_there_is_none(model, fields, usd):
+    facts = Catalogue.load({"fal": Registry.discover().specs["fal"]}).facts("fal", model)
+
+    cost = facts.estimate(plan(model, **fields).request).cost_usd
+
+    assert cost == (None if usd is None else pytest.approx(usd))
+
+
+def test_kling_gets_a_prompt_for_each_shot():
+    shots = (Shot(prompt="a fox", duration=1.6), Shot(prompt="a hare", duration=3.4))
+
+    sent = body("fal-ai/kling-video/v3/pro/text-to-video", prompt=None, shots=shots)
+
+    assert "prompt" not in sent
+    assert (sent["duration"], sent["shot_type"]) == ("5", "customize")
+    assert sent["multi_prompt"] == [
+        {"prompt": "a fox", "duration": "2"},
+        {"prompt": "a hare", "duration": "3"},
+    ]
+
+
+def test_other_models_take_one_shot():
+    shots = (Shot(prompt="a fox", duration=2.0), Shot(prompt="a hare", duration=3.0))
+
+    with pytest.raises(UnsupportedRequestError, match="shots"):
+        plan("fal-ai/veo3.1", prompt=None, shots=shots)
+
+
+def test_pikaframes_are_sent_in_the_order_of_their_times():
+    inputs = (LAST, keyframe(6.0), keyframe(2.5), IMAGE)
+
+    sent = body("fal-ai/pika/v2.2/pikaframes", duration=10.0, inputs=inputs)
+
+    at = "https://images.example/at-{}.png"
+    assert sent["image_urls"] == [IMAGE.url, at.format(2.5), at.format(6.0), LAST.url]
+    assert sent["transitions"] == [{"duration": 2.5}, {"duration": 3.5}, {"duration": 4.0}]
+    assert "duration" not in sent
+
+
+@pytest.mark.parametrize("times", [(0.5,), (9.5,), (12.0,), (4.0, 4.2)])
+def test_pikaframes_too_close_or_outside_are_refused(times):
+    inputs = (IMAGE, LAST, *map(keyframe, times))
+
+    with pytest.raises(UnsupportedRequestError, match="from image to image"):
+        body("fal-ai/pika/v2.2/pikaframes", duration=10.0, inputs=inputs)
+
+
+def test_pikaframes_need_two_images():
+    with pytest.raises(InvalidRequestError, match="needs a last_frame"):
+        body("fal-ai/pika/v2.2/pikaframes", inputs=(IMAGE, keyframe(2.0)))
+
+
+def test_a_video_with_an_image_gets_another_shape_only_if_it_is_said():
+    model = "fal-ai/luma-dream-machine/ray-2/reframe"
+    way = {"mode": VideoMode.VIDEO_EDIT, "inputs": (VIDEO, IMAGE), "prompt": None}
+
+    sent = body(model, aspect_ratio="9:16", **way)
+    with pytest.raises(InvalidRequestError, match="needs the shape"):
+        body(model, **way)
+
+    media = {"video_url": VIDEO.url, "image_url": IMAGE.url}
+    assert sent == {**media, "aspect_ratio": "9:16"}
+
+
+def test_each_id_is_listed_once():
+    listed = [entry["id"] for entry in load_entries(MODELS.path)]
+
+    assert len(listed) == len(set(listed)) == len(MODELS.by_id)
 
 
 def test_waiting_and_working_are_told_apart():
@@ -500,7 +628,7 @@ def test_an_undocumented_state_is_work_that_continues_and_is_said(word):
 
 
 def test_the_result_tells_video_seed_and_time():
-    status = parse_status(reply("completed").json())
+    status = read_queue(reply("completed").json(), "fal")
 
     done = end_of_done(answer("result", status), REF, expires_at=NOW + FalBackend.keeps)
 
@@ -531,16 +659,18 @@ def test_several_videos_are_all_kept_and_none_is_a_question_to_a_person():
 def test_the_verdict_of_a_result_is_told_from_trouble_on_the_way():
     page = Reply(status=503, headers={"content-type": "text/html"}, content=b"<html>", host="h")
 
-    assert verdict_of(reply("failed_result")).code == "generation_failed"
-    assert isinstance(verdict_of(reply("moderated_result")), ContentRejectedError)
-    assert verdict_of(page) is None
-    assert verdict_of(reply("failed_result", body={"detail": "Bad Gateway"})) is None
+    assert verdict_of_queue(reply("failed_result"), "fal").code == "generation_failed"
+    assert isinstance(verdict_of_queue(reply("moderated_result"), "fal"), ContentRejectedError)
+    assert verdict_of_queue(page, "fal") is None
+    assert verdict_of_queue(reply("failed_result", body={"detail": "Bad Gateway"}), "fal") is None
     broken = {"detail": [{"loc": ["body"], "msg": "broke", "type": "internal_server_error"}]}
-    assert "broke" in verdict_of(reply("failed_result", status=500, body=broken)).message
+    assert (
+        "broke" in verdict_of_queue(reply("failed_result", status=500, body=broken), "fal").message
+    )
 
 
 def test_a_refused_prompt_does_not_show_the_prompt():
-    refused = verdict_of(reply("moderated_result"))
+    refused = verdict_of_queue(reply("moderated_result"), "fal")
 
     assert "…" not in refused.message
     assert "content_policy_violation" in refused.message
@@ -563,7 +693,9 @@ def test_a_refused_prompt_does_not_show_the_prompt():
     ],
 )
 def test_a_refused_submission_says_what_to_do(status, said, error, named):
-    refused = refusal_of(reply("result", status=status, body=said), "acme/x")
+    refused = FalBackend(BackendSettings(Path())).refusal(
+        reply("result", status=status, body=said), "acme/x"
+    )
 
     assert refused.code.startswith(error)
     assert named in refused.message
@@ -681,7 +813,7 @@ async def test_the_whole_way_of_a_video(tmp_path):
         "job.completed",
     ]
     assert (events[-1].seed, events[-1].model) == (0, "fal-ai/mochi-v1")
-    assert str(events[-1].verification) == "simulator"
+    assert str(events[-1].verification) == "wire-equal"
     (tmp_path / "video.mp4").write_bytes(content)
     assert probe(tmp_path / "video.mp4").frames == 163
     assert simulator.accepted == 1

@@ -23,3 +23,10 @@ class TestFalKling(ProviderConformance):
 
     spec = SPEC
     model = "fal-ai/kling-video/v3/pro/text-to-video"
+
+
+class TestFalVeo(ProviderConformance):
+    """A model whose lengths are texts with a unit, and that makes audio if it is let."""
+
+    spec = SPEC
+    model = "fal-ai/veo3.1/fast"

@@ -7,6 +7,7 @@ from media_agent_hosted.providers.fal.simulator import FalSimulator
 from tests.hosted.provider_kit import Replies, shape_of
 
 REPLIES = Replies(__file__)
+SOURCE = "https://videos.example/fox.mp4"
 HEADERS = {"Authorization": "Key some-key"}
 MODEL = "bytedance/seedance-2.0/text-to-video"
 INPUT = {"prompt": "a fox", "duration": "5", "aspect_ratio": "16:9"}
@@ -141,3 +142,21 @@ def test_a_workflow_keeps_three_parts_of_its_name():
 
         assert told["response_url"].startswith(f"{url}/requests/")
         assert httpx.get(told["status_url"], headers=HEADERS).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "frames"),
+    [
+        ("fal-ai/veo3.1", {"duration": "4s"}, 4 * 24),
+        ("fal-ai/veo3.1/extend-video", {"duration": "7s", "video_url": SOURCE}, 96 + 7 * 24),
+        ("fal-ai/ltx-2.3/retake-video", {"duration": 5, "video_url": SOURCE}, 96),
+        ("fal-ai/wan/v2.2-a14b/video-to-video", {"num_frames": 81, "video_url": SOURCE}, 81),
+        ("fal-ai/ltxv-13b-098-distilled", {"num_frames": 60, "frame_rate": 30}, 60),
+        ("fal-ai/magi-distilled/extend-video", {"num_frames": 128, "video_url": SOURCE}, 192),
+    ],
+)
+def test_a_video_has_the_length_that_was_asked_or_that_of_its_source(model, fields, frames):
+    with FalSimulator() as simulator:
+        job = simulator.accept(model, {"prompt": "a fox", **fields})
+
+        assert simulator.video(job).frames == frames

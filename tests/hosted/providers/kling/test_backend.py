@@ -510,6 +510,7 @@ def test_each_region_has_its_host(region: str, host: str, tmp_path: Path) -> Non
     settings = BackendSettings(tmp_path, key=SecretStr("k"), options={"region": region})
 
     assert KlingBackend(settings).connection().base_url == f"https://{host}"
+    assert KlingBackend(settings).capabilities().region == region
     there = replace(settings, base_url="http://127.0.0.1:1")
     assert KlingBackend(there).connection().base_url == "http://127.0.0.1:1"
 

@@ -34,9 +34,10 @@ from media_agent.testing import events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.video.codec import probe
 from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
+from media_agent_hosted.providers.openai_compatible.lookup import repeats
 from media_agent_hosted.providers.openai_compatible.simulated_form import form_fields
 from media_agent_hosted.providers.openai_compatible.simulator import WAN, OpenAISimulator
-from media_agent_hosted.providers.openai_compatible.video import find_model
+from media_agent_hosted.providers.openai_compatible.video import find_model, parse_video
 from media_agent_schemas import (
     InputRole,
     JobCancelled,
@@ -204,13 +205,18 @@ async def test_a_restart_loses_the_video_and_nothing_is_sent_again(flavour, tmp_
     assert len(simulator.calls("submit")) == 1
 
 
-FORM = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8"}
+FORM = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8", "seed": "0"}
+
+
+def open_simulator(faults=()):
+    """Return a server whose list shows prompts and seeds."""
+    return OpenAISimulator(faults, flavour="vllm-omni", repeats_seed=True)
 
 
 @pytest.mark.parametrize("kind", ["close_after_accept", "garbage"])
 async def test_a_lost_reply_is_found_in_the_list_and_sent_once(kind, tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator([Fault("submit", kind)], flavour="vllm-omni") as simulator:
+    with open_simulator([Fault("submit", kind)]) as simulator:
         async with opened(simulator, tmp_path) as backend:
             with pytest.raises(SubmitUncertainError):
                 await backend.submit(request(), key="job-1")
@@ -221,6 +227,47 @@ async def test_a_lost_reply_is_found_in_the_list_and_sent_once(kind, tmp_path):
     assert ref.operation_id in simulator.jobs
     assert isinstance(events[-1], JobCompleted)
     assert events[-1].warnings == ()
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_a_video_whose_seed_is_not_repeated_may_be_of_another_data_folder(flavour, tmp_path):
+    since = datetime.now(UTC)
+    with OpenAISimulator(flavour=flavour) as simulator:
+        async with opened(simulator, tmp_path / "theirs") as other:
+            theirs = await other.submit(request(seed=1), key="job-7")
+        async with opened(simulator, tmp_path / "ours") as backend:
+            with pytest.raises(BackendResponseError, match=theirs.operation_id):
+                await backend.find(request(), key="job-1", since=since)
+
+
+async def test_a_video_of_another_seed_is_another_one(tmp_path):
+    since = datetime.now(UTC)
+    with open_simulator() as simulator:
+        async with opened(simulator, tmp_path / "theirs") as other:
+            await other.submit(request(seed=1), key="job-7")
+        async with opened(simulator, tmp_path / "ours") as backend:
+            assert await backend.find(request(), key="job-1", since=since) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "asked", "repeated"),
+    [
+        ("negative_prompt", "blurry", "sharp"),
+        ("guidance_scale", "4.0", 5),
+        ("generate_sound", "true", False),
+        ("extra_params", '{"a": 1}', {"a": 2}),
+    ],
+)
+def test_a_video_that_repeats_any_field_otherwise_is_not_taken(field, asked, repeated):
+    listed = {"id": "v1", "status": "queued", **FORM, "num_frames": 9, "fps": 8}
+    form = {**FORM, field: asked}
+
+    same, other = (parse_video({**listed, field: value}) for value in (asked, repeated))
+
+    assert repeats(same, form)
+    assert not repeats(other, form)
+    assert repeats(parse_video(listed), form)
+    assert not repeats(parse_video({**listed, "seed": None}), form)
 
 
 async def test_sglang_repeats_no_prompt_so_what_fits_is_named_and_not_taken(tmp_path):
@@ -237,7 +284,7 @@ async def test_sglang_repeats_no_prompt_so_what_fits_is_named_and_not_taken(tmp_
 
 async def test_another_process_finds_the_video_too(tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour="vllm-omni") as simulator:
+    with open_simulator() as simulator:
         async with opened(simulator, tmp_path) as backend:
             first = await backend.submit(request(), key="job-1")
         async with opened(simulator, tmp_path) as other:
@@ -251,7 +298,7 @@ async def test_another_process_finds_the_video_too(tmp_path):
 async def test_two_videos_that_fit_are_no_answer(tmp_path):
     since = datetime.now(UTC)
     fault = Fault("submit", "duplicate")
-    with OpenAISimulator([fault], flavour="vllm-omni") as simulator:
+    with open_simulator([fault]) as simulator:
         async with opened(simulator, tmp_path) as backend:
             await backend.submit(request(), key="job-0")
         async with opened(simulator, tmp_path) as other:
@@ -265,7 +312,7 @@ async def test_two_videos_that_fit_are_no_answer(tmp_path):
 @pytest.mark.parametrize("ahead", [0, 5, 240])
 async def test_what_was_made_no_sooner_than_asked_for_is_found(ahead, tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour="vllm-omni") as simulator:
+    with open_simulator() as simulator:
         ours = simulator.accept(WAN, {**FORM})
         ours.created_at += ahead
         async with opened(simulator, tmp_path) as backend:
@@ -277,7 +324,7 @@ async def test_what_was_made_no_sooner_than_asked_for_is_found(ahead, tmp_path):
 @pytest.mark.parametrize("behind", [20, 60, 240])
 async def test_an_earlier_video_of_the_same_prompt_is_named_and_not_taken(behind, tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour="vllm-omni") as simulator:
+    with open_simulator() as simulator:
         theirs = simulator.accept(WAN, {**FORM})
         theirs.created_at -= behind
         async with opened(simulator, tmp_path) as backend:
@@ -287,7 +334,7 @@ async def test_an_earlier_video_of_the_same_prompt_is_named_and_not_taken(behind
 
 async def test_an_earlier_video_of_the_same_prompt_keeps_ours_from_nobody(tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour="vllm-omni") as simulator:
+    with open_simulator() as simulator:
         simulator.accept(WAN, {**FORM}).created_at -= 60
         ours = simulator.accept(WAN, {**FORM})
         async with opened(simulator, tmp_path) as backend:
@@ -300,7 +347,7 @@ async def test_an_earlier_video_of_the_same_prompt_keeps_ours_from_nobody(tmp_pa
 async def test_only_by_the_clock_of_the_server_a_video_is_surely_ours(dated, tmp_path):
     """Its clock is an hour ahead, which its times alone do not show."""
     since, ahead = datetime.now(UTC), timedelta(hours=1)
-    made = {"id": "v1", "prompt": FORM["prompt"], "status": "queued"}
+    made = {"id": "v1", "prompt": FORM["prompt"], "seed": 0, "status": "queued"}
     made["created_at"] = (since + ahead).timestamp()
     date = {"Date": format_datetime(since + ahead, usegmt=True)} if dated else {}
 
@@ -319,7 +366,7 @@ async def test_only_by_the_clock_of_the_server_a_video_is_surely_ours(dated, tmp
 
 async def test_a_video_of_another_job_of_this_process_does_not_count(tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour="vllm-omni") as simulator:
+    with open_simulator() as simulator:
         async with opened(simulator, tmp_path) as backend:
             await backend.submit(request(), key="job-0")
             found = await backend.find(request(), key="job-1", since=since)
@@ -344,10 +391,9 @@ async def test_nothing_is_found_of_what_was_never_accepted(flavour, tmp_path):
 
 async def test_a_video_is_found_pages_down_in_the_list(tmp_path):
     since = datetime.now(UTC)
-    with OpenAISimulator(flavour="vllm-omni") as simulator:
+    with open_simulator() as simulator:
         other = {"prompt": "a hare", "size": "128x64", "num_frames": "9", "fps": "8"}
-        wanted = {"prompt": "a fox in snow", "size": "64x48", "num_frames": "9", "fps": "8"}
-        hidden = simulator.accept(WAN, {**wanted})
+        hidden = simulator.accept(WAN, {**FORM})
         for _ in range(205):
             simulator.accept(WAN, {**other})
         async with opened(simulator, tmp_path) as backend:
@@ -783,7 +829,7 @@ def test_what_a_server_can_do_depends_on_which_it_is(tmp_path):
     assert (sglang.cancels, vllm.cancels, either.cancels) == (False, True, "unknown")
     assert (sglang.audio, vllm.audio) == (False, "unknown")
     lookups = [capabilities.lookup for capabilities in (sglang, vllm, either)]
-    assert lookups == ["candidates", "list", "candidates"]
+    assert lookups == ["candidates"] * 3
     assert "enable_teacache" not in {option.name for option in vllm.options}
     assert "boundary_ratio" not in {option.name for option in sglang.options}
     steps = {capabilities.options[0].maximum for capabilities in (sglang, either)}

@@ -1,9 +1,13 @@
 """Replicate: what is built, what answers mean, and the whole way against its simulator."""
 
+import io
 from datetime import timedelta
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
+from PIL import Image
 
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import (
@@ -12,14 +16,18 @@ from media_agent.errors import (
     MediaAgentError,
     ModelRetiredError,
     SubmitUncertainError,
+    UnsupportedRequestError,
 )
+from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Fault, events_of
+from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.replicate import SPEC
 from media_agent_hosted.providers.replicate.backend import ReplicateBackend
 from media_agent_hosted.providers.replicate.simulator import ReplicateSimulator
 from media_agent_schemas.events import BackendEvent
-from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier
+from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.request import VideoRequest
 from tests.hosted.provider_kit import Provider
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +36,8 @@ REPLICATE = Provider(SPEC, __file__, prompt="a fox")
 WAN = "wan-video/wan-2.2-t2v-fast"
 SEEDANCE = "bytedance/seedance-1-pro"
 IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")
+LAST = MediaInput(role=InputRole.LAST_FRAME, url="https://images.example/den.png")
+VERSION = "5c7d5dc6dd8bf75c1acaa8565735e7986bc5b66206b55cca93cb72c9bf15ccaa"
 HERE = "https://api.replicate.com/v1"
 
 
@@ -56,7 +66,91 @@ async def test_a_model_that_is_not_mapped_gets_prompt_and_seed(tmp_path: Path) -
     assert body == {"input": {"prompt": "a fox", "seed": 3, "steps": 4}}
 
 
-@pytest.mark.parametrize("model", ["wan", "a/b/c", "a/../b", "/a", "a/b?c"])
+@pytest.mark.parametrize("name", [f"acme/clips:{VERSION}", f"acme/clips/{VERSION}"])
+async def test_a_version_goes_into_the_body(name: str, tmp_path: Path) -> None:
+    url, body = await REPLICATE.send(tmp_path, name, seed=3)
+
+    assert url == f"{HERE}/predictions"
+    assert body == {"version": VERSION, "input": {"prompt": "a fox", "seed": 3}}
+
+
+async def test_a_deployment_is_asked_by_its_own_path(tmp_path: Path) -> None:
+    url, body = await REPLICATE.send(tmp_path, "deployments/acme/my-clips", seed=3)
+
+    assert url == f"{HERE}/deployments/acme/my-clips/predictions"
+    assert body == {"input": {"prompt": "a fox", "seed": 3}}
+
+
+@pytest.mark.parametrize(
+    ("model", "fields", "sent"),
+    [
+        (
+            "wan-video/wan-2.5-t2v",
+            {"size": "1080x1920", "duration": 10.0, "negative_prompt": "blur"},
+            {"size": "1080*1920", "duration": 10, "negative_prompt": "blur", "seed": 7},
+        ),
+        ("minimax/hailuo-2.3", {"resolution": "1080p"}, {"resolution": "1080p", "duration": 6}),
+        ("minimax/hailuo-02-fast", {"inputs": (IMAGE,)}, {"first_frame_image": IMAGE.url}),
+        (SEEDANCE, {"inputs": (IMAGE, LAST)}, {"image": IMAGE.url, "last_frame_image": LAST.url}),
+        ("google/veo-3.1", {"audio": False}, {"generate_audio": False, "aspect_ratio": "16:9"}),
+        ("genmoai/mochi-1", {}, {"prompt": "a fox", "seed": 7}),
+    ],
+)
+async def test_each_family_gets_its_own_fields(
+    model: str, fields: dict[str, Any], sent: dict[str, Any], tmp_path: Path
+) -> None:
+    fields = {**fields, **({"size": Size.parse(fields["size"])} if "size" in fields else {})}
+    _, body = await REPLICATE.send(tmp_path, model, **fields)
+
+    assert sent.items() <= body["input"].items()
+
+
+async def test_hailuo_makes_ten_seconds_in_768p_only(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedRequestError, match="10 s in 768p only"):
+        await REPLICATE.send(tmp_path, "minimax/hailuo-2.3", resolution="1080p", duration=10.0)
+
+
+async def test_a_small_file_goes_along_and_a_large_one_is_uploaded_as_the_plan_says(
+    tmp_path: Path,
+) -> None:
+    with ReplicateSimulator() as simulator:
+        backend = REPLICATE.make(tmp_path, simulator.url)
+        small, large = [await sent_image(backend, simulator, side) for side in (64, 320)]
+        [upload] = simulator.calls("upload")
+
+        assert small.startswith("data:image/png;base64,")
+        assert large.startswith(f"{simulator.url}/v1/files/")
+    assert upload.headers["authorization"] == f"Bearer {REPLICATE.key}"
+    assert b'filename="first_frame.png"' in upload.body
+
+
+async def sent_image(backend: HostedBackend, simulator: ReplicateSimulator, side: int) -> str:
+    """Submit an image of noise, and return how it stands in the request."""
+    noise = Image.frombytes("RGB", (side, side), Random(side).randbytes(side * side * 3))
+    content = io.BytesIO()
+    noise.save(content, "PNG")
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=content.getvalue())
+    ref = await backend.submit(REPLICATE.plan(SEEDANCE, inputs=(image,)), key=f"job-{side}")
+    fields = simulator.jobs[ref.operation_id].input["input"]
+    assert isinstance(fields, dict)
+    return str(fields["image"])
+
+
+def test_the_plan_says_that_files_are_uploaded() -> None:
+    image = MediaInput(role=InputRole.FIRST_FRAME, path="/pictures/fox.png")
+    backend = REPLICATE.make(Path())
+    request = VideoRequest(prompt="a fox", model=f"replicate/{SEEDANCE}", inputs=(image,))
+
+    plan = negotiate(request, backend.capabilities(SEEDANCE), draw_seed=lambda: 7)
+
+    said = next(each for each in plan.adjustments if each.used == "uploaded")
+    assert "256 kB" in said.reason
+    assert "24 hours" in said.reason
+
+
+@pytest.mark.parametrize(
+    "model", ["wan", "a/b/c", "a/../b", "/a", "a/b?c", "a/b:latest", "deployments/a/b/c"]
+)
 def test_an_id_has_an_owner_and_a_name(model: str, tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="replicate has no model"):
         ReplicateBackend(BackendSettings(data_dir=tmp_path)).capabilities(model)
@@ -116,6 +210,8 @@ async def test_what_was_removed_after_an_hour_is_no_failure(tmp_path: Path) -> N
     end = await talk.end()
 
     assert (end.type, len(talk.asked) > 3) == ("job.outcome_unknown", True)
+    assert end.type == "job.outcome_unknown"
+    assert "removed it" in end.error.message
 
 
 @pytest.mark.parametrize(

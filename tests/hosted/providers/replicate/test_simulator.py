@@ -74,3 +74,20 @@ def test_a_prediction_is_stopped_once_and_a_finished_one_is_not() -> None:
 
     assert stopped.json()["status"] == "canceled"
     assert late.json()["status"] == "succeeded"
+
+
+def test_versions_deployments_and_files_have_their_own_calls() -> None:
+    with ReplicateSimulator() as simulator:
+
+        def post(path: str, **body: Any) -> httpx.Response:
+            return httpx.post(f"{simulator.url}/v1/{path}", headers=HEADERS, **body)
+
+        version = post("predictions", json={"version": "5c7d", "input": {"prompt": "a fox"}})
+        unnamed = post("predictions", json={"input": {"prompt": "a fox"}})
+        deployed = post("deployments/acme/clips/predictions", json={"input": {"prompt": "a fox"}})
+        file = post("files", files={"content": ("fox.png", b"fox", "image/png")})
+        empty = post("files", files={"other": b"fox"})
+
+        codes = [each.status_code for each in (version, unnamed, deployed, file, empty)]
+        assert codes == [201, 422, 201, 201, 400]
+        assert file.json()["urls"]["get"].startswith(f"{simulator.url}/v1/files/")

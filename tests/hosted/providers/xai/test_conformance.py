@@ -9,3 +9,10 @@ class TestXaiImagine(ProviderConformance):
 
     spec = SPEC
     model = "grok-imagine-video-1.5"
+
+
+class TestXaiExtension(ProviderConformance):
+    """A model that continues a video: the kit gives it what it needs."""
+
+    spec = SPEC
+    model = "grok-imagine-video"

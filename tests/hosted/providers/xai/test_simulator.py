@@ -62,6 +62,9 @@ def test_a_key_is_wanted_and_an_unknown_video_is_not_found() -> None:
         ("duration", "6"),
         ("aspect_ratio", "21:9"),
         ("resolution", "4k"),
+        ("image", "https://images.example/fox.png"),
+        ("reference_images", [{}] * 8),
+        ("video", {"url": "https://videos.example/fox.mp4"}),
     ],
 )
 def test_a_senseless_field_is_refused_by_name(field: str, value: object) -> None:

@@ -1,0 +1,95 @@
+"""Which task in the list of MiniMax may be the one whose reply was lost.
+
+No name of ours stands in a task, and a prompt only if MiniMax repeats it, which its documents leave
+open: a task that does is ours; others of the same model and time are only named.
+"""
+
+from collections.abc import Iterator
+from email.utils import parsedate_to_datetime
+
+from pydantic import JsonValue
+
+from media_agent.errors import BackendResponseError
+from media_agent_hosted.base.identity import fits_a_path
+from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.models.fields import Fields
+from media_agent_hosted.parsing.lenient import number, text, value_at
+
+PATH = "/v2/query/video_generation"
+PAGE = 50  # tasks in a page
+PAGES = 20  # looked through at most
+_TO_SPARE = 60.0  # seconds by which clocks may differ within MiniMax at most
+_BEHIND = 10.0  # seconds by which they do
+_SHOWN = 3
+_SAME = ("model", "resolution", "duration", "ratio")
+
+
+def since_by_its_clock(reply: Reply, ago: float) -> float | None:
+    """Return when that was by MiniMax's own clock; None: it does not say its time."""
+    try:
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def tasks_in(body: JsonValue) -> list[Fields]:
+    """Return the tasks of a page, newest first."""
+    listed = value_at(body, "items")
+    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+
+
+def is_before(task: Fields, since: float | None) -> bool:
+    """Whether a task is certainly older than that."""
+    made = number(task.get("created_at"))
+    return made is not None and since is not None and made < since - _TO_SPARE
+
+
+def choose_task(tasks: list[Fields], sent: Fields, since: float | None, host: str) -> Fields | None:
+    """Return the task that repeats what was sent then; None: there is none like it.
+
+    Raises:
+        BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt.
+    """
+    candidates = [task for task in tasks if _may_be(task, sent)]
+    ours = [task for task in candidates if _prompt_of(task) and _is_after(task, since)]
+    if len(ours) == 1:
+        return ours[0]
+    if not candidates:
+        return None
+    names = [str(task["id"]) for task in ours or candidates]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    raise BackendResponseError(
+        f"the list of {host} does not prove which task is yours; it may be "
+        f"{', '.join(names[:_SHOWN])}{more}: look whether that is the video you asked for"
+    )
+
+
+def _is_after(task: Fields, since: float | None) -> bool:
+    """Whether a task was not made before, as far as the clocks of MiniMax tell."""
+    made = number(task.get("created_at"))
+    return made is not None and since is not None and made >= since - _BEHIND
+
+
+def _may_be(task: Fields, sent: Fields) -> bool:
+    """Whether nothing that a task says speaks against it."""
+    name, prompt = text(task.get("id")), _prompt_of(task)
+    if name is None or not fits_a_path(name):
+        return False
+    if prompt is not None and prompt.split() != _text_of(sent).split():
+        return False
+    pairs = ((task.get(each), sent.get(each)) for each in _SAME)
+    return all(said == asked for said, asked in pairs if said is not None and asked is not None)
+
+
+def _prompt_of(task: Fields) -> str | None:
+    return text(value_at(task, "content.prompt")) or None
+
+
+def _text_of(sent: Fields) -> str:
+    return " ".join(_texts(sent.get("content")))
+
+
+def _texts(content: JsonValue) -> Iterator[str]:
+    for each in content if isinstance(content, list) else []:
+        if isinstance(each, dict) and isinstance(each.get("text"), str):
+            yield str(each["text"])

@@ -1,0 +1,1 @@
+"""Commands for programs, agents and developers: tools, schemas, simulators, checks, completion."""

@@ -1,0 +1,1 @@
+"""Commands about what was made: the jobs, their costs and their space on the disk."""

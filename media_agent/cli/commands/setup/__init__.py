@@ -1,0 +1,1 @@
+"""Commands that set media-agent up, and look whether it is."""

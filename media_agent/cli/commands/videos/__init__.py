@@ -1,0 +1,1 @@
+"""Commands that make videos and change where they go."""

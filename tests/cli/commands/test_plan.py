@@ -1,0 +1,177 @@
+"""The command that shows who would make a video, and spends nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from media_agent.cli import main
+from media_agent_schemas.plan import PlanReport
+
+KEYED = """
+[backends.fal]
+key = "only-for-tests"
+
+[routes.tiny]
+allow = ["sandbox"]
+"""
+
+
+@pytest.fixture(autouse=True)
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "settings.toml"
+    path.write_text(KEYED, encoding="utf-8")
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
+
+
+def test_ten_minutes_name_who_can_continue_and_why(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["plan", "--duration", "600", "--allow", "sandbox", "--allow", "fal", "a fox"])
+
+    said = capsys.readouterr().out
+    assert code == 0
+    assert said.startswith("selected sandbox/slate: no length limit: 600 s in one piece")
+    assert "fal/fal-ai/magi " in said
+    assert "extend x 90" in said
+
+
+def test_without_a_limit_nowhere_an_extended_video_goes_before_a_chain(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json", "--all"]) == 0
+
+    said = json.loads(capsys.readouterr().out)
+    report = PlanReport.model_validate({"candidates": said.pop("data"), **said})
+    assert report.chosen is not None
+    assert report.chosen.name == "fal/fal-ai/magi"
+    assert {each.method for each in report.ranked[1:]} == {"chain"}
+    assert all(each.seams == each.submissions - 1 for each in report.ranked)
+    assert all(str(each.verification) == "wire-equal" for each in report.ranked)
+
+
+def test_a_budget_is_said_where_it_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["plan", "--duration", "600", "--allow", "fal/fal-ai/magi", "--max-cost", "3", "a fox"]
+
+    assert main([*argv, "--prefer", "best"]) != 0
+    assert "the budget is 3.00 USD" in capsys.readouterr().out
+
+
+def test_lengths_are_said_in_numbers_that_people_read(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--backend", "fal/fal-ai/mochi-v1", "--duration", "5.46", "a fox"]) == 0
+
+    said = capsys.readouterr()
+    assert "5.43 s in one shot" in said.out
+    assert "duration 5.46 -> 5.43333 (" in said.err
+
+
+def test_a_route_of_the_settings_is_followed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--route", "tiny", "--json", "a fox"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["data"][0]["model"] == "sandbox/slate"
+
+
+def test_nobody_is_an_exit_code_and_a_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["plan", "--local-only", "--allow", "fal", "a fox"])
+
+    said = capsys.readouterr().out
+    assert code == 3
+    assert said.startswith("no backend can serve this request (")
+    assert "it is hosted" in said
+
+
+def test_a_named_model_is_the_only_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "--backend", "sandbox", "--json", "--all", "a fox"]) == 0
+
+    said = json.loads(capsys.readouterr().out)
+    report = PlanReport.model_validate({"candidates": said.pop("data"), **said})
+    assert [each.name for each in report.candidates] == ["sandbox/slate"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--max-cost", "lots"], "--max-cost 'lots' is not a number"),
+        (["--max-cost", "-1"], "--max-cost -1 is not an amount"),
+        (["--route", "tinny"], "unknown route 'tinny' (did you mean tiny?"),
+        (["--option", "steps=4"], "name it with --model"),
+        (["--backend", "sandbocks"], "did you mean sandbox?"),
+        (["--endless", "--duration", "4"], "give one of duration"),
+    ],
+)
+def test_bad_input_is_one_clear_line(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["plan", *arguments, "a fox"])
+
+    answer = capsys.readouterr()
+    assert code != 0
+    assert said in answer.err
+    assert len(answer.err.splitlines()) == 1
+
+
+def test_generate_takes_the_same_flags(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--allow", "sandbox", "--size", "64x64", "--duration", "1", "--json"]
+
+    assert main(["generate", *arguments, "--out", "fox.mp4", "a fox"]) == 0
+
+    job = json.loads(capsys.readouterr().out)
+    assert job["plan"]["backend"] == "sandbox"
+    assert job["request"]["routing"]["allow"] == ["sandbox"]
+
+
+def test_json_is_the_chosen_one_and_a_row_a_candidate(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["plan", "a fox", "--duration", "60", "--allow", "fal", "--prefer", "cheapest"]
+
+    assert main([*argv, "--json"]) == 0
+
+    said = capsys.readouterr().out
+    report = json.loads(said)
+    assert len(said) < 10_000
+    assert report["chosen"]["model"] == report["data"][0]["model"]
+    assert report["chosen"]["request"]["prompt"] == "a fox"
+    assert report["chosen"]["cost_usd"] == round(report["chosen"]["cost_usd"], 4)
+    assert "plan" not in report["data"][0]
+    assert "error" not in report
+
+
+def test_json_says_how_many_candidates_it_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "a fox", "--json"]) == 0
+    short = json.loads(capsys.readouterr().out)
+    assert main(["plan", "a fox", "--json", "--all"]) == 0
+    everything = json.loads(capsys.readouterr().out)
+
+    assert short["more"] == len(everything["data"]) - len(short["data"]) > 0
+    assert everything["data"][0]["plan"]["request"]["prompt"] == "a fox"
+
+
+def test_json_of_a_refusal_has_the_error_of_its_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["plan", "a fox", "--local-only", "--allow", "fal", "--json"]) == 3
+
+    report = json.loads(capsys.readouterr().out)
+    assert report["chosen"] is None
+    assert report["error"]["code"] == "unsupported_request"
+    assert all(row["rank"] is None and row["reason"] for row in report["data"])
+
+
+def test_who_only_wants_a_key_is_shown_with_its_price(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.delenv("FAL_KEY", raising=False)
+
+    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox"]) != 0
+
+    said = capsys.readouterr().out
+    assert "with a key it would cost:" in said
+    (row,) = [line.split() for line in said.splitlines() if line.startswith("-  fal/fal-ai/magi ")]
+    assert row[2:7] == ["extend", "x", "9", "8", "14.13"]
+
+
+def test_who_is_over_the_budget_is_shown_with_its_price(capsys: pytest.CaptureFixture[str]) -> None:
+    argv = ["plan", "--duration", "60", "--allow", "fal/fal-ai/magi", "--max-cost", "3", "a fox"]
+
+    assert main([*argv, "--prefer", "best"]) != 0
+
+    assert "refused, at these prices:\n" in capsys.readouterr().out
