@@ -182,7 +182,7 @@ class ComfyBackend(PolledBackend):
         work = ref.operation_id
         past = (await self._server.history(work)).get(work)
         if past is None:
-            queued = next((each for each in await self._server.queue() if each.work == work), None)
+            queued = await self._server.find_queued(work)
             if queued is not None:
                 self._missed.pop(work, None)
                 return self._say_progress(ref, queued)
