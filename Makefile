@@ -13,7 +13,7 @@ PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention bench-diffusers \
-	kill-matrix kill-engine hostile open-servers adherence parity snapshots train clean
+	kill-matrix kill-engine hostile open-servers wire adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -77,13 +77,17 @@ hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hou
 open-servers: $(READY) ## Run the released routes of SGLang, vLLM-Omni and FastVideo without a GPU against the backend (five minutes)
 	@$(BIN)/python benchmarks/open_servers/run.py
 
+wire: $(READY) ## Record what the SDKs of providers send, for the tests (installs them into .venv-wire; two minutes)
+	@$(BIN)/python -m benchmarks.wire.record
+
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)
 
-snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help, pages of providers and hardware; review the diff
+snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help, pages of providers, wire equality and hardware; review the diff
 	@$(BIN)/python -m media_agent_schemas.export
 	@$(BIN)/python tools/cli_help.py
 	@$(BIN)/python tools/provider_page.py
+	@$(BIN)/python tools/wire_page.py
 	@$(BIN)/python tools/hardware_page.py
 	@$(BIN)/python tools/python_reference.py
 

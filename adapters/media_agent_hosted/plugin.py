@@ -8,6 +8,7 @@ from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent_hosted import providers
 from media_agent_hosted.retired import retired_specs
+from media_agent_hosted.unsupported import unsupported_specs
 
 
 def make_http(settings: BackendSettings) -> VideoBackend:
@@ -27,4 +28,4 @@ def provider_specs() -> list[BackendSpec]:
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the hosted backends."""
     http = BackendSpec(name="http", factory=make_http, needs_section=True)
-    return [*provider_specs(), http, *retired_specs()]
+    return [*provider_specs(), http, *retired_specs(), *unsupported_specs()]

@@ -15,7 +15,12 @@ from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.concealing import without_keys
-from media_agent.errors import ConfigurationError, Fault, ModelRetiredError
+from media_agent.errors import (
+    ConfigurationError,
+    Fault,
+    ModelRetiredError,
+    UnsupportedRequestError,
+)
 from media_agent.validation import faults_of
 from media_agent_schemas.capabilities import Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
@@ -222,6 +227,24 @@ class Retirement:
 
 
 @dataclass(frozen=True, slots=True)
+class Unsupported:
+    """Why a service that people ask for is not supported."""
+
+    what: str
+    """What it is, as the start of a sentence."""
+    reason: str
+    """Why not, after "because"."""
+    instead: str
+    """What to use instead."""
+
+    def to_error(self) -> UnsupportedRequestError:
+        """Return the error for whoever names it."""
+        return UnsupportedRequestError(
+            f"{self.what} is not supported, because {self.reason}", hint=self.instead
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class BackendSpec:
     """Declares a backend; the factory does the heavy imports and runs at first use."""
 
@@ -246,3 +269,10 @@ class BackendSpec:
     """The option without which it has no models yet: until it is set, nothing is wrong with it."""
     retired: Retirement | None = None
     """What is said instead of making it: the service is gone."""
+    unsupported: Unsupported | None = None
+    """What is said instead of making it: nobody could make it work."""
+
+    @property
+    def absent(self) -> Retirement | Unsupported | None:
+        """Why it is known by name only; None: it can be made."""
+        return self.retired or self.unsupported

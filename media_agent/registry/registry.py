@@ -64,7 +64,7 @@ class Registry:
         offered = {
             name
             for name, spec in self.specs.items()
-            if not spec.needs_section and spec.retired is None
+            if not spec.needs_section and spec.absent is None
         }
         return sorted(offered | self._kinds.keys())
 
@@ -152,8 +152,8 @@ class Registry:
         spec = self.specs.get(kind)
         if spec is None:
             raise self._unknown_error(name, kind)
-        if spec.retired is not None:
-            raise spec.retired.to_error()
+        if spec.absent is not None:
+            raise spec.absent.to_error()
         if spec.needs_section and name not in self._kinds:
             raise InvalidRequestError(
                 f"{name} is a kind of backend and needs a section in the settings",
@@ -166,7 +166,7 @@ class Registry:
         return discover()
 
     def _unknown_error(self, name: str, kind: str) -> MediaAgentError:
-        kinds = [each for each, spec in self.specs.items() if spec.retired is None]
+        kinds = [each for each, spec in self.specs.items() if spec.absent is None]
         reasons = [broken.reason for broken in self.broken if broken.plugin == kind]
         because = f" (plugin {kind} is broken: {reasons[0]})" if reasons else ""
         if name in self._kinds:

@@ -27,6 +27,7 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
 _VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
+_FROM_VIDEO = (VideoMode.VIDEO_EDIT, VideoMode.VIDEO_EXTEND)
 
 
 class Price(Schema):
@@ -86,7 +87,7 @@ class Price(Schema):
     def cost(self, request: VideoRequest) -> float | None:
         """Return the cost in USD, None where it is unknown."""
         units = 1.0 if self.per == "video" else self._count_seconds(request)
-        if units is None or (self.input_videos == "unknown" and _count_videos(request)):
+        if units is None or (self.input_videos == "unknown" and _has_video(request)):
             return None
         images = len(request.inputs) - _count_videos(request)
         for_images = self.usd_per_image * max(0, images - self.images_included)
@@ -94,7 +95,7 @@ class Price(Schema):
 
     def _count_seconds(self, request: VideoRequest) -> float | None:
         seconds = _measure_seconds(request, self.at_fps, self.more_frames)
-        if self.input_videos == "charged" and _count_videos(request):
+        if self.input_videos == "charged" and _has_video(request):
             if self.most_video_seconds is None or seconds is None:
                 return None
             seconds += self.most_video_seconds
@@ -104,7 +105,7 @@ class Price(Schema):
 
     def rate(self, request: VideoRequest) -> float | None:
         """Return what a billed second costs in USD; None: unknown."""
-        is_other = self.input_videos == "unknown" and _count_videos(request) > 0
+        is_other = self.input_videos == "unknown" and _has_video(request)
         return None if self.per != "second" or is_other else self.usd
 
     def _scale_steps(self, request: VideoRequest) -> float:
@@ -301,6 +302,11 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
 
 def _count_videos(request: VideoRequest) -> int:
     return sum(medium.role in _VIDEOS for medium in request.inputs)
+
+
+def _has_video(request: VideoRequest) -> bool:
+    """Whether a video goes in; of a segment to come only its mode says so."""
+    return _count_videos(request) > 0 or request.infer_mode() in _FROM_VIDEO
 
 
 def _measure_seconds(

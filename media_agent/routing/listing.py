@@ -57,7 +57,7 @@ class Listing:
     faults: tuple[str, ...] = ()
     """Those of the problems that are faults of a plugin."""
     notes: tuple[str, ...] = ()
-    """Backends that have no model yet, and how to add one: nothing is wrong with them."""
+    """Backends that have no model yet, and how to add one; services that are not supported."""
     errors: Mapping[str, MediaAgentError] = field(default_factory=dict)
     """The first problem or note of each backend that has one, by its name."""
 
@@ -67,7 +67,9 @@ def list_all(registry: Registry, settings: Settings) -> Listing:
     catalogue = Catalogue.load(registry.specs)
     faults = [in_full(error) for error in registry.list_broken().values()]
     faults += catalogue.problems
-    found = _Found(problems=list(faults), faults=faults)
+    absent = (spec.unsupported for spec in registry.specs.values() if spec.unsupported is not None)
+    notes = [in_full(each.to_error()) for each in absent]
+    found = _Found(problems=list(faults), faults=faults, notes=notes)
     for name in registry.names():
         try:
             router = _make_router(name, registry, settings, catalogue)
@@ -168,7 +170,7 @@ def _build_typical_request(capabilities: Capabilities) -> VideoRequest:
         num_frames=max(1, round(seconds * fps)),
         size=capabilities.default_size,
         resolution=capabilities.resolutions[0]
-        if capabilities.resolutions and not capabilities.sizes
+        if capabilities.resolutions and capabilities.default_size is None
         else None,
     )
 

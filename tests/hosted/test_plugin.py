@@ -10,8 +10,9 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
-from media_agent.errors import ModelRetiredError
+from media_agent.errors import ModelRetiredError, UnsupportedRequestError
 from media_agent.registry.registry import Registry
+from media_agent.routing.listing import list_all
 from media_agent_hosted import providers
 from media_agent_hosted.plugin import media_agent_backends, provider_specs
 from media_agent_schemas.request import VideoRequest
@@ -23,7 +24,7 @@ SPECS = {spec.name: spec for spec in provider_specs()}
 
 
 def test_every_folder_of_a_provider_offers_one_backend_and_http_is_offered_besides() -> None:
-    offered = {spec.name for spec in media_agent_backends() if spec.retired is None}
+    offered = {spec.name for spec in media_agent_backends() if spec.absent is None}
 
     assert offered == {name.replace("_", "-") for name in FOLDERS} | {"http"}
 
@@ -38,6 +39,28 @@ async def test_a_service_that_ended_is_known_by_name(name: str, tmp_path: Path) 
             await client.plan(request)
 
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["genmo", "genmo/mochi-1", "sand-ai", "pika"])
+@pytest.mark.anyio
+async def test_a_service_that_is_not_supported_says_why_and_what_to_use(
+    name: str, tmp_path: Path
+) -> None:
+    request = VideoRequest(prompt="a fox", model=name)
+
+    async with VideoClient(settings=Settings(data_dir=tmp_path)) as client:
+        with pytest.raises(UnsupportedRequestError, match="not supported, because") as caught:
+            await client.plan(request)
+
+    assert "fal/" in str(caught.value.hint)
+
+
+def test_the_list_of_backends_says_what_is_not_supported(tmp_path: Path) -> None:
+    listing = list_all(Registry(), Settings(data_dir=tmp_path))
+
+    said = "\n".join(listing.notes)
+    assert all(name in said for name in ("Genmo's own API", "Sand AI's own API", "Pika's own API"))
+    assert not any("Genmo" in problem for problem in listing.problems)
 
 
 def test_a_section_may_have_the_name_of_a_service_that_ended() -> None:

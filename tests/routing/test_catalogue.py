@@ -113,8 +113,14 @@ def test_more_steps_than_included_cost_in_proportion() -> None:
 
 def test_a_price_of_one_region_counts_there_only() -> None:
     facts = ModelFacts(prices=(price(region="north"), price(usd=0.2, region="south")))
+    catalogue = Catalogue({"acme": {"one": facts}})
 
-    costs = [facts.estimate(VIDEO, region).cost_usd for region in ("north", "south", None)]
+    costs = [
+        catalogue.estimate(
+            Capabilities(backend="acme", model="one", region=region), Estimate(), VIDEO
+        ).cost_usd
+        for region in ("north", "south", None)
+    ]
 
     assert costs == [pytest.approx(0.5), pytest.approx(1.0), None]
 
@@ -122,13 +128,20 @@ def test_a_price_of_one_region_counts_there_only() -> None:
 @pytest.mark.parametrize(
     ("adds", "cost", "rate"), [("free", 0.5, 0.1), ("charged", None, 0.1), ("unknown", None, None)]
 )
+@pytest.mark.parametrize(
+    "brings",
+    [
+        {"inputs": (MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/a.mp4"),)},
+        {"inputs": (MediaInput(role=InputRole.MOTION, url="https://example.com/a.mp4"),)},
+        {"mode": VideoMode.VIDEO_EXTEND},  # a segment to come
+    ],
+)
 def test_a_video_that_goes_in_may_be_charged_too(
-    adds: str, cost: float | None, rate: float | None
+    brings: dict[str, object], adds: str, cost: float | None, rate: float | None
 ) -> None:
-    source = MediaInput(role=InputRole.SOURCE_VIDEO, url="https://example.com/a.mp4")
     facts = ModelFacts(prices=(price(input_videos=adds),))
 
-    with_video = facts.estimate(VIDEO.model_copy(update={"inputs": (source,)}))
+    with_video = facts.estimate(VIDEO.model_copy(update=brings))
     without = facts.estimate(VIDEO)
 
     assert (with_video.cost_usd, with_video.usd_per_second) == (cost, rate)

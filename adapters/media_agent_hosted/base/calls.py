@@ -42,6 +42,10 @@ class Call:
     """Whether it goes without the key, to whatever https address the provider named for it."""
     unpacks: bool = False
     """Whether videos may stand in the answer as base64; they are decoded to files as they come."""
+    work_id: str | None = None
+    """Where the answer to this submission names the work; None: where the provider always does."""
+    timeout_seconds: float | None = None
+    """For the answer, where the call blocks until a video is made; None: as for any other."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,13 @@ from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 
+def wire_equal(sdk: str) -> Verification:
+    """Return the level of a provider whose requests are compared with those of its SDK."""
+    return Verification(
+        level=VerificationLevel.WIRE_EQUAL, note=f"its requests equal those of {sdk}"
+    )
+
+
 class PollHooks(ABC):
     """What is asked about accepted work, and what the answers mean; nothing is sent from here."""
 
@@ -42,6 +49,10 @@ class PollHooks(ABC):
     def parse(self, body: JsonValue) -> Status:
         """Return how far work is, by the answer to a poll; an unknown word fails nothing."""
         return read_status(body)
+
+    def read(self, body: JsonValue, ref: OperationRef) -> Status:
+        """Return the same as `parse`, where that depends on which work it is."""
+        return self.parse(body)
 
     def tells_state(self, reply: Reply, ref: OperationRef) -> bool:
         """Return whether an HTTP error to a poll tells how far the work is, as `parse` reads it."""
@@ -84,7 +95,8 @@ class Hooks(PollHooks):
     """The page where it gives out keys."""
     scheme: ClassVar[str] = "Bearer"
     """What stands before the key in the header `Authorization`."""
-    models: ClassVar[Models]
+    models: Models
+    """What is known of its models; of an instance alone where the provider lists them itself."""
     addresses: ClassVar[tuple[str, ...]] = ()
     """Where it names addresses that are kept for calls, such as "urls.get"."""
     input_form: ClassVar[InputForm] = InputForm.DATA_URI

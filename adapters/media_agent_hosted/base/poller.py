@@ -142,7 +142,7 @@ class Poller:
         body = answer_about(
             reply, work, hooks.work_id, state=hooks.state_place, result=hooks.result_place
         )
-        status = hooks.parse(body)
+        status = hooks.read(body, ref)
         event = event_of(status, body, self._backend.name, ref.model)
         if event is None:
             return await self._end(ref, Answer(reply, body, status))

@@ -139,8 +139,8 @@ class HostedBackend(Hooks, ServiceBackend):
         name, body = await submit(
             self._api,
             call,
-            place=self.work_id,
-            missing=f"JSON without a usable {self.work_id}",
+            place=call.work_id or self.work_id,
+            missing=f"JSON without a usable {call.work_id or self.work_id}",
             translate=partial(self.refusal, model_id=submission.model_id),
         )
         return self._ref(submission, call, name, body)

@@ -152,7 +152,7 @@ class ServiceBackend(PollHooks, PolledBackend):
             reply = await self._poller.ask(ref)
         except (GenerationFailedError, OperationNotFoundError):
             return True
-        return self.parse(reply.object()).state in (State.DONE, State.FAILED, State.CANCELLED)
+        return self.read(reply.object(), ref).state in (State.DONE, State.FAILED, State.CANCELLED)
 
     @property
     def _api(self) -> HttpApi:

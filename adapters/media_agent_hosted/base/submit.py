@@ -44,6 +44,7 @@ async def submit(
         params=call.params,
         headers=call.headers,
         accepts=call.accepts,
+        timeout_seconds=call.timeout_seconds,
         paid=True,
         is_known_again=call.is_known_again,
         is_accepted=lambda reply: is_accepted_as(reply, name_in, place),

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,6 +158,7 @@ class HttpApi:
         most_parts: int = MOST_PARTS,
         most_levels: int | None = None,
         unpack_to: Path | None = None,
+        timeout_seconds: float | None = None,
     ) -> Reply:
         """Send one request with the key; return a reply below status 400, or one of `accepts`.
 
@@ -169,7 +171,8 @@ class HttpApi:
         request is repeated through trouble; a paid one only after a refused connection or a 429.
         One that the provider knows again, by a key in its `headers`, is repeated too. An answer of
         more than `most_parts` objects, lists and items counts as no JSON. Where `most_levels` is
-        given, what is nested deeper in it is null, and it may be of any length.
+        given, what is nested deeper in it is null, and it may be of any length. The reply may take
+        `timeout_seconds`, as a call does that blocks until a video is made.
 
         Raises:
             SubmitUncertainError: a paid request may have been accepted, and its reply was lost.
@@ -179,14 +182,16 @@ class HttpApi:
         """
         target = self._absolute(url)
 
-        body = {"json": json, "files": files, "content": content, "params": params}
+        seconds = timeout_seconds or self._timeout_seconds
+        body: dict[str, Any] = {"json": json, "files": files, "content": content, "params": params}
+        body["timeout"] = httpx.Timeout(seconds, connect=10.0)
 
         async def ask() -> Reply:
             way = Way()
             await self._signer.prepare()
             request = self._request(method, target, way, headers or {}, **body)
-            body_reader = BodyReader(unpack_to=unpack_to, most_levels=most_levels)
-            return await self._answer(request, way, body_reader, paid=paid)
+            reader = partial(BodyReader, unpack_to=unpack_to, most_levels=most_levels)
+            return await self._answer(request, way, reader, seconds=seconds, paid=paid)
 
         async def attempt() -> Reply:
             with sending() if paid else contextlib.nullcontext():
@@ -291,14 +296,20 @@ class HttpApi:
             await client.aclose()
 
     async def _answer(
-        self, request: httpx.Request, way: Way, reader: BodyReader, *, paid: bool
+        self,
+        request: httpx.Request,
+        way: Way,
+        make_reader: Callable[[], BodyReader],
+        *,
+        seconds: float,
+        paid: bool,
     ) -> Reply:
         """Send and read the reply; a GET follows redirects within the provider's own origin."""
         with self._transport_errors(way, paid=paid):
-            async with asyncio.timeout(self._timeout_seconds) as limit:
+            async with asyncio.timeout(seconds) as limit:
                 for _ in range(_REDIRECTS + 1):
                     response = await self._open().send(request, stream=True)
-                    reply = await self._read(response, reader, paid=paid, limit=limit)
+                    reply = await self._read(response, make_reader(), paid=paid, limit=limit)
                     if not 300 <= reply.status < 400:
                         return reply
                     if request.method != "GET" or response.next_request is None:

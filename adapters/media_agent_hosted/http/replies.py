@@ -24,7 +24,8 @@ from media_agent.errors import (
 )
 from media_agent.redact import redact, redact_reply
 from media_agent.storage.network import retry_after_seconds
-from media_agent_hosted.parsing.errors import words_in
+from media_agent_hosted.parsing.causes import wants_money
+from media_agent_hosted.parsing.errors import codes_in, words_in
 from media_agent_hosted.parsing.lenient import number, read_json, trim
 from media_agent_hosted.parsing.names import work_named_in
 
@@ -161,6 +162,8 @@ def general_error(reply: Reply) -> MediaAgentError:
             f"{reply.host} refuses the key" if not words else f"{said}; it refuses the key",
             hint="check the key in the settings, and that it belongs to this address",
         )
+    if reply.status == 429 and reply.retry_after is None and _wants_money(reply):
+        return BackendAuthenticationError(f"{said}; it wants payment", hint="add credit there")
     if reply.status == 429:
         return BackendRateLimitError(
             f"{said}; it asks to wait", retry_after=reply.retry_after, hint="try again later"
@@ -191,6 +194,11 @@ def _provider_in_trouble(reply: Reply, said: str) -> MediaAgentError:
     if reply.retry_after is not None:
         return BackendRateLimitError(f"{said}; it asks to wait", retry_after=reply.retry_after)
     return BackendUnavailableError(said, hint="try again later")
+
+
+def _wants_money(reply: Reply) -> bool:
+    body = reply.object()
+    return wants_money((*codes_in(body), *codes_in(body.get("error"))), reply.words())
 
 
 def _named(status: int) -> str:

@@ -1,11 +1,13 @@
 """What a hosted model can do, in the words of this project; pure data, nothing is asked."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from media_agent.backend.polled import DEADLINE
 from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel, Seconds
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.models.sizes import nominal_size
+from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
@@ -63,9 +65,15 @@ def _facts_of_mode(model: HostedModel) -> dict[str, object]:
         "negative_prompt": model.negative_prompt,
         "camera": model.camera is not None,
         "seed": model.seed,
-        "audio": "always" if model.always_audio else model.audio_field is not None,
+        "audio": _audio(model),
         "max_n": model.max_n,
     }
+
+
+def _audio(model: HostedModel) -> TriState | Literal["always"]:
+    if model.always_audio:
+        return "always"
+    return "unknown" if model.may_lack_audio else model.audio_field is not None
 
 
 def _sizes(model: HostedModel) -> tuple[Size, ...]:

@@ -20,6 +20,7 @@ from pydantic import (
 from media_agent.errors import InvalidRequestError
 from media_agent_hosted.http.limits import Limits
 from media_agent_hosted.models.files import load_entries
+from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode
@@ -192,13 +193,14 @@ class HostedModel(_Facts):
     negative_prompt: bool = False
     longest_prompt: int | None = None  # in characters
     longest_negative_prompt: int | None = None
-    seed: bool = False
+    seed: TriState = False
     max_seed: int | None = None
     max_n: int = 1  # videos of one request; more than one needs a field n
     camera: Camera | None = None
     audio_field: str | None = None  # that switches audio on and off
     audio_values: tuple[JsonValue, JsonValue] = (False, True)  # of that field: off, on
     always_audio: bool = False  # it makes audio, and has no field to switch it off
+    may_lack_audio: bool = False  # nobody says whether it makes any: the field may be refused
     names: Mapping[str, str] = {}  # of the fields that are called otherwise than here
     always: Mapping[str, JsonValue] = {}  # unless an option says otherwise
     options: tuple[OptionSpec, ...] = ()

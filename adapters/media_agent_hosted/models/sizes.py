@@ -1,5 +1,7 @@
 """Sizes, resolutions and aspect ratios of a hosted model; a provider chooses by tier and ratio."""
 
+from functools import lru_cache
+
 from media_agent_hosted.models.facts import HostedModel, Tier
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
@@ -30,6 +32,7 @@ def ratio_of(request: VideoRequest, model: HostedModel) -> str | None:
     return None if model.needs or model.needs_any or request.inputs else model.ratios[0]
 
 
+@lru_cache(maxsize=512)
 def nominal_size(tier: Tier, ratio: str) -> Size:
     """Return the size that a tier and a ratio stand for; what comes may differ a little."""
     across, down = (int(part) for part in ratio.split(":"))

@@ -63,6 +63,12 @@ _BY_WORDS = {
     rf"|\bno such {_WORK}\b|\bunknown {_WORK}\b",
     Cause.REQUEST: r"\b(invalid|parameters?|arguments?|validation|unsupported|must be|required)\b",
 }
+_OF_MONEY = re.compile(
+    r"(insufficient|not enough|no|out of|low) (\w+ )?(balance|credits?|funds)|insufficient quota"
+    r"|\b(balance|credits?|funds)\b.{0,20}\b(exceeded|insufficient|exhausted|used up|empty)"
+    r"|\bbilling\b|\bpayment\b|arrears|余额不足|欠费"
+)
+"""What no waiting mends, also where an account is called limited; a quota may be one of rate."""
 _QUOTED = re.compile(r"\"[^\"]*\"|(?<!\w)'[^']*'(?!\w)|`[^`]*`|“[^”]*”")
 
 
@@ -73,6 +79,12 @@ def cause_of(codes: Iterable[str], words: str) -> Cause:
     by_code = (_first(_BY_CODE, space_words(code)) for code in codes if not code.isdecimal())
     found = next(filter(None, by_code), None) or next(by_status, None)
     return found or _first(_BY_WORDS, space_words(_QUOTED.sub(" ", words))) or Cause.OTHER
+
+
+def wants_money(codes: Iterable[str], words: str) -> bool:
+    """Whether an answer that asks to wait says that an account is empty, which no waiting mends."""
+    said = (*codes, _QUOTED.sub(" ", words))
+    return any(_OF_MONEY.search(space_words(each)) for each in said)
 
 
 def _first(table: dict[Cause, str], said: str) -> Cause | None:

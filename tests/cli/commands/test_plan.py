@@ -45,7 +45,7 @@ def test_without_a_limit_nowhere_an_extended_video_goes_before_a_chain(
     assert report.chosen.name == "fal/fal-ai/magi"
     assert {each.method for each in report.ranked[1:]} == {"chain"}
     assert all(each.seams == each.submissions - 1 for each in report.ranked)
-    assert all(str(each.verification) == "simulator" for each in report.ranked)
+    assert all(str(each.verification) == "wire-equal" for each in report.ranked)
 
 
 def test_a_budget_is_said_where_it_refuses(capsys: pytest.CaptureFixture[str]) -> None:

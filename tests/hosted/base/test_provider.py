@@ -533,6 +533,23 @@ async def test_a_provider_says_what_its_no_means_whatever_the_status_of_http(
     assert not sent.may_be_accepted
 
 
+class Elsewhere(Acme):
+    """Names its work elsewhere in the answer to a submission than in that to a poll."""
+
+    def build(self, submission: Submission) -> Call:
+        return replace(super().build(submission), work_id="ticket.number")
+
+
+async def test_an_answer_to_a_submission_may_name_the_work_elsewhere(
+    make: Callable[..., Acme],
+) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        is_new = request.method == "POST"
+        return httpx.Response(200, json={"ticket": {"number": "w1"}} if is_new else DONE)
+
+    assert (await run(make(answer, Elsewhere)))[-1].type == "job.completed"
+
+
 async def test_a_provider_is_not_asked_what_accepted_work_means(make: Callable[..., Acme]) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         said = {"code": 7, "id": "w1", "state": "queued"} if request.method == "POST" else DONE

@@ -154,6 +154,16 @@ async def test_a_paid_request_that_gets_no_answer_in_time_is_not_sent_again():
         assert shop.accepted == 1
 
 
+async def test_a_call_that_blocks_may_take_longer_than_others():
+    with Shop([Fault("look", "delay", seconds=0.15)]) as shop:
+        api = HttpApi(shop.url, timeout_seconds=0.05)
+
+        reply = await api.send("GET", "/v1/look", timeout_seconds=5.0)
+        await api.aclose()
+
+    assert reply.json() == {"seen": "nothing"}
+
+
 async def test_a_paid_request_is_sent_again_after_a_429_when_the_provider_says():
     naps = Naps()
     faults = [Fault("submit", "status", status=429, retry_after="7", times=2)]

@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError
+from media_agent_hosted.models.describe import describe
 from media_agent_hosted.models.facts import Models, Seconds
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
@@ -44,6 +45,15 @@ def test_a_model_that_needs_a_video_continues_it_and_nothing_else(tmp_path: Path
     model = models(tmp_path).by_id["acme/longer"]
 
     assert (model.needs, model.modes) == (InputRole.SOURCE_VIDEO, (VideoMode.VIDEO_EXTEND,))
+
+
+def test_what_a_provider_does_not_say_is_neither_yes_nor_no(tmp_path: Path) -> None:
+    unsaid = "    seed: unknown\n    audio_field: sound\n    may_lack_audio: true\n"
+    text = TEXT.replace("  - <<: *first\n", unsaid + "  - <<: *first\n")
+
+    facts = describe(models(tmp_path, text).by_id["acme/clips"], "acme/clips", 5.0)
+
+    assert (facts["seed"], facts["audio"]) == ("unknown", "unknown")
 
 
 @pytest.mark.parametrize(

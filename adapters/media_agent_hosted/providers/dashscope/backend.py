@@ -15,6 +15,7 @@ from pydantic import Field, JsonValue
 
 from media_agent.errors import InvalidRequestError, MediaAgentError, OperationNotFoundError
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
@@ -63,6 +64,7 @@ class DashscopeBackend(HostedBackend):
     work_id = "output.task_id"
     keeps = timedelta(hours=24)
     cancels = "unknown"  # while it waits; work that has started continues
+    verification = wire_equal("dashscope 2.0.2")
 
     @property
     def _own(self) -> DashscopeOptions:

@@ -9,13 +9,18 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from media_agent.errors import MediaAgentError
+from media_agent.errors import (
+    BackendAuthenticationError,
+    InvalidRequestError,
+    MediaAgentError,
+)
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend
+from media_agent_hosted.base.runs import read_queue, unprocessable, verdict_of_queue
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.providers.fal.body import MOST_SHOTS, build_body, takes_shots
-from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import OperationRef
 
@@ -42,6 +47,7 @@ class FalBackend(HostedBackend):
     addresses = ("status_url", "response_url", "cancel_url")
     keeps = timedelta(days=7)
     cancels = "unknown"  # while it waits; work that has started usually continues
+    verification = wire_equal("fal-client 1.0.3")
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; some take several shots at once."""
@@ -59,7 +65,7 @@ class FalBackend(HostedBackend):
 
     def parse(self, body: JsonValue) -> Status:
         """Return how far work is; only its result tells success from some failures."""
-        return parse_status(body)
+        return read_queue(body, "fal")
 
     def result(self, ref: OperationRef) -> Call:
         """Return the call for the result."""
@@ -71,11 +77,26 @@ class FalBackend(HostedBackend):
 
     def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
         """Return what fal means by an HTTP error to a submission."""
-        return refusal_of(reply, model_id)
+        if reply.is_html:
+            return None
+        match reply.status:
+            case 403:
+                return BackendAuthenticationError(
+                    f"fal refuses this account: {reply.words() or 'its balance may be used up'}",
+                    hint="look at its balance and whether it is locked, on fal.ai/dashboard",
+                )
+            case 404:
+                return InvalidRequestError(
+                    f"fal has no model {model_id!r}: {reply.words() or 'not found'}",
+                    hint="it may be misspelt or retired; fal.ai/models lists them",
+                )
+            case 422:
+                return unprocessable(reply, "fal")
+        return None
 
     def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         """Return fal's own word, in an HTTP error, that work failed."""
-        return verdict_of(reply)
+        return verdict_of_queue(reply, "fal")
 
 
 def _path(ref: OperationRef) -> str:

@@ -18,6 +18,7 @@ from media_agent.errors import (
     ModelRetiredError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.auth import Auth, key_header
@@ -48,6 +49,7 @@ class GoogleBackend(HostedBackend):
     input_form = InputForm.BASE64
     videos_need_key = True
     cancels = True
+    verification = wire_equal("google-genai 3.6.1")
 
     def auth(self) -> Auth:
         """Return what makes the header with the key."""
@@ -67,7 +69,7 @@ class GoogleBackend(HostedBackend):
         content: JsonValue = prompt
         if isinstance(parts, list):
             said: list[JsonValue] = [] if prompt is None else [{"type": "text", "text": prompt}]
-            content = [*said, *parts]
+            content = [{"type": "user_input", "content": [*said, *parts]}]
         form = fields.pop("response_format", None)
         wanted = form if isinstance(form, dict) else {}
         body: dict[str, JsonValue] = {

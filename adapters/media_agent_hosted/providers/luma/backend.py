@@ -19,6 +19,7 @@ from media_agent.errors import (
     MediaAgentError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission, Uploaded
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputFile, InputForm, InputPart
@@ -51,6 +52,7 @@ class LumaBackend(HostedBackend):
     largest_upload = 200 * 2**20
     uploads = "files over 20 MiB; luma is asked to keep them for a day"
     keeps = timedelta(hours=1)
+    verification = wire_equal("luma-agents 0.5.0")
 
     def input_value(self, part: InputPart) -> JsonValue:
         """Return an input as an object: where it is, or its bytes; a video says its media type."""

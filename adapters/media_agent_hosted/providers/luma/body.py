@@ -16,7 +16,13 @@ from media_agent_schemas.media import InputRole, MediaInput
 
 MODEL, REFRAME = "ray-3.2", "ray-3.2-reframe"
 _FPS = 24
-_IMAGES_ONLY = "uni-"
+_NOT_HERE = {
+    "uni-": "makes images, no videos",
+    "ray-1": "is of the older Dream Machine API, which is not supported",
+    "ray-2": "is of the older Dream Machine API, which is not supported",
+    "ray-flash": "is of the older Dream Machine API, which is not supported",
+}
+"""How ids begin that other APIs of Luma have, or that make something else."""
 _OF_EDITS = ("strength", "controls")
 _OF_VIDEOS = ("generation_id", "direction", "loop", "hdr", "exr_export")
 _SHARES = 4
@@ -30,8 +36,9 @@ def build_body(submission: Submission) -> JsonValue:
         InvalidRequestError: an option is senseless, or keyframes do not fit.
     """
     name = submission.model_id
-    if name.startswith(_IMAGES_ONLY):
-        raise UnsupportedRequestError(f"{name} makes images, no videos", hint=f"use luma/{MODEL}")
+    for begin, why in _NOT_HERE.items():
+        if name.startswith(begin):
+            raise UnsupportedRequestError(f"{name} {why}", hint=f"use luma/{MODEL}")
     fields = submission.fields()
     named = fields.pop("video", {})
     video = named if isinstance(named, dict) else {}

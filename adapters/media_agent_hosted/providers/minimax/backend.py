@@ -14,6 +14,7 @@ from urllib.parse import quote
 from pydantic import Field, JsonValue
 
 from media_agent.errors import GenerationFailedError, MediaAgentError, OperationNotFoundError
+from media_agent.storage.addresses import parsed_address
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
@@ -22,7 +23,7 @@ from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.causes import Cause, cause_of
-from media_agent_hosted.parsing.lenient import text, unwrap, value_at
+from media_agent_hosted.parsing.lenient import number, text, unwrap, value_at
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.minimax.body import OLDER, build_body, path_of
 from media_agent_hosted.providers.minimax.errors import (
@@ -41,12 +42,14 @@ from media_agent_hosted.providers.minimax.lookup import (
     tasks_in,
 )
 from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["MiniMaxBackend", "MiniMaxOptions"]
 
 _MAINLAND = "https://api.minimaxi.com"
+_IMAGES_FREE = 2  # by the least of the prices in catalogue.yaml
 
 
 class MiniMaxOptions(ProviderOptions):
@@ -70,11 +73,18 @@ class MiniMaxBackend(HostedBackend):
     cancelling_deletes = True
     lookup = "candidates"
 
+    @property
+    def region(self) -> str:
+        """The region of the account, by its address or its options."""
+        options, address = self.options, parsed_address(self.settings.base_url or "")
+        assert isinstance(options, MiniMaxOptions)
+        is_mainland = address is not None and address.host.endswith(".minimaxi.com")
+        return "mainland" if is_mainland else options.region
+
     def connection(self) -> Connection:
         """Return the address of the region."""
-        found, options = super().connection(), self.options
-        assert isinstance(options, MiniMaxOptions)
-        if self.settings.base_url is not None or options.region == "global":
+        found = super().connection()
+        if self.settings.base_url is not None or self.region == "global":
             return found
         return replace(found, base_url=_MAINLAND)
 
@@ -107,13 +117,16 @@ class MiniMaxBackend(HostedBackend):
         trouble = None if status.word else _unknown(words_of(said)) or error_of_poll(said)
         if trouble is not None:
             raise trouble
+        status = replace(status, cost=_cost(said))
         if status.state is not State.FAILED:
             return status
         return replace(status, error=error_of_content(said) or _failure(said, status.word))
 
     def verdict(self, reply: Reply, ref: OperationRef) -> MediaAgentError | None:
         """Return what an HTTP error to a question means: its words say that a task is unknown."""
-        return _unknown(reply.words()) or error_of_poll(reply.object(), reply.retry_after)
+        body = reply.object()
+        about_work = _unknown(reply.words()) or error_of_content(body)
+        return about_work or error_of_poll(body, reply.retry_after)
 
     def result_after(self, ref: OperationRef, body: JsonValue) -> Call | None:
         """Return the call that tells where the file of a task of version 1 is."""
@@ -150,18 +163,18 @@ class MiniMaxBackend(HostedBackend):
         if known is not None or call.path == OLDER:
             return known
         taken = {ref.operation_id for _, ref in self._submitted.values()}
-        listed = await self._newest(self._clock() - since.timestamp())
+        listed, begin = await self._newest(self._clock() - since.timestamp())
         sent = call.json if isinstance(call.json, dict) else {}
         free = [task for task in listed if task.get("id") not in taken]
-        task = choose_task(free, sent, self._api.host)
+        task = choose_task(free, sent, begin, self._api.host)
         if task is None:
             return None
         ref = self._ref(submission, call, str(task["id"]), {"task": task})
         return self._stamped(ref, key, since.timestamp(), self._deadline(request))
 
-    async def _newest(self, ago: float) -> list[Fields]:
-        """Return the tasks that were made since then."""
-        found: list[Fields] = []
+    async def _newest(self, ago: float) -> tuple[list[Fields], float | None]:
+        """Return the tasks that may have been made since then, and when that was there."""
+        found, since = list[Fields](), None
         for page in range(1, PAGES + 1):
             params = {"page_num": str(page), "page_size": str(PAGE)}
             reply = await self._poller.send(Call("GET", PATH, params=params))
@@ -169,11 +182,21 @@ class MiniMaxBackend(HostedBackend):
             found += [task for task in tasks if not is_before(task, since)]
             if len(tasks) < PAGE or is_before(tasks[-1], since):
                 break
-        return found
+        return found, since
 
 
 def _is_older(ref: OperationRef) -> bool:
     return ref.data.get("path") == OLDER
+
+
+def _cost(said: Fields) -> Cost | None:
+    """Return the seconds that are billed; None: it does not say, or more than seconds is billed."""
+    seconds = number(value_at(said, "usage.total_seconds"))
+    images = number(value_at(said, "usage.input_image_count")) or 0
+    audio = number(value_at(said, "usage.input_audio_seconds")) or 0
+    if seconds is None or seconds <= 0 or images > _IMAGES_FREE or audio > 0:
+        return None
+    return Cost(seconds=seconds, source="minimax")
 
 
 def _unknown(words: str) -> OperationNotFoundError | None:

@@ -18,7 +18,8 @@ from media_agent_hosted.parsing.lenient import number, text, value_at
 PATH = "/v2/query/video_generation"
 PAGE = 50  # tasks in a page
 PAGES = 20  # looked through at most
-_TO_SPARE = 60.0  # seconds by which clocks may differ within MiniMax
+_TO_SPARE = 60.0  # seconds by which clocks may differ within MiniMax at most
+_BEHIND = 10.0  # seconds by which they do
 _SHOWN = 3
 _SAME = ("model", "resolution", "duration", "ratio")
 
@@ -26,7 +27,7 @@ _SAME = ("model", "resolution", "duration", "ratio")
 def since_by_its_clock(reply: Reply, ago: float) -> float | None:
     """Return when that was by MiniMax's own clock; None: it does not say its time."""
     try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago - _TO_SPARE
+        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -40,17 +41,17 @@ def tasks_in(body: JsonValue) -> list[Fields]:
 def is_before(task: Fields, since: float | None) -> bool:
     """Whether a task is certainly older than that."""
     made = number(task.get("created_at"))
-    return made is not None and since is not None and made < since
+    return made is not None and since is not None and made < since - _TO_SPARE
 
 
-def choose_task(tasks: list[Fields], sent: Fields, host: str) -> Fields | None:
-    """Return the task that repeats what was sent; None: there is none like it.
+def choose_task(tasks: list[Fields], sent: Fields, since: float | None, host: str) -> Fields | None:
+    """Return the task that repeats what was sent then; None: there is none like it.
 
     Raises:
         BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt.
     """
     candidates = [task for task in tasks if _may_be(task, sent)]
-    ours = [task for task in candidates if _prompt_of(task) is not None]
+    ours = [task for task in candidates if _prompt_of(task) and _is_after(task, since)]
     if len(ours) == 1:
         return ours[0]
     if not candidates:
@@ -61,6 +62,12 @@ def choose_task(tasks: list[Fields], sent: Fields, host: str) -> Fields | None:
         f"the list of {host} does not prove which task is yours; it may be "
         f"{', '.join(names[:_SHOWN])}{more}: look whether that is the video you asked for"
     )
+
+
+def _is_after(task: Fields, since: float | None) -> bool:
+    """Whether a task was not made before, as far as the clocks of MiniMax tell."""
+    made = number(task.get("created_at"))
+    return made is not None and since is not None and made >= since - _BEHIND
 
 
 def _may_be(task: Fields, sent: Fields) -> bool:

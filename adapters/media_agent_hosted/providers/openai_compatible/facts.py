@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from media_agent.backend.declaration import SizeText
 from media_agent.backend.polled import DEADLINE
 from media_agent.backend.protocol import BackendSettings
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.providers.openai_compatible.video import Server
 from media_agent_schemas.capabilities import (
@@ -216,7 +217,7 @@ def _plain(model: str, settings: ServerSettings) -> Capabilities:
         cancels=False,
         lookup="candidates",
         options=(DEADLINE,),
-        verification=Verification(level=VerificationLevel.SHEET_ONLY),
+        verification=wire_equal("openai 3.57.0"),
     )
 
 

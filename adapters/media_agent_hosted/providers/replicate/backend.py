@@ -7,7 +7,6 @@ It honours no key and its list does not say whose prediction is whose, so a subm
 """
 
 import re
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -24,22 +23,20 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent_hosted.base.calls import Answer, Call, End, Status, Submission, Uploaded
-from media_agent_hosted.base.outcomes import read_status
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend
+from media_agent_hosted.base.runs import read_prediction
 from media_agent_hosted.http.inputs import InputFile
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
-from media_agent_hosted.parsing.lenient import number, text, unwrap, value_at
-from media_agent_hosted.parsing.states import State
+from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 
 __all__ = ["ReplicateBackend"]
 
-_PERCENT = re.compile(r"(\d{1,3})%\|")  # as progress bars write it into the logs
 _VERSION = re.compile(r"[0-9a-f]{64}")
-_LOOKED_AT = 2000  # characters at the end of the logs
 
 
 class ReplicateBackend(HostedBackend):
@@ -60,6 +57,7 @@ class ReplicateBackend(HostedBackend):
     uploads = "files larger than 256 kB, for 24 hours"
     keeps = timedelta(hours=1)
     cancels = True
+    verification = wire_equal("replicate 1.0.7")
 
     def build(self, submission: Submission) -> Call:
         """Return the call that asks a model, a version of it, or a deployment for a prediction.
@@ -100,16 +98,7 @@ class ReplicateBackend(HostedBackend):
 
     def parse(self, body: JsonValue) -> Status:
         """Return how far a prediction is; progress stands in its logs alone."""
-        said, status = unwrap(body), read_status(body)
-        metrics = said.get("metrics")
-        taken = number(metrics.get("predict_time")) if isinstance(metrics, dict) else None
-        found = _PERCENT.findall((text(said.get("logs")) or "")[-_LOOKED_AT:])
-        fraction = min(1.0, int(found[-1]) / 100) if found else None
-        return replace(
-            status,
-            fraction=fraction if status.state is State.RUNNING else None,
-            seconds=None if taken is None or taken < 0 else taken,
-        )
+        return read_prediction(body)
 
     async def finish(self, ref: OperationRef, answer: Answer, *, is_over: bool) -> End:
         """Say where the videos are, or that they are there no more."""

@@ -18,6 +18,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission, Uploaded
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputFile
@@ -52,6 +53,7 @@ class RunwayBackend(HostedBackend):
     largest_input = 3_700_000  # 5 MB as base64
     largest_upload = 200 * 2**20
     uploads = "files over 3.7 MB; runway keeps them for a day"
+    verification = wire_equal("runwayml 5.24.0")
 
     def build(self, submission: Submission) -> Call:
         """Return the call that submits a task; which one, the inputs decide."""

@@ -19,6 +19,7 @@ from media_agent.errors import (
     MediaAgentError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
@@ -76,6 +77,7 @@ class SeedanceBackend(HostedBackend):
     cancels = "unknown"  # while it waits; work that has started continues
     cancelling_deletes = True
     lookup = "candidates"
+    verification = wire_equal("volcengine-ark-runtime 5.0.54")
 
     @property
     def _own(self) -> SeedanceOptions:

@@ -59,7 +59,10 @@ def failure_of(task: dict[str, JsonValue]) -> MediaAgentError:
     code = _code_of(task)
     if not code:
         word = trim(text(task.get("status")) or "failed")
-        return GenerationFailedError(f"seedance says {word}, and not why", hint="make it again")
+        said = f"seedance says {word}, and not why"
+        if word == "expired":
+            said = "seedance let the task expire: it waited longer than it may"
+        return GenerationFailedError(said, hint="make it again")
     if _OF_CONTENT in code:
         return _rejected(_say(task), code)
     return GenerationFailedError(_say(task), hint="make it again")

@@ -22,6 +22,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
@@ -74,6 +75,7 @@ class VertexBackend(HostedBackend):
     work_id = "name"
     input_form = InputForm.BASE64
     reads_urls = False
+    verification = wire_equal("google-genai 3.6.1")
 
     @property
     def _own(self) -> VertexOptions:

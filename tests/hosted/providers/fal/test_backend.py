@@ -32,6 +32,7 @@ from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe
 from media_agent_hosted.base.calls import Answer, Status, Submission
 from media_agent_hosted.base.outcomes import end_of_done, event_of
+from media_agent_hosted.base.runs import read_queue, verdict_of_queue
 from media_agent_hosted.http.inputs import LARGEST_INLINE, address_of
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Fixed, Follows
@@ -40,7 +41,6 @@ from media_agent_hosted.models.files import load_entries
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.body import build_body
-from media_agent_hosted.providers.fal.replies import parse_status, refusal_of, verdict_of
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
@@ -83,7 +83,7 @@ def describe(model):
 
 def event(body):
     """Return what a poll means."""
-    return event_of(parse_status(body), body, "fal", None)
+    return event_of(read_queue(body, "fal"), body, "fal", None)
 
 
 def plan(model, policy=Policy.ADJUST, **fields):
@@ -628,7 +628,7 @@ def test_an_undocumented_state_is_work_that_continues_and_is_said(word):
 
 
 def test_the_result_tells_video_seed_and_time():
-    status = parse_status(reply("completed").json())
+    status = read_queue(reply("completed").json(), "fal")
 
     done = end_of_done(answer("result", status), REF, expires_at=NOW + FalBackend.keeps)
 
@@ -659,16 +659,18 @@ def test_several_videos_are_all_kept_and_none_is_a_question_to_a_person():
 def test_the_verdict_of_a_result_is_told_from_trouble_on_the_way():
     page = Reply(status=503, headers={"content-type": "text/html"}, content=b"<html>", host="h")
 
-    assert verdict_of(reply("failed_result")).code == "generation_failed"
-    assert isinstance(verdict_of(reply("moderated_result")), ContentRejectedError)
-    assert verdict_of(page) is None
-    assert verdict_of(reply("failed_result", body={"detail": "Bad Gateway"})) is None
+    assert verdict_of_queue(reply("failed_result"), "fal").code == "generation_failed"
+    assert isinstance(verdict_of_queue(reply("moderated_result"), "fal"), ContentRejectedError)
+    assert verdict_of_queue(page, "fal") is None
+    assert verdict_of_queue(reply("failed_result", body={"detail": "Bad Gateway"}), "fal") is None
     broken = {"detail": [{"loc": ["body"], "msg": "broke", "type": "internal_server_error"}]}
-    assert "broke" in verdict_of(reply("failed_result", status=500, body=broken)).message
+    assert (
+        "broke" in verdict_of_queue(reply("failed_result", status=500, body=broken), "fal").message
+    )
 
 
 def test_a_refused_prompt_does_not_show_the_prompt():
-    refused = verdict_of(reply("moderated_result"))
+    refused = verdict_of_queue(reply("moderated_result"), "fal")
 
     assert "…" not in refused.message
     assert "content_policy_violation" in refused.message
@@ -691,7 +693,9 @@ def test_a_refused_prompt_does_not_show_the_prompt():
     ],
 )
 def test_a_refused_submission_says_what_to_do(status, said, error, named):
-    refused = refusal_of(reply("result", status=status, body=said), "acme/x")
+    refused = FalBackend(BackendSettings(Path())).refusal(
+        reply("result", status=status, body=said), "acme/x"
+    )
 
     assert refused.code.startswith(error)
     assert named in refused.message
@@ -809,7 +813,7 @@ async def test_the_whole_way_of_a_video(tmp_path):
         "job.completed",
     ]
     assert (events[-1].seed, events[-1].model) == (0, "fal-ai/mochi-v1")
-    assert str(events[-1].verification) == "simulator"
+    assert str(events[-1].verification) == "wire-equal"
     (tmp_path / "video.mp4").write_bytes(content)
     assert probe(tmp_path / "video.mp4").frames == 163
     assert simulator.accepted == 1

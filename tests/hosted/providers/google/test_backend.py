@@ -57,7 +57,9 @@ async def test_inputs_go_along_as_content_for_their_task(
 ) -> None:
     _, body = await GOOGLE.send(tmp_path, **fields)
 
-    text, *parts = body["input"]
+    [step] = body["input"]
+    text, *parts = step["content"]
+    assert step["type"] == "user_input"
     assert text == {"type": "text", "text": "a fox runs"}
     assert len(parts) == count
     is_video = parts[0]["type"] == "video"

@@ -194,6 +194,7 @@ async def test_a_small_file_goes_along_as_base64_with_its_media_type(tmp_path: P
     ("model", "fields", "said"),
     [
         ("uni-1", {}, "makes images"),
+        ("ray-flash-2", {}, "Dream Machine"),
         (RAY, {"prompt": "a" * 6001}, "6000"),
         (RAY, {"prompt": None, "inputs": (FIRST,)}, "prompt"),
         (RAY, {"inputs": (key("a.jpg", 1.0), key("b.jpg", 1.01))}, "two frames are at 1 s"),

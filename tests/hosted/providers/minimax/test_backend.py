@@ -13,6 +13,7 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendRateLimitError,
     BackendResponseError,
+    ConfigurationError,
     ContentRejectedError,
     InvalidRequestError,
     MediaAgentError,
@@ -406,6 +407,15 @@ async def test_an_unknown_task_is_lost_whatever_the_status_of_http(
         await MINIMAX.talk(tmp_path, "submitted", said).end()
 
 
+async def test_content_that_a_poll_rejects_with_an_http_error_ends_the_task(
+    tmp_path: Path,
+) -> None:
+    end = await MINIMAX.talk(tmp_path, "submitted", "running", "rejected").end()
+
+    assert end.type == "job.failed"
+    assert end.error.code == "content_rejected"
+
+
 def listed(*tasks: dict[str, Any], date: str) -> httpx.MockTransport:
     def answer(request: httpx.Request) -> httpx.Response:
         assert request.method == "GET"
@@ -446,6 +456,7 @@ async def test_a_task_that_repeats_the_prompt_is_ours(tmp_path: Path) -> None:
         [task("one")],
         [task("one"), task("two")],
         [task("one", prompt="a fox runs"), task("two", prompt="a fox runs")],
+        [task("one", -30, "a fox runs")],  # perhaps that of another job, a moment before
     ],
 )
 async def test_a_list_that_proves_nothing_names_what_may_be_it(
@@ -533,6 +544,8 @@ def test_each_region_has_its_host(region: str, host: str, tmp_path: Path) -> Non
 
     assert MiniMaxBackend(settings).connection().base_url == f"https://{host}"
     assert MiniMaxBackend(elsewhere).connection().base_url == "http://127.0.0.1:1"
+    by_address = BackendSettings(tmp_path, base_url=f"https://{host}", key=SecretStr("k"))
+    assert MiniMaxBackend(by_address).region == region
 
 
 ENDS = {
@@ -600,8 +613,40 @@ def test_prices_are_those_of_the_table_and_never_too_low(
 ) -> None:
     facts = Catalogue.load({"minimax": SPEC}).facts("minimax", model)
 
-    cost = facts.estimate(MINIMAX.plan(model, **fields)).cost_usd
+    cost = facts.estimate(MINIMAX.plan(model, **fields), "global").cost_usd
+    assert facts.estimate(MINIMAX.plan(model, **fields), "mainland").cost_usd is None
     assert cost == (None if usd is None else pytest.approx(usd))
+
+
+@pytest.mark.parametrize(
+    ("usage", "seconds"),
+    [
+        ({"total_seconds": 6, "input_seconds": 0, "output_seconds": 6}, 6),
+        ({"total_seconds": 21, "input_seconds": 15, "input_image_count": 2}, 21),
+        ({"total_seconds": 6, "input_image_count": 3}, None),  # an image of H3 Max may be charged
+        ({"total_seconds": 6, "input_audio_seconds": 4}, None),
+        ({"output_seconds": 6}, None),
+        ({"total_seconds": "n/a"}, None),
+    ],
+)
+def test_billed_seconds_are_reported_where_nothing_else_is_billed(
+    usage: dict[str, JsonValue], seconds: float | None
+) -> None:
+    done = MINIMAX.replies.read("succeeded")["body"]
+    done["task"]["usage"] = usage
+
+    cost = MINIMAX.make(Path()).parse(done).cost
+
+    assert (None if cost is None else cost.seconds) == seconds
+
+
+async def test_work_is_not_looked_for_in_another_region(tmp_path: Path) -> None:
+    ref = await MINIMAX.talk(tmp_path, "submitted").backend.submit(MINIMAX.plan(), key="job-1")
+    mainland = Provider(SPEC, __file__, options={"region": "mainland"}).make(tmp_path)
+
+    assert ref.data["region"] == "global"
+    with pytest.raises(ConfigurationError, match="accepted t_1 in global"):
+        await mainland.status(ref)
 
 
 def test_older_models_are_used_only_when_named() -> None:
@@ -611,3 +656,7 @@ def test_older_models_are_used_only_when_named() -> None:
         facts = catalogue.facts("minimax", model.id)
         assert (facts.only_named is None) == model.id.startswith("MiniMax-H3")
         assert facts.licence == "proprietary"
+        continues = facts.image_model
+        assert (
+            continues is None or "first_frame" in MINIMAX.make(Path()).models.by_id[continues].roles
+        )

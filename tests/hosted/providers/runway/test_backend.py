@@ -84,6 +84,17 @@ async def test_the_documented_request_is_built(tmp_path: Path) -> None:
         ),
         (
             "klingO3_standard",
+            {
+                "inputs": (
+                    FIRST,
+                    MediaInput(role=InputRole.SUBJECT, url="https://example.com/s.png"),
+                )
+            },
+            "image_to_video",
+            {"references": [{"uri": "https://example.com/s.png"}]},
+        ),
+        (
+            "gemini_omni_flash_1.1",
             {"inputs": (MediaInput(role=InputRole.SUBJECT, url="https://example.com/s.png"),)},
             "text_to_video",
             {"references": [{"uri": "https://example.com/s.png"}]},
@@ -109,6 +120,8 @@ async def test_each_mode_has_its_call(
         ("gen4.5", {"prompt": "🦊" * 501}),
         ("gen4.5", {"duration": 11.0}),
         ("aleph2", {}),
+        ("klingO3_pro", {"inputs": (MediaInput(role=InputRole.SUBJECT, url=FIRST.url),)}),
+        ("gemini_omni_flash", {"inputs": (SOURCE,)}),
     ],
 )
 async def test_what_a_model_cannot_do_is_said_before_anything_is_sent(

@@ -79,7 +79,7 @@ async def test_each_input_goes_to_its_place_as_bytes(tmp_path: Path) -> None:
     )
 
     assert both["instances"][0]["image"] == both["instances"][0]["lastFrame"] == BYTES
-    asset = {"image": BYTES, "referenceType": "asset"}
+    asset = {"image": BYTES, "referenceType": "ASSET"}
     assert named["instances"][0]["referenceImages"] == [asset] * 3
     assert continued["instances"][0]["video"]["mimeType"] == "video/mp4"
     assert continued["parameters"]["durationSeconds"] == 7
