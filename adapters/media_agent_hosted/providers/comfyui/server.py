@@ -77,6 +77,19 @@ class Server:
         self._rests_until = now + _RESTS * (now - began)
         return self._queue
 
+    async def find_name(self, work: str) -> str | None:
+        """Return what the server calls work under our name, which it may have changed; None: none.
+
+        It is looked for in its history, in the queue, and among the newest of the history, where it
+        then goes.
+        """
+        found: list[Queued | Past] = [*(await self.history(work)).values()]
+        if not found:
+            found += await self.queue()
+        if not any(work in (each.work, each.key) for each in found):
+            found += (await self.history()).values()
+        return next((each.work for each in found if work in (each.work, each.key)), None)
+
     async def history(self, work: str | None = None) -> dict[str, Past]:
         """Return the entry of some work in the history, if it has one.
 
