@@ -50,7 +50,7 @@ async def find_delivered(job_id: str, context: JobContext) -> Delivered | None:
     path = await _find_video(job, why)
     continued = "its delivered video is continued, from its last frames"
     note = Adjustment(field=_FIELD, asked=_name(job.id), used=path, reason=f"{why}: {continued}")
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if job.plan.request.n > 1:
         warnings = (f"job {job.id} made {job.plan.request.n} videos; this continues the first",)
     return Delivered(path, model if _continues_videos(capabilities) else None, note, warnings)
