@@ -139,7 +139,7 @@ def flaws(body: JsonValue, request: VideoRequest, model: HostedModel) -> Iterato
         return value_at(body, place) if inside is None else value_at(inside, place)
 
     match model.length:
-        case Seconds(seconds=values, unit=unit) if said("duration") is not None:
+        case Seconds(seconds=values, unit=unit) if said("duration") not in (None, -1):  # left open
             if str(said("duration")) not in [f"{each}{unit}" for each in values]:
                 yield f"duration {said('duration')}"
         case Frames(least=least, most=most) if said("num_frames") is not None:

@@ -6,13 +6,12 @@ from typing import Literal
 from media_agent.backend.polled import DEADLINE
 from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel, Seconds
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
-from media_agent_hosted.models.sizes import nominal_size
+from media_agent_hosted.models.sizes import SHAPING, nominal_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
-from media_agent_schemas.media import InputRole, Size
+from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoMode
 
-_SHAPING = {InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO}
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
 
 
@@ -58,7 +57,7 @@ def _facts_of_mode(model: HostedModel) -> dict[str, object]:
         "needs": model.needed,
         "sizes": sizes,
         "default_size": sizes[0],
-        "image_sets_shape": model.sizes is None and not _SHAPING.isdisjoint(model.inputs),
+        "image_sets_shape": model.sizes is None and not SHAPING.isdisjoint(model.inputs),
         "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
         "aspect_ratios": model.ratios,
         **_lengths(model),

@@ -183,6 +183,7 @@ class HostedModel(_Facts):
     rates: Rates
     tiers: tuple[Tier, ...] = ()
     ratios: tuple[str, ...] = ()  # empty: no field; the frames follow the image, or are fixed
+    ratio_of_input: str | None = None  # the ratio that means: as the image or video that goes in
     sizes: PixelSizes | None = None  # instead of tiers and ratios
     inputs: Inputs = {}
     by_mode: Mapping[VideoMode, InMode] = {}  # its modes, where they differ

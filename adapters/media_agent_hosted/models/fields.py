@@ -52,6 +52,22 @@ def warnings_about(request: VideoRequest, model: HostedModel | None) -> tuple[st
     return tuple(warnings)
 
 
+def check_longest(model: HostedModel | None, name: str, seconds: JsonValue, option: str) -> None:
+    """Refuse to leave the length to a model, unless its longest was asked for, and priced.
+
+    Raises:
+        UnsupportedRequestError: a shorter one was, or the length cannot be chosen.
+    """
+    length = None if model is None else model.length
+    longest = max(length.seconds) if isinstance(length, Seconds) else None
+    if longest is None or seconds != longest:
+        asked = "the longest length" if longest is None else f"{longest} s, the longest length"
+        raise UnsupportedRequestError(
+            f"with {option} {name} chooses the length itself",
+            hint=f"ask for {asked}, which is what a budget counts; or leave the option out",
+        )
+
+
 def _unmapped(request: VideoRequest) -> Fields:
     """Return the fields that nearly every model has; what only its own page names is refused."""
     said = {

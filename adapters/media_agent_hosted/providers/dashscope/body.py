@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from media_agent.errors import InvalidRequestError, UnsupportedRequestError
+from media_agent.errors import InvalidRequestError
 from media_agent_hosted.base.calls import Submission
-from media_agent_hosted.models.facts import Seconds
-from media_agent_hosted.models.fields import Fields
+from media_agent_hosted.models.fields import Fields, check_longest
 
 _OF_INPUT = (
     *("prompt", "negative_prompt", "template", "media", "audio_url"),
@@ -27,7 +26,8 @@ def build_body(submission: Submission) -> dict[str, JsonValue]:
     fields = submission.fields()
     inside, parameters = _taken(fields, "input"), _taken(fields, "parameters")
     if fields.pop("smart_duration", False):
-        _check_longest(submission, parameters)
+        asked = parameters.get("duration")
+        check_longest(submission.model, submission.model_id, asked, "smart_duration")
         parameters["duration"] = -1
     audio = fields.pop(_DRIVING, None)
     for name, value in fields.items():
@@ -49,22 +49,6 @@ def names_upload(value: JsonValue) -> bool:
 def _taken(fields: Fields, name: str) -> Fields:
     value = fields.pop(name, {})
     return value if isinstance(value, dict) else {}
-
-
-def _check_longest(submission: Submission, parameters: Fields) -> None:
-    """Refuse to leave the length to the model, unless the longest was asked for, and priced.
-
-    Raises:
-        UnsupportedRequestError: a shorter one was, or the length cannot be chosen.
-    """
-    length = None if submission.model is None else submission.model.length
-    longest = max(length.seconds) if isinstance(length, Seconds) else None
-    if longest is None or parameters.get("duration") != longest:
-        asked = "the longest length" if longest is None else f"{longest} s, the longest length"
-        raise UnsupportedRequestError(
-            f"with smart_duration {submission.model_id} chooses the length itself",
-            hint=f"ask for {asked}, which is what a budget counts; or leave the option out",
-        )
 
 
 def _check_audio(address: JsonValue) -> None:

@@ -46,6 +46,7 @@ from media_agent_hosted.providers.seedance.regions import (
     region_of,
 )
 from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -62,6 +63,9 @@ class SeedanceOptions(ProviderOptions):
         default=None,
         description="international (BytePlus) or mainland (Volcengine Ark), where the key is from; "
         "international by default",
+    )
+    usd_per_million_tokens: float | None = Field(
+        default=None, ge=0, description="what you pay for tokens, so that jobs say their cost"
     )
 
 
@@ -138,8 +142,8 @@ class SeedanceBackend(HostedBackend):
                 "seedance made the video, and has deleted it: it keeps videos for 24 h",
                 hint="make it again; it is billed again",
             )
-            return replace(status, state=State.FAILED, error=why, cost=billed(task))
-        return replace(status, cost=billed(task))
+            return replace(status, state=State.FAILED, error=why, cost=self._cost(task))
+        return replace(status, cost=self._cost(task))
 
     def results(self, body: JsonValue) -> JsonValue:
         """Return the video, without the image of its last frame."""
@@ -191,6 +195,9 @@ class SeedanceBackend(HostedBackend):
         model_id = super()._id(model or self.settings.model or USUAL_MODELS[self.region])
         check_pair(self.name, model_id, self.region)
         return model_id
+
+    def _cost(self, task: dict[str, JsonValue]) -> Cost | None:
+        return billed(task, self._own.usd_per_million_tokens)
 
     def _is_cleared(self, task: dict[str, JsonValue]) -> bool:
         """Whether the address of a video that was made has been cleared, and not only is late."""

@@ -1,4 +1,7 @@
-"""Billed tokens as seconds: those of a 16:9 video of the same resolution, for which prices are."""
+"""What a task cost: tokens are billed, at a price that the settings know, or else the catalogue.
+
+The catalogue has prices of seconds: those of a 16:9 video of the same resolution.
+"""
 
 from pydantic import JsonValue
 
@@ -12,15 +15,20 @@ _FRAMES_2_0 = {**_FRAMES_2_5, "480p": (864, 496), "4k": (3840, 2160)}
 _FRAMES = {"-2-5-": _FRAMES_2_5, "-2-0-": _FRAMES_2_0}
 
 
-def billed(task: dict[str, JsonValue]) -> Cost | None:
-    """Return what a task cost, in seconds; None: it does not say, or at another price."""
-    model, resolution = text(task.get("model")) or "", text(task.get("resolution"))
+def billed(task: dict[str, JsonValue], usd_per_million_tokens: float | None = None) -> Cost | None:
+    """Return what a task cost, in USD or else in seconds; None: it does not say, or neither."""
     tokens = number(value_at(task, "usage.completion_tokens"))
     tokens = number(value_at(task, "usage.total_tokens")) if tokens is None else tokens
+    is_usual = text(task.get("service_tier")) in (None, "default")
+    if tokens is None or tokens <= 0 or not is_usual:
+        return None
+    if usd_per_million_tokens is not None:
+        usd = tokens * usd_per_million_tokens / 1_000_000
+        return Cost(usd=usd, source="seedance, at the usd_per_million_tokens of the settings")
+    model, resolution = text(task.get("model")) or "", text(task.get("resolution"))
     frames = next((each for part, each in _FRAMES.items() if part in model), {})
     size = frames.get(resolution or "")
-    is_usual = text(task.get("service_tier")) in (None, "default")
-    if tokens is None or tokens <= 0 or size is None or not is_usual:
+    if size is None:
         return None
     width, height = size
     return Cost(seconds=tokens * _PIXELS_A_TOKEN / (width * height * _FPS), source="seedance")

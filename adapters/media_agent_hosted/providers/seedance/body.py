@@ -4,11 +4,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
 from media_agent_hosted.base.calls import Submission
-from media_agent_hosted.models.facts import Seconds
-from media_agent_hosted.models.fields import Fields
-from media_agent_schemas.media import InputRole
-
-_SHAPING = (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)
+from media_agent_hosted.models.fields import check_longest
 
 
 def build_body(submission: Submission) -> dict[str, JsonValue]:
@@ -26,18 +22,12 @@ def build_body(submission: Submission) -> dict[str, JsonValue]:
     if audio is not None:
         content.append(_audio(submission, audio))
     if fields.pop("smart_duration", False):
-        _check_longest(submission, fields)
+        asked = fields.get("duration")
+        check_longest(submission.model, submission.model_id, asked, "smart_duration")
         fields["duration"] = -1
-    is_adaptive = fields.pop("adaptive_ratio", False)
-    if is_adaptive or _follows_input(submission, fields):
+    if fields.pop("adaptive_ratio", False):
         fields["ratio"] = "adaptive"
     return {"model": submission.model_id, "content": content, **fields}
-
-
-def _follows_input(submission: Submission, fields: Fields) -> bool:
-    """Whether the frames are to have the shape of an image or a video that goes in."""
-    roles = {medium.role for medium in submission.request.inputs}
-    return submission.model is not None and "ratio" not in fields and not roles.isdisjoint(_SHAPING)
 
 
 def _audio(submission: Submission, address: JsonValue) -> JsonValue:
@@ -52,19 +42,3 @@ def _audio(submission: Submission, address: JsonValue) -> JsonValue:
             hint="add an input, such as a subject",
         )
     return {"type": "audio_url", "audio_url": {"url": address}, "role": "reference_audio"}
-
-
-def _check_longest(submission: Submission, fields: Fields) -> None:
-    """Refuse to leave the length to the model, unless the longest was asked for, and priced.
-
-    Raises:
-        UnsupportedRequestError: a shorter one was.
-    """
-    length = None if submission.model is None else submission.model.length
-    longest = max(length.seconds) if isinstance(length, Seconds) else None
-    if longest is None or fields.get("duration") != longest:
-        asked = "the longest length" if longest is None else f"{longest} s, the longest length"
-        raise UnsupportedRequestError(
-            f"with smart_duration {submission.model_id} chooses the length itself",
-            hint=f"ask for {asked}, which is what a budget counts; or leave the option out",
-        )

@@ -1,13 +1,10 @@
 """DashScope: what is built, what answers mean, regions, and the whole way against its simulator."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings
@@ -20,18 +17,14 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
-    RequestError,
     SubmitUncertainError,
     UnsupportedRequestError,
 )
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import events_of
-from media_agent.testing.simulator.server import Call
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent_hosted.base.calls import Submission
 from media_agent_hosted.providers.dashscope import SPEC
 from media_agent_hosted.providers.dashscope.backend import DashscopeBackend
-from media_agent_hosted.providers.dashscope.body import build_body
 from media_agent_hosted.providers.dashscope.simulator import DashscopeSimulator
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode
@@ -537,41 +530,3 @@ async def test_each_way_to_end_without_a_video(
             await DASHSCOPE.run(DASHSCOPE.make(tmp_path, simulator.url))
 
         assert simulator.accepted == (outcome == "lost")
-
-
-@given(
-    model=st.sampled_from([*DashscopeBackend.models.by_id]),
-    inputs=st.lists(st.sampled_from([FIRST, LAST, SUBJECT, MOTION, SOURCE]), max_size=2),
-    mode=st.sampled_from([None, None, VideoMode.VIDEO_EDIT]),
-    duration=st.sampled_from([1.0, 5.0, 7.5, 15.0, 40.0]),
-    resolution=st.sampled_from([None, *ResolutionTier]),
-    aspect_ratio=st.sampled_from([None, "16:9", "3:4", "2:1"]),
-    options=st.sampled_from([{}, {"smart_duration": True}, {"watermark": True}]),
-)
-@settings(max_examples=60, deadline=None)
-def test_whatever_is_asked_is_refused_or_sent_as_documented(
-    model: str, options: dict[str, JsonValue], **fields: Any
-) -> None:
-    provider = DASHSCOPE
-    try:
-        request = provider.plan(model, options={"dashscope": options}, **fields)
-        known = DashscopeBackend.models.by_id[model].for_mode(request.infer_mode())
-        values = tuple(each.url for each in request.inputs)
-        submission = Submission(
-            request, model, known, values, request.options["dashscope"], "job-1"
-        )
-        body = build_body(submission)
-    except (RequestError, ValueError):
-        return
-    simulator = DashscopeSimulator()
-
-    answer, _ = simulator.serve(asked("POST", known.path, body))
-
-    assert answer is not None
-    assert answer.status == 200, answer.body
-
-
-def asked(method: str, path: str, body: JsonValue) -> Call:
-    """Return a call as the simulator gets it."""
-    headers = {"authorization": "Bearer k", "x-dashscope-async": "enable"}
-    return Call("", method, path, {}, headers, json.dumps(body).encode())

@@ -1,6 +1,5 @@
 """Seedance: what is built, what answers mean, its two regions, and the whole way of a video."""
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,8 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.protocol import BackendSettings
@@ -22,18 +19,14 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
-    RequestError,
     SubmitUncertainError,
     UnsupportedRequestError,
 )
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
-from media_agent.testing.simulator.server import Call
-from media_agent_hosted.base.calls import Submission
 from media_agent_hosted.providers.seedance import SPEC
 from media_agent_hosted.providers.seedance.backend import SeedanceBackend
 from media_agent_hosted.providers.seedance.billing import billed
-from media_agent_hosted.providers.seedance.body import build_body
 from media_agent_hosted.providers.seedance.simulator import SeedanceSimulator
 from media_agent_schemas.media import CameraMove, InputRole, MediaInput, ResolutionTier
 from media_agent_schemas.request import Shot, VideoMode
@@ -304,8 +297,18 @@ def test_prices_are_those_of_the_table_before_and_after(
     assert estimate.cost_usd == pytest.approx(usd)
     assert cost is not None
     assert cost.at(estimate.usd_per_second).usd == pytest.approx(usd)
-    assert billed({**task, "service_tier": "flex"}) is None
+    assert billed({**task, "service_tier": "flex"}, 7) is None
     assert billed({**task, "resolution": "2k"}) is None
+
+
+async def test_tokens_cost_what_the_settings_say(tmp_path: Path) -> None:
+    priced = Provider(SPEC, __file__, options={"usd_per_million_tokens": 7})
+
+    end = await priced.talk(tmp_path, "submitted", "succeeded").end()
+
+    assert end.type == "job.completed"
+    assert end.cost is not None
+    assert end.cost.usd == pytest.approx(0.756)
 
 
 @pytest.mark.parametrize(
@@ -542,39 +545,3 @@ async def test_the_whole_way_on_the_mainland(tmp_path: Path) -> None:
 
     assert end.type == "job.completed"
     assert call.json()["model"] == "doubao-seedance-2-0-260128"
-
-
-@given(
-    model=st.sampled_from([*SeedanceBackend.models.by_id]),
-    inputs=st.lists(st.sampled_from([FIRST, LAST, SUBJECT, MOTION, SOURCE]), max_size=2),
-    mode=st.sampled_from([None, None, VideoMode.VIDEO_EDIT]),
-    duration=st.sampled_from([1.0, 5.0, 7.5, 15.0, 40.0]),
-    resolution=st.sampled_from([None, *ResolutionTier]),
-    aspect_ratio=st.sampled_from([None, "16:9", "3:4", "2:1"]),
-    options=st.sampled_from([{}, {"smart_duration": True}, {"adaptive_ratio": True}]),
-)
-@settings(max_examples=60, deadline=None)
-def test_whatever_is_asked_is_refused_or_sent_as_documented(
-    model: str, options: dict[str, JsonValue], **fields: Any
-) -> None:
-    provider = MAINLAND if model.startswith("doubao-") else SEEDANCE
-    try:
-        request = provider.plan(model, options={"seedance": options}, **fields)
-        known = SeedanceBackend.models.by_id[model].for_mode(request.infer_mode())
-        values = tuple({"url": each.url} for each in request.inputs)
-        submission = Submission(request, model, known, values, request.options["seedance"], "job-1")
-        body = build_body(submission)
-    except (RequestError, ValueError):
-        return
-    simulator = SeedanceSimulator()
-
-    answer, _ = simulator.serve(asked("POST", "/contents/generations/tasks", body))
-
-    assert answer is not None
-    assert answer.status == 200, answer.body
-
-
-def asked(method: str, path: str, body: JsonValue) -> Call:
-    """Return a call as the simulator gets it."""
-    headers = {"authorization": "Bearer k"}
-    return Call("", method, path, {}, headers, json.dumps(body).encode())
