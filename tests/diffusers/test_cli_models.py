@@ -206,7 +206,7 @@ def test_a_plan_says_how_the_model_will_be_held(
 ) -> None:
     assert main(["models", "add", str(folder_of("wan")), "--name", "tiny"]) == 0
     capsys.readouterr()
-    command = "plan cat --backend diffusers/tiny --duration 0.3 --size 32x32".split()
+    command = ["plan", "cat", "--backend", "diffusers/tiny", "--duration", "0.3", "--size", "32x32"]
 
     assert main(command) == 0
     text = capsys.readouterr().err
