@@ -10,7 +10,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.tools.arguments import CreateVideo, Options, OptionTexts, PlanVideo, VideoWish
 from media_agent.tools.job_arguments import ExtendVideo
 from media_agent.tools.plan_views import MOST_OTHERS, PlanView, view_plan
-from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.jobs import VideoJob
 
 
@@ -51,7 +51,8 @@ async def extend_video(client: VideoClient, caller: str, arguments: ExtendVideo)
     video = arguments.file or arguments.job_id or ""
     if arguments.keep_chunks is not None:
         plan = await client.plan_branch(video, at=arguments.keep_chunks, **common)
-        request, plans = plan.request, (plan,)
+        request = plan.request
+        plans: tuple[Plan, ...] = (plan,)
     else:
         model = arguments.model
         if model is None and arguments.options:

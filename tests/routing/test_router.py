@@ -847,3 +847,20 @@ def test_all_candidates_of_a_plan_share_one_seed_which_is_drawn_once() -> None:
 
     assert drawn == [1]
     assert plan.request.seed == 1
+
+
+@pytest.mark.parametrize("fps", [4.0, 14.0, 30.0])
+def test_a_model_limited_in_frames_makes_segments_of_as_many_at_any_rate(fps: float) -> None:
+    frames = {"min_frames": 2, "max_frames": 25, "max_duration": None, "default_duration": 25 / 7}
+    rates = {"fps_values": (), "fps_range": FpsRange(minimum=1, maximum=30), "default_fps": 7.0}
+    shelf = Shelf(model("svd", "x", **{**BOTH, **frames, **rates}))
+
+    chained = router(shelf).plan(asked(duration=20, fps=fps, model="svd/x"))
+    single = router(shelf).plan(asked(num_frames=25, fps=fps, model="svd/x"))
+
+    made = [each.request.num_frames or 0 for each in chained.segments for _ in range(each.count)]
+    assert max(made) <= 25
+    assert sum(made) - (len(made) - 1) >= 20 * fps
+    assert (single.method, single.request.num_frames) == (Method.SINGLE, 25)
+    said = next(each.reason for each in chained.adjustments if each.field == "segments")
+    assert said == f"svd/x makes at most 25 frames ({25 / fps:.4g} s) at once"
