@@ -20,7 +20,8 @@ from media_agent_schemas.jobs import OperationRef
 def wire_equal(sdk: str) -> Verification:
     """Return the level of a provider whose requests are compared with those of its SDK."""
     return Verification(
-        level=VerificationLevel.WIRE_EQUAL, note=f"its requests equal those of {sdk}"
+        level=VerificationLevel.WIRE_EQUAL,
+        note=f"its requests equal those of {sdk}, but for differences that are listed",
     )
 
 
