@@ -77,9 +77,8 @@ async def test_a_video_killed_in_its_middle_and_resumed_has_the_frames_of_an_und
     folders = {name: str(folder_of(name)) for name in models}
     request = request_of(models[0], num_frames, fps)
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["media_agent_diffusers.pipelines.pipeline"]
-    )  # both processes need it
+    needed = "media_agent_diffusers.pipelines.pipeline"  # by both processes
+    context.set_forkserver_preload([needed])
     asked = json.dumps(request.model_dump(mode="json"))
     process = context.Process(target=work.make, args=(tmp_path / "killed", folders, asked))
     process.start()
