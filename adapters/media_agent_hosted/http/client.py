@@ -48,7 +48,7 @@ from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.body import BodyReader
 from media_agent_hosted.http.headers import check_headers
-from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, general_error, uncertain
+from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, error_of, uncertain
 from media_agent_hosted.http.retry import nothing_was_accepted, repeat, was_not_reached
 from media_agent_hosted.http.urls import check_base, place_of, redirect_error
 from media_agent_hosted.parsing.lenient import trim
@@ -205,7 +205,7 @@ class HttpApi:
                 reply = replace(reply, most_parts=most_parts)
                 is_taken = reply.status in accepts or (is_accepted and is_accepted(reply))
                 if reply.status >= 400 and not is_taken:
-                    raise (translate and translate(reply)) or general_error(reply)
+                    raise error_of(reply, translate)
             return reply
 
         waits = self._waits_to_submit or not paid

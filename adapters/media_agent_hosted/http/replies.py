@@ -34,6 +34,7 @@ _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut ther
 MOST_PARTS = 2**18
 """Objects, lists and their items in an answer, where nothing else is said."""
 _PERHAPS = (303, 408, 425, 429)  # the statuses from 300 to 499 that are no plain no
+_MAY_BE_REPEATED = (BackendRateLimitError, BackendUnavailableError)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
@@ -146,6 +147,18 @@ def uncertain(host: str, said: str) -> SubmitUncertainError:
     return SubmitUncertainError(
         said, hint=f"look at {host} whether it works on it before sending it again"
     )
+
+
+def error_of(reply: Reply, translate: Translate | None) -> MediaAgentError:
+    """Return what an HTTP error means: by `translate`, else with any provider.
+
+    Where the server had trouble with a paid request, no code of its own makes it safe to repeat.
+    """
+    error = (translate and translate(reply)) or general_error(reply)
+    had_trouble = reply.status >= 500 or reply.status in (408, 425)
+    if reply.paid and had_trouble and isinstance(error, _MAY_BE_REPEATED):
+        return uncertain(reply.host, error.message)
+    return error
 
 
 def general_error(reply: Reply) -> MediaAgentError:

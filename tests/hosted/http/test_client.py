@@ -146,6 +146,19 @@ async def test_a_paid_request_that_was_answered_with_500_is_not_sent_again(accep
         assert len(shop.calls("submit")) == 1
 
 
+@pytest.mark.parametrize("status", [408, 500, 503])
+@pytest.mark.parametrize("error", [BackendRateLimitError, BackendUnavailableError])
+async def test_no_code_of_a_server_in_trouble_makes_a_paid_request_safe_to_repeat(status, error):
+    seen = answers(httpx.Response(status, json={"code": "Throttling"}))
+
+    with pytest.raises(SubmitUncertainError, match="busy"):
+        await mocked(seen).send(
+            "POST", "/videos", json={}, paid=True, translate=lambda reply: error("busy")
+        )
+
+    assert len(seen.requests) == 1
+
+
 async def test_a_paid_request_that_gets_no_answer_in_time_is_not_sent_again():
     with Shop([Fault("submit", "stall")]) as shop:
         with pytest.raises(SubmitUncertainError, match="lost"):
