@@ -13,7 +13,6 @@ from urllib.parse import quote
 from pydantic import Field, JsonValue
 
 from media_agent.errors import (
-    BackendResponseError,
     GenerationFailedError,
     InvalidRequestError,
     MediaAgentError,
@@ -23,6 +22,7 @@ from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
+from media_agent_hosted.base.unproven import unproven
 from media_agent_hosted.http.inputs import InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
@@ -53,7 +53,7 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["SeedanceBackend", "SeedanceOptions"]
 
 _TASKS = "/contents/generations/tasks"
-_LISTED, _SHOWN = "100", 3  # tasks that are looked through, and that a message names
+_LISTED = "100"  # tasks that are looked through
 
 
 class SeedanceOptions(ProviderOptions):
@@ -180,11 +180,7 @@ class SeedanceBackend(HostedBackend):
         names = [each for each in found if each not in taken]
         if not names:
             return None
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        raise BackendResponseError(
-            f"the list of {reply.host} repeats no prompt and proves nothing; it may be "
-            f"{', '.join(names[:_SHOWN])}{more}: look whether that is the video you asked for"
-        )
+        raise unproven(reply.host, names, "repeats no prompt and proves nothing")
 
     async def _submission(
         self, request: VideoRequest, key: str, *, uploads: bool = True
