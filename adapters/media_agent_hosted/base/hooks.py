@@ -122,6 +122,10 @@ class Hooks(PollHooks):
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work."""
 
+    def reads_parameters(self, model_id: str) -> bool:
+        """Return whether a model may read parameters out of a prompt, such as a dearer length."""
+        return "seedance" in model_id.lower()
+
     def input_value(self, part: InputPart) -> JsonValue:
         """Return how an input stands in a request; usually as its address, or encoded."""
         return part.value

@@ -31,6 +31,7 @@ from media_agent_hosted.http.limits import Limits
 from media_agent_hosted.models.describe import describe
 from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.models.fields import warnings_about
+from media_agent_hosted.models.prompts import NOTE, without_parameters
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -230,8 +231,11 @@ class HostedBackend(Hooks, ServiceBackend):
             part, note = await self._read_input(medium, model, uploads=uploads)
             inputs.append(self.input_value(part))
             notes += [] if note is None else [note]
+        safe = without_parameters(request) if self.reads_parameters(model_id) else request
+        if safe is not request:
+            notes.append(NOTE)
         return Submission(
-            request=request,
+            request=safe,
             model_id=model_id,
             model=model,
             inputs=tuple(inputs),

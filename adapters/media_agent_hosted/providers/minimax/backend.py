@@ -1,9 +1,9 @@
 """MiniMax: H3 by version 2 of its API, and the older Hailuo models by version 1.
 
-No key of ours is honoured, so a submission is sent once; version 2 lists tasks, which prove nothing:
-what may be work whose reply was lost is only named. UNVERIFIED, so that both readings are taken:
-whether tasks repeat their prompts, the code of rejected content in version 2, the HTTP status of an
-unknown task, how long videos are kept.
+No key of ours is honoured, so a submission is sent once. The list of version 2 proves nothing: what
+may be work whose reply was lost is only named. UNVERIFIED, so that both readings are taken: whether
+tasks repeat their prompts, the code of rejected content in version 2, the HTTP status of an unknown
+task, how long videos are kept.
 """
 
 from dataclasses import replace

@@ -36,7 +36,6 @@ from media_agent_hosted.providers.seedance.errors import (
     failure_of,
 )
 from media_agent_hosted.providers.seedance.lookup import candidates
-from media_agent_hosted.providers.seedance.prompts import without_parameters
 from media_agent_hosted.providers.seedance.regions import (
     ADDRESSES,
     USUAL_MODELS,
@@ -182,10 +181,9 @@ class SeedanceBackend(HostedBackend):
             return None
         raise unproven(reply.host, names, "repeats no prompt and proves nothing")
 
-    async def _submission(
-        self, request: VideoRequest, key: str, *, uploads: bool = True
-    ) -> Submission:
-        return without_parameters(await super()._submission(request, key, uploads=uploads))
+    def reads_parameters(self, model_id: str) -> bool:
+        """Return that any may: an endpoint does not say which model it has."""
+        return True
 
     def _id(self, model: str | None) -> str:
         model_id = super()._id(model or self.settings.model or USUAL_MODELS[self.region])
