@@ -20,13 +20,16 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendError,
     BackendRateLimitError,
+    InvalidRequestError,
 )
 from media_agent.negotiation.negotiate import negotiate
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.lenient import value_at
 from media_agent_hosted.parsing.states import State, state_of
 from media_agent_hosted.plugin import provider_specs
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 from tests.hosted.provider_kit import no_sleep
 
@@ -135,6 +138,18 @@ async def test_a_prompt_becomes_no_parameters_of_seedance_wherever_that_runs(
     assert any(
         "in place of each --" in str(each) for each in cast("list[str]", ref.data["warnings"])
     )
+
+
+@pytest.mark.parametrize("name", ["dashscope", "kling", "seedance"])
+async def test_a_video_file_is_refused_where_only_its_address_is_taken(
+    name: str, tmp_path: Path
+) -> None:
+    backend = make(name, tmp_path, transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    video = MediaInput(role=InputRole.SOURCE_VIDEO, data=make_video(Video(24, 24.0, 64, 36, 90)))
+    request = smallest(backend).model_copy(update={"inputs": (video,)})
+
+    with pytest.raises(InvalidRequestError, match="videos by their address only"):
+        await backend.submit(request, key="job-1")
 
 
 @pytest.mark.parametrize("name", HOSTED)

@@ -104,6 +104,8 @@ class Hooks(PollHooks):
     """Bytes of an input that goes along inside the request."""
     reads_urls: ClassVar[bool] = True
     """Whether it fetches inputs from addresses; false: it takes files and bytes only."""
+    reads_video_files: ClassVar[bool] = True
+    """Whether a video may go along as a file; false: only its address may."""
     largest_upload: ClassVar[int | None] = None
     """Bytes of an input that is uploaded first, as it is too large to go along; None: none is."""
     uploads: ClassVar[str | None] = None

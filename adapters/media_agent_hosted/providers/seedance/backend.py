@@ -14,7 +14,6 @@ from pydantic import Field, JsonValue
 
 from media_agent.errors import (
     GenerationFailedError,
-    InvalidRequestError,
     MediaAgentError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
@@ -77,6 +76,7 @@ class SeedanceBackend(HostedBackend):
     options_type = SeedanceOptions
     models = Models(Path(__file__).with_name("models.yaml"), provider="seedance", most_parts=1)
     keeps = timedelta(hours=24)
+    reads_video_files = False
     cancels = "unknown"  # while it waits; work that has started continues
     cancelling_deletes = True
     lookup = "candidates"
@@ -109,16 +109,7 @@ class SeedanceBackend(HostedBackend):
         return found.model_copy(update={"models": own})
 
     def input_value(self, part: InputPart) -> JsonValue:
-        """Return an input: an address, or an image as a data URI.
-
-        Raises:
-            InvalidRequestError: it is a video that is no address.
-        """
-        if part.mime_type is not None and part.mime_type.startswith("video/"):
-            raise InvalidRequestError(
-                f"{part.role.value} is a file, and seedance takes videos by their address only",
-                hint="give it as an https address",
-            )
+        """Return an input as an object with its address, or an image as a data URI."""
         return {"url": part.value}
 
     def build(self, submission: Submission) -> Call:

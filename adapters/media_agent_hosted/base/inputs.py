@@ -1,5 +1,6 @@
-"""Puts an input where its provider keeps files, in as many steps as that has."""
+"""Takes an input in the form that its provider wants: its address, its bytes, or an upload."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 from media_agent.errors import BackendResponseError, BackendUnavailableError
@@ -7,17 +8,64 @@ from media_agent_hosted.base.calls import Call, Uploaded
 from media_agent_hosted.base.hooks import Hooks
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.poller import Poller
-from media_agent_hosted.http.inputs import InputFile
+from media_agent_hosted.http.inputs import (
+    InputFile,
+    InputForm,
+    InputPart,
+    check_address,
+    read_file,
+    refuse_files,
+    refuse_video,
+)
+from media_agent_hosted.http.limits import Limits
+from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, may_be_done
+from media_agent_schemas.media import MediaInput
 
 _MOST_CHECKS = 60
 
 
-async def upload(
-    hooks: Hooks, poller: Poller, file: InputFile, *, pause: Callable[[], Awaitable[None]]
+async def take_input(
+    hooks: Hooks,
+    poller: Poller,
+    medium: MediaInput,
+    model: HostedModel | None,
+    *,
+    is_here: bool,
+    pause: Callable[[], Awaitable[None]] | None,
+) -> tuple[InputPart, str | None]:
+    """Return an input, and what was done to it so that it fits the model.
+
+    Addresses without https are for a provider that `is_here`, on this machine. `pause` is made
+    between two looks at an upload; None: nothing is sent.
+
+    Raises:
+        RequestError: it cannot be read, is too large, or is not what the provider takes.
+        BackendError: it could not be uploaded.
+    """
+    url = check_address(medium, allow_plain_http=is_here)
+    if url is not None:
+        return InputPart(medium.role, url), None
+    if hooks.largest_upload is None:
+        refuse_files(medium, hooks.input_form)
+    place = None if model is None else model.inputs.get(medium.role)
+    limits = Limits() if place is None else place.limits
+    largest = hooks.largest_upload or hooks.largest_input
+    file = await asyncio.to_thread(read_file, medium, limits, largest=largest)
+    if not hooks.reads_video_files:
+        refuse_video(file)
+    if hooks.input_form is not InputForm.HTTPS and len(file.content) <= hooks.largest_input:
+        value = file.encode(hooks.input_form)
+        return InputPart(file.role, value, file.mime_type), file.done
+    address = "uploaded before" if pause is None else await _upload(hooks, poller, file, pause)
+    return InputPart(file.role, address), file.done
+
+
+async def _upload(
+    hooks: Hooks, poller: Poller, file: InputFile, pause: Callable[[], Awaitable[None]]
 ) -> str:
-    """Upload an input, and return what names it there; `pause` is made between checks.
+    """Upload an input, and return what names it there.
 
     Raises:
         BackendResponseError: the answer names no place for it.
