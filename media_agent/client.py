@@ -121,9 +121,12 @@ class VideoClient:
         """Return what "backend" or "backend/model" can do; absent: the default.
 
         Raises:
-            InvalidRequestError: there is no such backend or model; the nearest name is said.
+            InvalidRequestError: there is no such backend or model, and the nearest name is said;
+                or several backends offer it, each with limits of its own.
         """
-        name, _, model_name = (model or self.settings.default_backend).partition("/")
+        asked = model or self.settings.default_backend
+        self._planner.check_one(asked)
+        name, _, model_name = asked.partition("/")
         return (await self._backend(name)).capabilities(model_name or None)
 
     async def plan(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> Plan:
@@ -147,17 +150,23 @@ class VideoClient:
         words = asked.allow_unknown_words
         return await self._planner.plans(request, asked.policy, allow_unknown_words=words)
 
-    async def plan_all(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> PlanReport:
+    async def plan_all(
+        self, request: VideoRequest, *, best: int | None = None, **options: Unpack[PlanKwargs]
+    ) -> PlanReport:
         """Return all who could make it, best first, and all who could not, with price and reasons.
 
-        A model that the request names is the only candidate. Nothing is started or spent.
+        A model that the request names is the only candidate, or all its offers are. With `best`
+        only so many of many, and the best one of each backend, are planned in full; of the others
+        is said what they cost at least. Nothing is started or spent.
 
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        return await self._planner.report(request, asked.policy, allow_unknown_words=words)
+        return await self._planner.report(
+            request, asked.policy, allow_unknown_words=words, best=best
+        )
 
     async def generate(
         self,
@@ -498,8 +507,8 @@ class VideoClient:
                 own = self.settings.backend_settings(name, self._registry.spec(name))
                 settings = replace(own, free_memory=self._free_memory)
                 create = self._registry.create
-                if settings.key is not None:
-                    self._keys.add(settings.key.get_secret_value())
+                keys = (settings.key, *(each.key for each in settings.keys))
+                self._keys |= {each.get_secret_value() for each in keys if each is not None}
                 self._backends[name] = await asyncio.to_thread(create, name, settings)
         return self._backends[name]
 

@@ -30,6 +30,8 @@ def find_full_name(model: str, names: Iterable[str]) -> str | None:
     for backend, listed in known:
         if listed == model or listed.endswith(f"/{model}"):
             return f"{backend}/{listed}"
+    if "/" not in model:
+        return None
     for is_related in (str.startswith, _has_part):
         for backend, listed in known:
             if is_related(listed, f"{vendor}/"):

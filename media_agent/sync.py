@@ -89,6 +89,7 @@ class BlockingVideoClient:
     branch = _blocking(VideoClient.branch)
     plan_extension = _blocking(VideoClient.plan_extension)
     extend = _blocking(VideoClient.extend)
+    find_extension_model = _blocking(VideoClient.find_extension_model)
     resume = _blocking(VideoClient.resume)
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)

@@ -6,6 +6,7 @@ a hint that is of no use to an agent is left out; clauses are separated by "; ".
 """
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from media_agent_schemas.errors import ErrorInfo
@@ -62,6 +63,13 @@ _ASK = " (ask a person to run it)"
 
 def to_python(text: str) -> str:
     """Return a message or hint with the arguments and methods of `VideoClient`."""
+    if "--" not in text and "media-agent" not in text:
+        return text  # as most of the hundreds are that one plan makes
+    return _to_python(text)
+
+
+@lru_cache(maxsize=1024)
+def _to_python(text: str) -> str:
     for term in _TERMS:
         text = term.pattern.sub(term.python, text)
     return _OTHER_FLAG.sub(_as_argument, text)

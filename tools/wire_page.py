@@ -34,7 +34,8 @@ def _tables() -> Iterator[str]:
     yield "| backend | SDK | compared | differences |"
     yield "| --- | --- | --- | --- |"
     for name, said in read.items():
-        kinds = ", ".join(dict.fromkeys(each["kind"] for each in said["intents"]))
+        asked = [each["kind"] for each in said["intents"]]
+        kinds = ", ".join(dict.fromkeys(asked + (["poll", "result"] if said["waits"] else [])))
         count = len(rules["differences"].get(name, ()))
         sdk = f"`{said['sdk']}` {said['version']}"
         yield f"| `{said['provider']}` | {sdk} | {kinds} | {count or 'none'} |"

@@ -22,6 +22,7 @@ from media_agent_diffusers.digests import DigestCache
 from media_agent_diffusers.files import faults_named
 from media_agent_diffusers.folder import ModelFolder, read_folder
 from media_agent_diffusers.generation import Generation, estimate_memory
+from media_agent_diffusers.heap import share_heap
 from media_agent_diffusers.lora.choice import check_loras, choose_loras, lora_options
 from media_agent_diffusers.placement.foresee import Sizes, foresee, measure
 from media_agent_diffusers.settings import MEMORY_OPTION, DiffusersOptions
@@ -61,6 +62,7 @@ class DiffusersBackend(LocalBackend):
     ) -> None:
         """Read the folders; `free_memory` says what a device has free, if it is not to be asked."""
         super().__init__(settings)
+        share_heap()  # before any thread of ours is started
         self._free_memory = free_memory
         self._options = settings.read_options(DiffusersOptions)
         self._digests = DigestCache(settings.data_dir / NAME / "digests.json")

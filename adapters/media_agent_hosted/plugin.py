@@ -1,6 +1,7 @@
 """Declares the hosted backends; each is imported when it is first used."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -24,8 +25,22 @@ def provider_specs() -> list[BackendSpec]:
     return [import_module(f"{providers.__name__}.{folder.name}").SPEC for folder in folders]
 
 
+def with_keys(spec: BackendSpec) -> BackendSpec:
+    """Return a spec whose backend takes several keys."""
+
+    def make(settings: BackendSettings) -> VideoBackend:
+        if not settings.keys:
+            return spec.factory(settings)
+        from media_agent_hosted.base.several_keys import make_with_keys
+
+        return make_with_keys(spec.factory, settings)
+
+    return replace(spec, factory=make, takes_keys=True)
+
+
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the hosted backends."""
     http = BackendSpec(name="http", factory=make_http, needs_section=True)
-    return [*provider_specs(), http, *retired_specs(), *unsupported_specs()]
+    providers = (with_keys(spec) if spec.key_variables else spec for spec in provider_specs())
+    return [*providers, with_keys(http), *retired_specs(), *unsupported_specs()]

@@ -6,6 +6,7 @@ from email import message_from_bytes
 from email.policy import HTTP
 from fnmatch import fnmatchcase
 from pathlib import Path
+from random import Random
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,7 @@ _FILES = {
 }
 _SIZE = (640, 360)
 _LARGE = 4_000_000  # bytes; more than some take within a request
+_NOISE = 400  # pixels; the image takes half a megabyte
 HERE = "https://provider.example"
 
 
@@ -31,6 +33,8 @@ def write_files(folder: Path) -> Given:
     """Write the files that stand in requests."""
     for name, colour in _FILES.items():
         Image.new("RGB", _SIZE, colour).save(folder / name, "PNG")
+    noise = Random(0).randbytes(_NOISE**2 * 3)  # which no compression makes smaller
+    Image.frombytes("RGB", (_NOISE, _NOISE), noise).save(folder / "large.png", "PNG")
     video = make_video(Video(frames=48, fps=24.0, width=64, height=36, shade=90))
     (folder / "source_video.mp4").write_bytes(video)
     padding = _LARGE.to_bytes(4, "big") + b"free" + bytes(_LARGE - 8)  # a box that nobody reads
@@ -44,7 +48,8 @@ class Writer:
     def __init__(self, simulator: Simulator, given: Given, left_out: Iterable[str]) -> None:
         """Take the patterns of the headers that are left out."""
         self._left_out = tuple(left_out)
-        files = {name: given.base64(name) for name in (*_FILES, "source_video.mp4", "large.mp4")}
+        names = (*_FILES, "large.png", "source_video.mp4", "large.mp4")
+        files = {name: given.base64(name) for name in names}
         known = {encoded: f"<{name}>" for name, encoded in files.items()}
         self._known = {**known, simulator.url: HERE, KEY: "KEY"}
         self._simulator = simulator

@@ -11,7 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-KEY = "wire-key-0123456789"
+KEY = "hf_wire-key-0123456789"  # in the form that huggingface_hub knows as a token of its own
 PROMPT = "a fox runs through snow"
 KINDS = (
     *("text", "seed", "negative prompt", "audio"),
@@ -71,6 +71,8 @@ class Sdk:
     """The options of the backend in the settings."""
     simulator: dict[str, Any] = field(default_factory=dict)
     """How its simulator is set up."""
+    waits: bool = False
+    """Whether it returns once a video is there, and in no other way."""
     intents: list[Intent] = field(default_factory=list)
 
     def intent(self, kind: str, **request: Any) -> Callable[[Do], Do]:
@@ -95,9 +97,9 @@ def load(name: str) -> Sdk:
     return sdk
 
 
-def image(role: str, *, file: bool = False) -> dict[str, Any]:
+def image(role: str, *, file: str | None = None) -> dict[str, Any]:
     """Return an input of a request: an image."""
-    return {"role": role, **({"path": f"{role}.png"} if file else {"url": image_url(role)})}
+    return {"role": role, **({"url": image_url(role)} if file is None else {"path": file})}
 
 
 def video(role: str = "source_video", *, file: str | None = None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, PluginError
 from media_agent.validation import in_words as faults_in_words
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
@@ -60,7 +60,10 @@ def name_if_slow(who: str, clock: Callable[[], float] = time.monotonic) -> Itera
     """Warn of code of a plugin that delays everybody: it should take no time at all."""
     begin = clock()
     yield
-    seconds = clock() - begin
+    _warn_if_slow(who, clock() - begin)
+
+
+def _warn_if_slow(who: str, seconds: float) -> None:
     if seconds > _SLOW_SECONDS:
         _LOGGER.warning("%s took %.1f s, and every command waits for it", who, seconds)
 
@@ -116,6 +119,7 @@ class FencedBackend:
         """
         self._kind = kind
         self._model = model
+        self._checked: dict[str | None, tuple[Capabilities, Capabilities]] = {}
         self._who = f"plugin {plugin}: backend {kind}"
         who = f"plugin {plugin}: the factory of backend {kind}"
         self._inner = cast("VideoBackend", call_plugin(who, lambda: _check_members(make()), object))
@@ -131,9 +135,16 @@ class FencedBackend:
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; whose it is, is known here and not believed."""
-        what = f"capabilities({'' if model is None else repr(model)})"
         asked = self._model if model is None else model
-        facts = self._ask_facts(what, lambda: self._inner.capabilities(asked), Capabilities)
+        who = f"{self._who}: capabilities({'' if model is None else repr(model)})"
+        said = self._ask(who, lambda: self._inner.capabilities(asked), Capabilities)
+        known = self._checked.get(asked)
+        if known is None or known[0] is not said:  # what says the same again is not checked again
+            known = self._checked[asked] = said, self._check_capabilities(who, said)
+        return known[1]
+
+    def _check_capabilities(self, who: str, said: Capabilities) -> Capabilities:
+        facts = self._check(who, said, Capabilities)
         changes: dict[str, object] = {"backend": self._name}
         if self._name != self._kind:
             changes["kind"] = self._kind
@@ -144,7 +155,9 @@ class FencedBackend:
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say what the request would cost in money and time."""
-        return self._ask_facts("estimate()", lambda: self._inner.estimate(request), Estimate)
+        who = f"{self._who}: estimate()"
+        said = self._ask(who, lambda: self._inner.estimate(request), Estimate)
+        return said if said is UNKNOWN else self._check(who, said, Estimate)
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None
@@ -195,17 +208,21 @@ class FencedBackend:
         except Exception as error:  # noqa: BLE001  # a plugin may do anything
             _LOGGER.warning("%s: aclose() raised %s", self._who, describe_error(error))
 
-    def _ask_facts(self, what: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
+    def _ask(self, who: str, call: Callable[[], object], kind: type[Facts]) -> Facts:
+        begin = time.monotonic()
+        answer = call_plugin(who, call, kind)
+        _warn_if_slow(who, time.monotonic() - begin)
+        return answer
+
+    def _check(self, who: str, facts: Facts, kind: type[Facts]) -> Facts:
         """Return what a call says, checked again: it may have been made without any check."""
-        with name_if_slow(f"{self._who}: {what}"):
-            facts = call_plugin(f"{self._who}: {what}", call, kind)
         said = {name: value for name, value in facts if name in facts.model_fields_set}
         try:
             return kind.model_validate(said)
         except ValidationError as error:
             problem = faults_in_words(error, kind)
-            raise self._plugin_error(
-                f"{what} returned an invalid {kind.__name__}: {problem}"
+            raise PluginError(
+                f"{who} returned an invalid {kind.__name__}: {problem}", hint=PLUGIN_HINT
             ) from None
 
     async def _await_kind(self, what: str, work: Awaitable[Answer], *kinds: type[object]) -> Answer:
@@ -216,9 +233,6 @@ class FencedBackend:
                 f"{self._who}: {what} returned {_describe_value(answer)}, not {kinds[0].__name__}"
             )
         return answer
-
-    def _plugin_error(self, what: str) -> PluginError:
-        return PluginError(f"{self._who}: {what}", hint=PLUGIN_HINT)
 
 
 def _check_members(made: object) -> object:

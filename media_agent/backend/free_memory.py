@@ -9,6 +9,7 @@ from media_agent.environment import value_of
 
 SMI = ("nvidia-smi", "--query-gpu=index,memory.free,name", "--format=csv,noheader,nounits")
 _SMI_SECONDS = 10.0
+_DEVICES = Path("/dev")
 _GROUP = Path("/sys/fs/cgroup")
 
 
@@ -18,9 +19,15 @@ class FreeMemory:
     Plans are made of data alone: whoever plans reads it first, since asking GPUs may take a second.
     """
 
-    def __init__(self, *, smi: Sequence[str] = SMI, group: Path = _GROUP) -> None:
-        """Read nothing yet; `smi` lists GPUs, `group` is where a container finds its limits."""
+    def __init__(
+        self, *, smi: Sequence[str] = SMI, devices: Path = _DEVICES, group: Path = _GROUP
+    ) -> None:
+        """Read nothing yet.
+
+        `smi` lists GPUs, `devices` has their nodes, `group` is where a container finds its limits.
+        """
         self._smi = smi
+        self._devices = devices
         self._group = group
         self._gpus: Mapping[int, int] | None = None
         self.main_bytes: int | None = None
@@ -29,7 +36,10 @@ class FreeMemory:
     def read(self) -> None:
         """Read what is free now."""
         self.main_bytes = free_main_memory(self._group)
-        self._gpus = count_as_programs(list_gpus(self._smi), value_of("CUDA_VISIBLE_DEVICES"))
+        listed = list_gpus(self._smi)
+        visible = value_of("CUDA_VISIBLE_DEVICES")
+        is_told = listed or not _has_nodes(self._devices)
+        self._gpus = count_as_programs(listed, visible) if is_told else None
 
     @property
     def gpus(self) -> Mapping[int, int] | None:
@@ -77,6 +87,11 @@ def list_gpus(
         return tuple(_read_gpu(line) for line in said.splitlines() if line.strip())
     except (OSError, subprocess.SubprocessError, ValueError):
         return ()
+
+
+def _has_nodes(devices: Path) -> bool:
+    """Return whether there is a GPU of which the driver's tool says nothing, of any maker."""
+    return (devices / "kfd").exists() or any(devices.glob("nvidia[0-9]*"))
 
 
 def _read_gpu(line: str) -> Gpu:

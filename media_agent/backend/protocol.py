@@ -109,6 +109,20 @@ Options = TypeVar("Options", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
+class LimitedKey:
+    """One of several keys of a backend, and what its provider allows with it."""
+
+    name: str
+    key: SecretStr | None = None
+    problem: str | None = None
+    """Why there is no key where the settings say that one is."""
+    requests_per_minute: float | None = None
+    """Submissions a minute; None: no limit."""
+    concurrent: int | None = None
+    """Jobs at work at a time; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class BackendSettings:
     """Everything that a backend gets from its environment; it looks up nothing itself."""
 
@@ -116,6 +130,8 @@ class BackendSettings:
     options: Mapping[str, JsonValue] = field(default_factory=dict)
     base_url: str | None = None
     key: SecretStr | None = None
+    keys: tuple[LimitedKey, ...] = ()
+    """Several keys, for a backend that takes them; `key` is then the first that is there."""
     names_key: bool = False
     """Whether the settings say which key to use, and it is then wanted."""
     key_problem: str | None = None
@@ -267,6 +283,8 @@ class BackendSpec:
     makes the model unusable is raised as StorageError."""
     awaits_option: str | None = None
     """The option without which it has no models yet: until it is set, nothing is wrong with it."""
+    takes_keys: bool = False
+    """Whether the settings may give it several keys, with limits."""
     retired: Retirement | None = None
     """What is said instead of making it: the service is gone."""
     unsupported: Unsupported | None = None

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
@@ -197,11 +197,17 @@ def write_facts(facts: Iterable[tuple[str, object]]) -> None:
         write_raw_line(f"{name:<9} {one_line(fact)}")
 
 
-def write_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write columns to stdout, each as wide as its longest cell."""
+def write_table(
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    titles: Mapping[int, str] | None = None,
+) -> None:
+    """Write columns to stdout, each as wide as its longest cell; `titles` go before rows."""
     cells = [[one_line(cell) for cell in row] for row in (heads, *rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    for row in cells:
+    for number, row in enumerate(cells, -1):
+        if titles is not None and number in titles:
+            write_raw_line(one_line(titles[number]))
         padded = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         write_raw_line("  ".join(padded).rstrip())
 

@@ -193,6 +193,10 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
     for section in backends.values() if isinstance(backends, dict) else ():
         if isinstance(section, dict):
             _make_absolute(section, "key_file", folder)
+            keys = section.get("keys")
+            for each in keys.values() if isinstance(keys, dict) else ():
+                if isinstance(each, dict):
+                    _make_absolute(each, "key_file", folder)
             section.setdefault("folder", ".")
             _make_absolute(section, "folder", folder)
 

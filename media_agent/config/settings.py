@@ -33,29 +33,25 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError
 
-from media_agent.backend.protocol import BackendSettings, BackendSpec
-from media_agent.builtin.program_environment import VariableName, build_environment
+from media_agent.backend.protocol import BackendSettings, BackendSpec, LimitedKey
+from media_agent.builtin.program_environment import build_environment
 from media_agent.concealing import (
-    HIDDEN,
     concealed,
     hidden_values,
-    is_variable_name,
     without_keys,
 )
 from media_agent.config.file import (
     ConfigFile,
-    explain_unreadable,
     list_files,
     merge_tables,
     read_file,
-    read_text,
 )
+from media_agent.config.key_sections import KeySection, KeySource, PlainPath
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.stored_keys import StoredKey, StoredKeys
-from media_agent.environment import expand_home, value_of, variables
+from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.redact import redact, redact_value
-from media_agent.storage.files import is_open_to_others
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Schema
@@ -64,28 +60,20 @@ from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
-_LARGEST_KEY = 2**16  # bytes of a file with a key
 _MANY_FAULTS = 20  # of the kind that hides another one
 _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
-
-
-def _refuse_nul(path: Path) -> Path:
-    if "\0" in str(path):
-        raise ValueError("a path cannot hold the character NUL")
-    return path
 
 
 SectionName = Annotated[
     str,
     Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
 ]
-PlainPath = Annotated[Path, AfterValidator(_refuse_nul)]
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: expand_home(path).absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
-class BackendSection(Schema):
+class BackendSection(KeySource):
     """The settings of one backend, [backends.NAME]; a new NAME with a `kind` is an alias."""
 
     kind: str | None = Field(
@@ -93,9 +81,9 @@ class BackendSection(Schema):
     )
     model: str | None = Field(default=None, min_length=1, description="Default model.")
     base_url: str | None = Field(default=None, description="Its URL, if not the usual one.")
-    key: SecretStr | None = Field(default=None, min_length=1, description="API key.")
-    key_env: VariableName | None = Field(default=None, description="Variable that holds the key.")
-    key_file: PlainPath | None = Field(default=None, description="File that holds the key.")
+    keys: dict[SectionName, KeySection] = Field(
+        default={}, description="Several keys, each with a name and limits of its own."
+    )
     options: dict[str, JsonValue] = Field(default={}, description="Options of the backend.")
     folder: PlainPath | None = Field(
         default=None, description="Base folder of relative paths; default: the folder of the file."
@@ -109,43 +97,25 @@ class BackendSection(Schema):
             raise ValueError(said)
         return url
 
+    @model_validator(mode="after")
+    def _check_one_way(self) -> Self:
+        if self.keys and self.names_key:
+            raise ValueError("a section with keys cannot also have key, key_env or key_file")
+        return self
+
     @property
-    def names_key(self) -> bool:
-        """Whether it says which key to use."""
-        return any(each is not None for each in (self.key, self.key_env, self.key_file))
+    def names_any_key(self) -> bool:
+        """Whether it says which key, or which keys, to use."""
+        return self.names_key or bool(self.keys)
 
-    def key_problem(self) -> str | None:
-        """Return why `key_env` gives no key; None: it does, or it is not used."""
-        if self.key is not None or self.key_env is None:
-            return None
-        if value_of(self.key_env) is not None:
-            return None
-        if not is_variable_name(self.key_env):
-            return "the variable named by key_env is not set; do not put the key itself there"
-        return f"the variable {self.key_env} is not set"
+    def sources(self) -> dict[tuple[str, ...], KeySource]:
+        """Return the places within the section that may say a key."""
+        return {(): self} | {("keys", name): each for name, each in self.keys.items()}
 
-    def shown(self) -> JsonValue:
+    def shown(self) -> dict[str, JsonValue]:
         """Return the section as JSON without what is a key by its place or its look."""
-        data: dict[str, JsonValue] = self.model_dump(mode="json")
-        if self.key_env is not None and not is_variable_name(self.key_env):
-            data["key_env"] = HIDDEN
-        return concealed(data)
-
-    def find_key(self) -> SecretStr | None:
-        """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
-
-        Raises:
-            ConfigurationError: the file cannot be read or is empty.
-        """
-        if self.key is not None:
-            return self.key
-        if self.key_env is not None and (key := value_of(self.key_env)) is not None:
-            return SecretStr(key)
-        return None if self.key_file is None else self._key_of_file
-
-    @cached_property
-    def _key_of_file(self) -> SecretStr | None:
-        return None if self.key_file is None else _read_key(self.key_file)
+        data = super().shown()
+        return data | {"keys": {name: each.shown() for name, each in self.keys.items()}}
 
 
 class RouteSection(Schema):
@@ -176,6 +146,21 @@ class BudgetSection(Schema):
     max_cost_usd: Dollars | None = Field(default=None, description="For one job, in USD.")
     max_cost_usd_per_day: Dollars | None = Field(
         default=None, description="For the last 24 hours, in USD."
+    )
+
+
+class CatalogueSection(Schema):
+    """Where newer facts about models are read, under [catalogue]."""
+
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^\s@]+$",
+        description="What media-agent catalogue update reads: like https://example.com/models.json",
+    )
+    public_key: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The Ed25519 key that its signature is checked with, as openssl prints it.",
     )
 
 
@@ -221,6 +206,9 @@ class Settings(BaseSettings):
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
+    catalogue: CatalogueSection = Field(
+        default=CatalogueSection(), description="Newer facts about models, such as prices."
+    )
 
     @property
     def ledger_path(self) -> Path:
@@ -239,13 +227,36 @@ class Settings(BaseSettings):
             ConfigurationError: a file that has it cannot be read.
         """
         section = self.backends.get(name, BackendSection())
+        if section.keys:
+            found = {each: self._find_key_of(name, each, spec) for each in section.keys}
+            there = next((each for each in found.values() if each.key is not None), None)
+            problems = (f"{key}: {each.problem or 'no key'}" for key, each in found.items())
+            return there or FoundKey(problem="; ".join(problems))
         if section.names_key:
             return FoundKey(section.find_key(), f"backends.{name}", section.key_problem())
+        return self._find_usual_key(name, spec)
+
+    def _find_key_of(self, name: str, key: str, spec: BackendSpec | None) -> FoundKey:
+        """Return one of several keys of a backend."""
+        section, place = self.backends[name].keys[key], f"backends.{name}.keys.{key}"
+        if section.names_key:
+            return FoundKey(section.find_key(), place, section.key_problem())
+        return self._find_usual_key(name, spec)
+
+    def _find_usual_key(self, name: str, spec: BackendSpec | None) -> FoundKey:
         try:
             stored = self._stored_keys
         except ConfigurationError as error:  # it keeps nobody from working who needs no key
             return FoundKey(problem=error.message)
-        return find_usual_key(name, section.base_url, spec, stored)
+        return find_usual_key(name, self.base_url(name), spec, stored)
+
+    def _list_keys(self, name: str, spec: BackendSpec | None) -> Iterator[LimitedKey]:
+        """Yield the several keys of a backend, with their limits."""
+        for key, section in self.backends.get(name, BackendSection()).keys.items():
+            found = self._find_key_of(name, key, spec)
+            yield LimitedKey(
+                key, found.key, found.problem, section.requests_per_minute, section.concurrent
+            )
 
     def backend_settings(self, name: str, spec: BackendSpec | None = None) -> BackendSettings:
         """Return what is handed to one backend; its spec says which variable usually has its key.
@@ -254,14 +265,16 @@ class Settings(BaseSettings):
             ConfigurationError: the file with its key cannot be read.
         """
         section = self.backends.get(name, BackendSection())
-        found = self.find_key(name, spec)
-        secrets = (*self.secrets(), *([] if found.key is None else [found.key]))
+        found, keys = self.find_key(name, spec), tuple(self._list_keys(name, spec))
+        own = (found.key, *(each.key for each in keys))
+        secrets = (*self.secrets(), *(each for each in own if each is not None))
         return BackendSettings(
             data_dir=self.data_dir,
             options=section.options,
             base_url=section.base_url,
             key=found.key,
-            names_key=section.names_key,
+            keys=keys,
+            names_key=section.names_any_key,
             key_problem=found.problem,
             key_hint=describe_missing_key(name, section.base_url, spec, list_files(self.config)[0]),
             name=name,
@@ -291,9 +304,10 @@ class Settings(BaseSettings):
 
     def _collect_secrets(self) -> Iterator[str]:
         for name, section in self.backends.items():
-            with suppress(ConfigurationError):  # reported when that section is used
-                key = section.find_key()
-                yield from () if key is None else [key.get_secret_value()]
+            for source in section.sources().values():
+                with suppress(ConfigurationError):  # reported when that section is used
+                    key = source.find_key()
+                    yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
 
     @cached_property
@@ -302,7 +316,10 @@ class Settings(BaseSettings):
 
     def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
-        keys = {each.key_env for each in self.backends.values() if each.key_env is not None}
+        sources = (
+            each for section in self.backends.values() for each in section.sources().values()
+        )
+        keys = {each.key_env for each in sources if each.key_env is not None}
         return build_environment(variables(), named=named, keys=keys)
 
     def base_url(self, name: str) -> str | None:
@@ -466,23 +483,6 @@ def find_unknown_variables() -> list[tuple[str, str | None]]:
 def _read_files(named: object) -> list[ConfigFile]:
     paths = list_files(None if named is None else Path(str(named)))
     return [file for file in map(read_file, paths) if file is not None]
-
-
-def _read_key(path: Path) -> SecretStr:
-    path = expand_home(path)
-    shown = without_keys(str(path))  # it may be the key itself, at the wrong place
-    try:
-        key = read_text(path, largest=_LARGEST_KEY).strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"the key file {shown} cannot be read: {explain_unreadable(error)}",
-            hint="put the key there, nothing else",
-        ) from None
-    if not key:
-        raise ConfigurationError(f"the key file {shown} is empty", hint="put the key there")
-    if is_open_to_others(path):
-        _LOGGER.warning("the key file %s is readable by other users; run chmod 600 on it", shown)
-    return SecretStr(key)
 
 
 def _holds(data: Mapping[str, Any], place: Sequence[str]) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
-from media_agent.ledger.state import OwnershipLostError
+from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.record import build_record
 from media_agent.provenance.seams import measure_seams
@@ -26,6 +26,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -242,7 +243,8 @@ class Deliverer:
                 source, fetched_sha256 = front, None
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
-        facts = {"uri": video.uri, "expires_at": video.expires_at, "joined": video.joined}
+        kept = ("uri", "expires_at", "own_id", "joined")
+        facts = {name: getattr(video, name) for name in kept}
         published = found.model_copy(update={"path": str(place), **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)
@@ -257,6 +259,7 @@ class Deliverer:
         self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
     ) -> None:
         store = self._context.store
+        submissions = store.submissions.of(self._job.id)
         record = build_record(
             store.jobs.get(self._job.id),  # with the warnings of its way
             end,
@@ -269,6 +272,10 @@ class Deliverer:
             ),
             resumed_from=resumed_from,
             seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
+            key_name=next(
+                (each.ref.key_name for each in submissions if each.ref is not None), None
+            ),
+            refused=tuple(_list_refusals(submissions)),
         )
         is_complete = isinstance(end, JobCompleted)
         if is_complete:
@@ -278,6 +285,20 @@ class Deliverer:
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
         store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
+
+
+def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:
+    """Yield who refused a job before somebody accepted it: backends, and keys of the last one."""
+    for each in submissions:
+        if each.error is not None:
+            yield Refusal(backend=each.backend, model=each.model, error=each.error)
+        for refused in () if each.ref is None else each.ref.refused_keys:
+            yield Refusal(
+                backend=each.backend,
+                model=each.model,
+                key_name=refused.key_name,
+                error=refused.error,
+            )
 
 
 def clean_up(job: VideoJob, capabilities: Capabilities, context: JobContext) -> None:

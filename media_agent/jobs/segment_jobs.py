@@ -66,7 +66,12 @@ class SegmentJobs:
         if segment.continues_from == "video":
             place = _address(self.last) or {"path": str(self.videos[-1])}
             return MediaInput.model_validate(
-                {"role": InputRole.SOURCE_VIDEO, "mime_type": "video/mp4", **place}
+                {
+                    "role": InputRole.SOURCE_VIDEO,
+                    "mime_type": "video/mp4",
+                    "own_id": None if self.last is None else self.last.own_id,
+                    **place,
+                }
             )
         from media_agent.ingest.read import read_last_image
         from media_agent.video.images import as_png
@@ -92,7 +97,11 @@ class SegmentJobs:
             self.warnings.append(
                 "the segments differ in their encoding; the video was encoded again"
             )
-        return describe(target, ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO)
+        kind = ArtifactKind.VIDEO if complete else ArtifactKind.PARTIAL_VIDEO
+        own_id = (
+            None if self.last is None else self.last.own_id
+        )  # whoever knows its end continues it
+        return describe(target, kind).model_copy(update={"own_id": own_id})
 
 
 class SegmentRunner:

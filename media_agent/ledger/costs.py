@@ -8,6 +8,7 @@ from media_agent.ledger.database import Database, Transaction
 from media_agent.ledger.rows import text_of
 from media_agent.ledger.state import JobCost
 from media_agent_schemas.base import round_usd
+from media_agent_schemas.capabilities import PRICE_DAYS
 from media_agent_schemas.jobs import CostSource
 
 CostGroup = Literal["day", "backend", "model", "label"]
@@ -17,6 +18,10 @@ _SUMS = """
     sum(billed_usd) AS billed,
     sum(CASE WHEN billed_usd IS NULL THEN quoted_usd END) AS quoted,
     sum(coalesce(billed_usd, quoted_usd) IS NULL) AS unknown"""
+_PRICED_ON = "json_extract(json_extract(plans, '$[' || number || ']'), '$.estimate.priced_on')"
+_OLD = f"""
+    sum(billed_usd IS NULL AND quoted_usd > 0 AND coalesce(
+        {_PRICED_ON} < date(submissions.created_at, '-{PRICE_DAYS} days'), 0)) AS old"""
 _OF_JOB = f"""
 SELECT count(*) AS sent, {_SUMS}
 FROM submissions
@@ -47,6 +52,8 @@ class CostRow:
     """What nobody has billed, as it was quoted."""
     unknown: int
     """Submissions of which no price is known; they are in no sum."""
+    old_prices: int = 0
+    """Submissions that were quoted by a price that was old even then."""
 
 
 class Costs:
@@ -71,7 +78,7 @@ class Costs:
 
     def _add_up(self, time: datetime, name: str) -> list[CostRow]:
         query = f"""
-            SELECT {name} AS name, count(DISTINCT {_WHOLE}) AS jobs, {_SUMS}
+            SELECT {name} AS name, count(DISTINCT {_WHOLE}) AS jobs, {_SUMS}, {_OLD}
             FROM submissions JOIN jobs ON jobs.id = job_id
             WHERE state != 'refused' AND submissions.created_at >= :since
             GROUP BY 1 ORDER BY 1"""
@@ -85,6 +92,7 @@ class Costs:
                 billed_usd=_amount(row["billed"]),
                 quoted_usd=_amount(row["quoted"]),
                 unknown=row["unknown"],
+                old_prices=row["old"],
             )
             for row in rows
         ]

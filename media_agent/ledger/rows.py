@@ -149,6 +149,7 @@ def submission_of(row: Row) -> Submission:
         number=row["number"],
         key=row["key"],
         backend=row["backend"],
+        model=row["model"],
         state=SubmissionState(row["state"]),
         ref=None if row["ref"] is None else OperationRef.model_validate_json(row["ref"]),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),

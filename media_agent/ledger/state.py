@@ -41,6 +41,7 @@ class Submission:
     number: int  # of the plan among the candidates of the job
     key: str
     backend: str
+    model: str
     state: SubmissionState
     ref: OperationRef | None
     error: ErrorInfo | None  # why it was refused

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from media_agent.errors import BudgetExceededError
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.capabilities import Estimate, Plan
 
 _ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
 
@@ -13,11 +13,19 @@ def find_budget_errors(
     name: str, plan: Plan, budget: float | None
 ) -> Iterator[BudgetExceededError]:
     """Yield what a budget says against a plan."""
-    cost = plan.estimate.cost_usd
-    if budget is None or (plan.repeats and cost == 0):
+    if not (plan.repeats and plan.estimate.cost_usd == 0):
+        yield from find_price_errors(name, plan.estimate, budget)
+
+
+def find_price_errors(
+    name: str, estimate: Estimate, budget: float | None
+) -> Iterator[BudgetExceededError]:
+    """Yield what a budget says against a price."""
+    cost = estimate.cost_usd
+    if budget is None:
         return
     if cost is None:
-        source = plan.estimate.source
+        source = estimate.source
         because = "" if source is None else f" ({source})"
         yield BudgetExceededError(
             f"{name} has an unknown price{because}; the budget is {format_usd(budget)} USD",

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 
 from media_agent.backend.inputs import find_input_mismatches
 from media_agent.backend.options import check_options, list_raw_options
-from media_agent.errors import UnsupportedRequestError
+from media_agent.errors import Mismatch, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.durations import resolve_length
 from media_agent.negotiation.possible_lengths import count_windows, lift_limit
@@ -65,12 +65,13 @@ def negotiate(
         raise UnsupportedRequestError(
             f"{draft.model} does not support this request",
             mismatches=draft.mismatches,
-            hint=WAYS_OUT if outside else _suggest_fix(policy),
+            hint=WAYS_OUT if outside else suggest_fix(policy),
         )
     return _plan(draft, estimate)
 
 
-def _suggest_fix(policy: Policy) -> str:
+def suggest_fix(policy: Policy) -> str:
+    """Return a hint for a request that a model does not support."""
     if policy is Policy.STRICT:
         return "change the request; --policy adjust allows the nearest values"
     return "change the request, or choose another backend (media-agent backends lists them)"
@@ -83,15 +84,19 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft, follows: Collection[InputR
     draft.resolved |= {"model": draft.model, "mode": mode}
     if request.model != draft.model:
         draft.note("model", request.model, draft.model, "the full name")
-    if mode not in capabilities.modes:
-        needed = "" if request.inputs else f" and needs {' or '.join(capabilities.input_roles)}"
-        draft.refuse("mode", mode, f"{draft.model} can do {', '.join(capabilities.modes)}{needed}")
+    mismatch = find_mode_mismatch(request, mode, capabilities)
+    if mismatch is not None:
+        draft.mismatches.append(mismatch)
     elif request.mode is None:
         draft.note("mode", None, mode, "inferred from the inputs")
     for index, medium in enumerate(request.inputs):
         if medium.role not in capabilities.input_roles:
             taken = ", ".join(capabilities.input_roles) or "no inputs"
             draft.refuse(f"inputs[{index}].role", medium.role, f"{draft.model} accepts {taken}")
+        elif mode is VideoMode.VIDEO_EXTEND and capabilities.continues_own:
+            if medium.role is InputRole.SOURCE_VIDEO and medium.own_id is None:
+                reason = f"{draft.model} continues only videos that were made there, by their ids"
+                draft.refuse(f"inputs[{index}]", f"another video ({medium.role})", reason)
         elif medium.url is not None and not capabilities.reads_urls:
             reason = f"{draft.model} reads files, not addresses; download it and give the file"
             draft.refuse(f"inputs[{index}]", f"a URL ({medium.role})", reason)
@@ -100,6 +105,17 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft, follows: Collection[InputR
             draft.note(f"inputs[{index}]", f"a file ({medium.role})", "uploaded", reason)
     if mode in capabilities.modes:
         draft.mismatches += find_input_mismatches(request, capabilities, follows=follows)
+
+
+def find_mode_mismatch(
+    request: VideoRequest, mode: VideoMode, capabilities: Capabilities
+) -> Mismatch | None:
+    """Return why a model cannot do this kind of work, None if it can."""
+    if mode in capabilities.modes:
+        return None
+    needed = "" if request.inputs else f" and needs {' or '.join(capabilities.input_roles)}"
+    name = f"{capabilities.backend}/{capabilities.model}"
+    return Mismatch("mode", mode, f"{name} can do {', '.join(capabilities.modes)}{needed}")
 
 
 def _resolve_seed(draft: NegotiationDraft, draw_seed: Callable[[], int]) -> None:
@@ -186,7 +202,7 @@ def _plan(draft: NegotiationDraft, estimate: Callable[[VideoRequest], Estimate])
     resolved: dict[str, object] = {"duration": None, **draft.resolved}
     if resolved.get("size") is not None:
         resolved |= {"resolution": None, "aspect_ratio": None}
-    request = VideoRequest.model_validate({**dict(draft.request), **resolved})
+    request = draft.request.model_copy(update=resolved)  # of values that were checked before
     capabilities = draft.capabilities
     raw = list_raw_options(request.options.get(capabilities.backend, {}), capabilities)
     return Plan(

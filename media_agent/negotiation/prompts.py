@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from media_agent.negotiation.draft import NegotiationDraft
+from media_agent_schemas.request import VideoRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +51,21 @@ def count_words(prompt: str) -> int:
 
 
 def _check_lengths(draft: NegotiationDraft) -> None:
-    capabilities = draft.capabilities
-    for shot in draft.request.storyboard():
-        for longest, size, unit in (
-            (capabilities.max_prompt_characters, len(shot.prompt), "characters"),
-            (capabilities.max_prompt_words, count_words(shot.prompt), "words"),
-        ):
-            if longest is not None and size > longest:
-                draft.refuse("prompt", shot.prompt, f"{size} {unit}; the limit is {longest}")
+    limits = (
+        (draft.capabilities.max_prompt_characters, len, "characters"),
+        (draft.capabilities.max_prompt_words, count_words, "words"),
+    )
+    for prompt in _list_prompts(draft.request):
+        for longest, measure, unit in limits:
+            if longest is not None and measure(prompt) > longest:
+                said = f"{measure(prompt)} {unit}; the limit is {longest}"
+                draft.refuse("prompt", prompt, said)
 
 
 def _check_vocabulary(draft: NegotiationDraft, allow_unknown_words: bool) -> None:
     if draft.capabilities.closed_vocabulary is None:
         return
-    prompts = [shot.prompt for shot in draft.request.storyboard()]
+    prompts = _list_prompts(draft.request)
     known = ", ".join(sorted(draft.capabilities.closed_vocabulary))
     unknown = find_unknown_words(prompts, draft.capabilities.closed_vocabulary)
     if unknown and allow_unknown_words:
@@ -92,7 +94,7 @@ def _resolve_negative(draft: NegotiationDraft) -> None:
 
 def _resolve_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
     """Switch rewriting off unless the caller has set its option."""
-    if not rules.rewrites or not draft.request.storyboard():
+    if not rules.rewrites or not _list_prompts(draft.request):
         return
     backend = draft.capabilities.backend
     option = rules.option
@@ -105,6 +107,12 @@ def _resolve_rewriting(draft: NegotiationDraft, rules: PromptRules) -> None:
         draft.resolved["options"] = {backend: options}
         reason = "the prompt is sent to the model as written"
         draft.note(f"option {option}", None, rules.off, reason)
+
+
+def _list_prompts(request: VideoRequest) -> list[str]:
+    if request.prompt is not None:
+        return [request.prompt]
+    return [shot.prompt for shot in request.shots]
 
 
 def _join_words(words: list[str]) -> str:

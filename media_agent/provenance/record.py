@@ -18,6 +18,7 @@ from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.records import (
     GenerationRecord,
     Lineage,
+    Refusal,
     SeamRecord,
     ShotRecord,
     Times,
@@ -43,6 +44,8 @@ def build_record(
     cost: Cost,
     resumed_from: int | None = None,
     seams: tuple[SeamRecord, ...] = (),
+    key_name: str | None = None,
+    refused: tuple[Refusal, ...] = (),
 ) -> GenerationRecord:
     """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts.
 
@@ -62,6 +65,8 @@ def build_record(
         backend=job.plan.backend,
         kind=capabilities.kind,
         model=end.model or job.plan.model,
+        key_name=key_name,
+        refused=refused,
         weights_sha256=end.weights_sha256 or capabilities.weights_sha256,
         verification=end.verification or capabilities.verification,
         asked=job.request,

@@ -92,6 +92,11 @@ class Registry:
             PluginError: its plugin is broken.
         """
         spec = self._find_spec(name)
+        if settings.keys and not spec.takes_keys:
+            fault = Fault(("backends", name, "keys"), f"{spec.name} takes one key, not several")
+            raise ConfigurationError(
+                f"backend {name}: {fault.problem}", faults=[fault], hint="use key_env or key_file"
+            )
         if spec.takes_folders:
             settings = add_models(spec.name, settings)
         is_named = name != spec.name  # by a section of the settings

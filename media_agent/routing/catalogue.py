@@ -1,191 +1,40 @@
-"""Facts about models as data: price, quality, licence, state, prompt rules, continuation models.
+"""The facts about models that backends supply as YAML files (`BackendSpec.catalogue`)."""
 
-A backend supplies them as a YAML file (`BackendSpec.catalogue`). Facts come with what they are
-worth: a price has its source and date, a quality is an opinion. An absent fact is unknown.
-"""
-
-import datetime
 import logging
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, ValidationError
 
 from media_agent.backend.fence import PLUGIN_HINT, call_plugin
-from media_agent.backend.protocol import BackendSpec
-from media_agent.errors import PluginError, in_full
-from media_agent.negotiation.sizes import find_short_side, short_side_of
+from media_agent.backend.protocol import BackendSpec, VideoBackend
+from media_agent.errors import MediaAgentError, PluginError, in_full
+from media_agent.registry.registry import Registry
+from media_agent.routing.facts import ModelFacts, find_facts
+from media_agent.routing.one_model.choice import ModelChoice
+from media_agent.routing.refresh.stored import UpdateStore
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import Capabilities, Estimate, Verification
-from media_agent_schemas.media import InputRole, ResolutionTier
-from media_agent_schemas.plan import Quality
-from media_agent_schemas.request import VideoMode, VideoRequest
+from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
+from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
-_VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
-_FROM_VIDEO = (VideoMode.VIDEO_EDIT, VideoMode.VIDEO_EXTEND)
-
-
-class Price(Schema):
-    """What is charged for some requests; the first price that fits a request is its price."""
-
-    usd: float = Field(ge=0, description="In USD, for one `per`.")
-    per: Literal["second", "video"] = Field(description="What one unit is.")
-    up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
-    audio: bool | None = Field(default=None, description="Only with audio, or only without.")
-    modes: tuple[VideoMode, ...] | None = Field(
-        default=None, description="Only for these kinds of work."
-    )
-    minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
-    at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
-    more_frames: int = Field(
-        default=0, ge=0, description="Frames charged in addition to those of the video."
-    )
-    images_included: int = Field(
-        default=0, ge=0, description="Images of a request that cost nothing."
-    )
-    usd_per_image: float = Field(default=0, ge=0, description="For each further image.")
-    without_options: tuple[str, ...] = Field(
-        default=(), description="Only without these options, whose charge is unknown."
-    )
-    steps_included: int | None = Field(
-        default=None, ge=1, description="More num_inference_steps than these cost in proportion."
-    )
-    region: str | None = Field(default=None, description="Only in this region of the provider.")
-    input_videos: Literal["free", "charged", "unknown"] = Field(
-        default="free",
-        description="What videos among the inputs add: nothing; their seconds; unknown.",
-    )
-    most_video_seconds: float | None = Field(
-        default=None,
-        gt=0,
-        description="Seconds counted where they are charged: the most that a request may bring. "
-        "Without it, the cost of such a request is unknown.",
-    )
-    source: str = Field(min_length=1, description="Where the price was read.")
-    date: datetime.date = Field(description="When it was read.")
-
-    def fits(self, request: VideoRequest, region: str | None = None) -> bool:
-        """Return whether this price fits a negotiated request; audio left open counts as on."""
-        if self.region not in (None, region):
-            return False
-        if self.audio is not None and self.audio != (request.audio is not False):
-            return False
-        if self.modes is not None and request.infer_mode() not in self.modes:
-            return False
-        if any(
-            name in given for given in request.options.values() for name in self.without_options
-        ):
-            return False
-        side = find_short_side(request)
-        return self.up_to is None or (side is not None and side <= short_side_of(self.up_to))
-
-    def cost(self, request: VideoRequest) -> float | None:
-        """Return the cost in USD, None where it is unknown."""
-        units = 1.0 if self.per == "video" else self._count_seconds(request)
-        if units is None or (self.input_videos == "unknown" and _has_video(request)):
-            return None
-        images = len(request.inputs) - _count_videos(request)
-        for_images = self.usd_per_image * max(0, images - self.images_included)
-        return (self.usd * units + for_images) * request.n
-
-    def _count_seconds(self, request: VideoRequest) -> float | None:
-        seconds = _measure_seconds(request, self.at_fps, self.more_frames)
-        if self.input_videos == "charged" and _has_video(request):
-            if self.most_video_seconds is None or seconds is None:
-                return None
-            seconds += self.most_video_seconds
-        if seconds is None:
-            return None
-        return max(seconds, self.minimum_seconds) * self._scale_steps(request)
-
-    def rate(self, request: VideoRequest) -> float | None:
-        """Return what a billed second costs in USD; None: unknown."""
-        is_other = self.input_videos == "unknown" and _has_video(request)
-        return None if self.per != "second" or is_other else self.usd
-
-    def _scale_steps(self, request: VideoRequest) -> float:
-        if self.steps_included is None:
-            return 1.0
-        asked = [options.get("num_inference_steps") for options in request.options.values()]
-        steps = [float(str(value)) for value in asked if str(value).isdecimal()]
-        return max([1.0, *(count / self.steps_included for count in steps)])
-
-
-class Speed(Schema):
-    """How long it takes, roughly."""
-
-    seconds_per_second: float = Field(ge=0, description="Seconds of work per second of video.")
-    start_seconds: float = Field(default=0, ge=0, description="Seconds before work starts.")
-    source: str = Field(min_length=1, description="Who measured it, on what.")
-    date: datetime.date = Field(description="When.")
-
-
-class Rewriting(Schema):
-    """A provider that rewrites prompts before the model sees them."""
-
-    option: str | None = Field(
-        default=None, description="Option that controls it; null: there is none."
-    )
-    off: JsonValue = Field(default=False, description="Its value that leaves prompts alone.")
-
-
-class ModelFacts(Schema):
-    """Everything known about one model in addition to what its backend declares."""
-
-    status: Literal["live", "preview", "unverified", "retired", "test"] = Field(
-        default="live",
-        description="test: no model at all; unverified: probably retired; both are chosen only by "
-        "name. retired: gone.",
-    )
-    status_since: datetime.date | None = Field(default=None, description="Since when it is so.")
-    status_source: str | None = Field(default=None, description="Who says so.")
-    successor: str | None = Field(default=None, description="What to use instead, if retired.")
-    licence: str | None = Field(default=None, description="SPDX, or a name.")
-    quality: Quality | None = Field(default=None, description="An opinion.")
-    prices: tuple[Price, ...] = Field(default=(), description="First fit counts.")
-    speed: Speed | None = Field(default=None, description="Roughly.")
-    rewriting: Rewriting | None = Field(
-        default=None, description="Null: prompts reach the model as sent."
-    )
-    image_model: str | None = Field(default=None, description="Model that starts from an image.")
-    extend_model: str | None = Field(default=None, description="Model that continues a video.")
-    only_named: str | None = Field(
-        default=None, description="Why it is chosen only by name; null: as its rating says."
-    )
-    verification: Verification | None = Field(
-        default=None, description="If the backend declares none."
-    )
-    overrides: dict[str, JsonValue] = Field(
-        default={}, description="Fields of Capabilities, corrected."
-    )
-
-    def estimate(self, request: VideoRequest, region: str | None = None) -> Estimate:
-        """Return price and time of a negotiated request; None where nothing is known."""
-        price = next((price for price in self.prices if price.fits(request, region)), None)
-        seconds = _measure_seconds(request)
-        sources = []
-        cost, rate = None, None
-        if price is not None:
-            cost, rate = price.cost(request), price.rate(request)
-            sources.append(f"price: {price.source}, {price.date}")
-        time = None
-        if self.speed is not None and seconds is not None:
-            time = self.speed.start_seconds + self.speed.seconds_per_second * seconds
-            sources.append(f"time: {self.speed.source}, {self.speed.date}")
-        source = "; ".join(sources) or None
-        return Estimate(cost_usd=cost, seconds=time, source=source, usd_per_second=rate)
 
 
 class _File(Schema):
     """One YAML file."""
 
     backend: str = Field(min_length=1)
+    offers: dict[str, tuple[str, ...]] = Field(default={})  # models and patterns, by their model
     models: dict[str, ModelFacts]  # by name, or by a pattern with * for many
+
+
+Offered = Mapping[str, tuple[str, ...]]
+"""Patterns of the models of a backend, by the name of the model that they are offers of."""
+_Chosen = tuple[VideoBackend, Capabilities, ModelChoice]
+"""A backend, what it says of a model, and what is made of that."""
 
 
 class Catalogue:
@@ -195,17 +44,24 @@ class Catalogue:
         self,
         files: Mapping[str, Mapping[str, ModelFacts]] | None = None,
         problems: Iterable[str] = (),
+        offers: Mapping[str, Offered] | None = None,
     ) -> None:
-        """Take the facts by backend and model, and which files could not be read, and why."""
-        self._files = files or {}
+        """Take the facts by backend and model, and which files could not be read, and why.
+
+        `offers` has for each backend which of its models are offers of which.
+        """
+        self.files = files or {}
+        self.offered = offers or {}
         self.problems = tuple(problems)
         self._known: dict[tuple[str, str], ModelFacts] = {}
+        self._choices: dict[tuple[str, str | None], _Chosen] = {}
 
     @classmethod
     def load(cls, specs: Mapping[str, BackendSpec]) -> "Catalogue":
         """Read the files of these backends, by name; a faulty one is reported as a problem."""
         files: dict[str, Mapping[str, ModelFacts]] = {}
-        read: dict[Path, Mapping[str, ModelFacts]] = {}
+        offers: dict[str, Offered] = {}
+        read: dict[Path, _File] = {}
         problems: dict[str, None] = {}
         for name, spec in specs.items():
             if spec.catalogue is None:
@@ -213,21 +69,74 @@ class Catalogue:
             try:
                 if spec.catalogue not in read:
                     read[spec.catalogue] = call_plugin(
-                        "it", partial(read_catalogue, spec.catalogue), dict
+                        "it", partial(_read_file, spec.catalogue), _File
                     )
-                files[name] = read[spec.catalogue]
+                files[name] = read[spec.catalogue].models
+                offers[name] = read[spec.catalogue].offers
             except PluginError as error:
                 problems[f"backend {spec.name}: {in_full(error)}"] = None
         for problem in problems:
             _LOGGER.warning("%s", problem)
-        return cls(files, problems)
+        return cls(files, problems, offers)
 
     def facts(self, backend: str, model: str) -> ModelFacts:
         """Return what is known about a model: by its name, else by the first pattern that fits."""
         key = backend, model
         if key not in self._known:
-            self._known[key] = self._find(self._files.get(backend, {}), model)
+            facts = find_facts(self.files.get(backend, {}), model)
+            offer_of = facts.offer_of or self._find_offer(backend, model)
+            self._known[key] = facts.model_copy(update={"offer_of": offer_of})
         return self._known[key]
+
+    def facts_of(self, capabilities: Capabilities) -> ModelFacts:
+        """Return what is known about the model with these capabilities."""
+        named = (capabilities.backend, capabilities.kind)
+        backend = next((each for each in named if each in self.files), capabilities.backend)
+        return self.facts(backend, capabilities.model)
+
+    def _find_offer(self, backend: str, model: str) -> str | None:
+        """Return the model that a backend's model is an offer of."""
+        offered = self.offered.get(backend, {}).items()
+        found = (
+            name for name, models in offered if any(fnmatchcase(model, each) for each in models)
+        )
+        return next(found, None)
+
+    @cached_property
+    def offers(self) -> Mapping[str, tuple[str, ...]]:
+        """The backends that offer each model which has a name of its own, by that name."""
+        found: dict[str, dict[str, None]] = {}
+        for backend, offered in self.offered.items():
+            for name in offered:
+                found.setdefault(name, {})[backend] = None
+        for backend, models in self.files.items():
+            for facts in models.values():
+                if facts.offer_of is not None:
+                    found.setdefault(facts.offer_of, {})[backend] = None
+        return {name: tuple(backends) for name, backends in found.items()}
+
+    def find_choice(self, backend: VideoBackend, model: str | None) -> ModelChoice:
+        """Return a model of a backend with all that is known of it; None is its default model.
+
+        One that says the same as before is not put together again.
+
+        Raises:
+            InvalidRequestError: there is no such model.
+        """
+        said = backend.capabilities(model)
+        key = backend.name, model
+        known = self._choices.get(key)
+        if known is None or known[0] is not backend or known[1] is not said:
+            known = self._choices[key] = backend, said, self._build_choice(backend, said)
+        return known[2]
+
+    def _build_choice(self, backend: VideoBackend, said: Capabilities) -> ModelChoice:
+        capabilities = self.correct(said)
+
+        def estimate(request: VideoRequest) -> Estimate:
+            return self.estimate(capabilities, backend.estimate(request), request)
+
+        return ModelChoice(capabilities, estimate, self.facts_of(capabilities), backend.estimate)
 
     def correct(self, capabilities: Capabilities) -> Capabilities:
         """Return capabilities with what the catalogue knows better, or what they leave unsaid.
@@ -235,7 +144,7 @@ class Catalogue:
         Raises:
             PluginError: what the catalogue says of them is no Capabilities.
         """
-        facts = self.facts(capabilities.kind or capabilities.backend, capabilities.model)
+        facts = self.facts_of(capabilities)
         changes: dict[str, object] = {**facts.overrides}
         if capabilities.licence is None and facts.licence is not None:
             changes["licence"] = facts.licence
@@ -261,8 +170,9 @@ class Catalogue:
         """
         if own.cost_usd is not None and own.seconds is not None:
             return own
-        facts = self.facts(capabilities.kind or capabilities.backend, capabilities.model)
-        known = facts.estimate(request, capabilities.region)
+        known = self.facts_of(capabilities).estimate(request, capabilities.region)
+        if own is UNKNOWN and not capabilities.local:
+            return known
         prices = (own.cost_usd, known.cost_usd, 0.0 if capabilities.local else None)
         return own.model_copy(
             update={
@@ -270,15 +180,29 @@ class Catalogue:
                 "seconds": known.seconds if own.seconds is None else own.seconds,
                 "source": "; ".join(said for said in (own.source, known.source) if said) or None,
                 "usd_per_second": own.usd_per_second or known.usd_per_second,
+                "priced_on": known.priced_on if own.cost_usd is None else own.priced_on,
             }
         )
 
-    @staticmethod
-    def _find(models: Mapping[str, ModelFacts], name: str) -> ModelFacts:
-        if name in models:
-            return models[name]
-        fitting = (facts for pattern, facts in models.items() if fnmatchcase(name, pattern))
-        return next(fitting, ModelFacts())
+
+def load_catalogue(registry: Registry, data_dir: Path) -> Catalogue:
+    """Read what is known of the models of all backends, under every name that a backend has.
+
+    An update that was fetched into the data folder goes over what the release knows.
+    """
+    specs = {name: registry.spec(name) for name in registry.names()}
+    shipped = Catalogue.load({name: spec for name, spec in specs.items() if spec is not None})
+    try:
+        stored = UpdateStore(data_dir).get()
+        update = None if stored is None else stored.read()
+    except MediaAgentError as error:
+        problems = (*shipped.problems, in_full(error))
+        return Catalogue(shipped.files, problems, shipped.offered)
+    if update is None:
+        return shipped
+    kinds = {name: spec.name for name, spec in specs.items() if spec is not None}
+    files = {name: update.apply(kind, shipped.files.get(name, {})) for name, kind in kinds.items()}
+    return Catalogue(files, shipped.problems, shipped.offered)
 
 
 def read_catalogue(path: Path) -> dict[str, ModelFacts]:
@@ -287,33 +211,18 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
     Raises:
         PluginError: it is missing, no YAML, or says something unknown.
     """
+    return _read_file(path).models
+
+
+def _read_file(path: Path) -> _File:
     import yaml
 
     try:
         data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return _File.model_validate(data).models
+        return _File.model_validate(data)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = f"the catalogue {path} cannot be read: {error}"
         raise PluginError(problem, hint=PLUGIN_HINT) from error
     except ValidationError as error:
         problem = f"the catalogue {path}: {in_words(error, _File)}"
         raise PluginError(problem, hint=PLUGIN_HINT) from error
-
-
-def _count_videos(request: VideoRequest) -> int:
-    return sum(medium.role in _VIDEOS for medium in request.inputs)
-
-
-def _has_video(request: VideoRequest) -> bool:
-    """Whether a video goes in; of a segment to come only its mode says so."""
-    return _count_videos(request) > 0 or request.infer_mode() in _FROM_VIDEO
-
-
-def _measure_seconds(
-    request: VideoRequest, at_fps: float | None = None, more_frames: int = 0
-) -> float | None:
-    """Return the seconds of a request, or its frames at another rate, with some more frames."""
-    fps = at_fps or request.fps
-    if request.num_frames is not None and fps is not None:
-        return (request.num_frames + more_frames) / fps
-    return None if request.endless else request.seconds()

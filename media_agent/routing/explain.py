@@ -3,9 +3,16 @@
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import assert_never
 
-from media_agent.errors import BackendUnavailableError, PluginError, from_info, in_full
+from media_agent.errors import (
+    BackendUnavailableError,
+    BudgetExceededError,
+    PluginError,
+    from_info,
+    in_full,
+)
 from media_agent.negotiation.draft import format_value
 from media_agent.shorten import shorten
 from media_agent_schemas.base import format_usd
@@ -21,6 +28,10 @@ _COUNTED = (RoutingPreference.CHEAPEST, RoutingPreference.FASTEST)
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
+_HINTS = {
+    "needs a key": "media-agent keys set BACKEND stores one; media-agent backends BACKEND/MODEL "
+    "says where it is made"
+}
 _PREFERENCES = {
     RoutingPreference.CHEAPEST: "by price",
     RoutingPreference.FASTEST: "by speed",
@@ -61,21 +72,76 @@ def choose_plan(report: PlanReport) -> Plan:
     )
 
 
-def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
-    """Return each reason once, the most common first, with the names it applies to."""
-    names: dict[str, list[str]] = {}
-    reasons: dict[str, ErrorInfo] = {}
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why models were refused, and which."""
+
+    error: ErrorInfo
+    """In words that hold for all of them, without their names."""
+    names: tuple[str, ...]
+
+    def list_names(self) -> str:
+        """Return the names; of many, how many of each backend."""
+        if len(self.names) <= _NAMES_SHOWN:
+            return ", ".join(self.names)
+        return count_by_backend(self.names)
+
+
+def count_by_backend(names: Sequence[str]) -> str:
+    """Return how many of some models each backend has."""
+    backends = Counter(name.partition("/")[0] for name in names)
+    return ", ".join(f"{count} of {backend}" for backend, count in backends.most_common())
+
+
+def could_be_had(candidate: Candidate) -> bool:
+    """Return whether nothing is against a model but what is missing, or but its price."""
+    if len(candidate.refusals) != 1:
+        return False
+    is_dear = candidate.refusals[0].code == BudgetExceededError.code
+    return is_dear or only_lacks_something(candidate)
+
+
+def only_lacks_something(candidate: Candidate) -> bool:
+    """Return whether nothing is against a model but that something, such as a key, is missing."""
+    return candidate.missing is not None and len(candidate.refusals) == 1
+
+
+def collect_reasons(report: PlanReport) -> list[Reason]:
+    """Return each reason once, the most common first; those of one kind count as one."""
+    found: dict[str, dict[str, ErrorInfo]] = {}
     for each in report.candidates:
         if each.refusals:
-            first = each.refusals[0]
-            own = re.compile(rf"(?<![\w/.-]){re.escape(each.name)}(?=:? )")
-            about = own.match(first.message)
-            words = first.message[about.end() if about else 0 :].removeprefix(":").strip()
-            said = own.sub("it", words)
-            reasons.setdefault(said, first.model_copy(update={"message": said}))
-            names.setdefault(said, []).append(each.name)
-    commonest = sorted(names, key=lambda said: -len(names[said]))
-    return [(reasons[said], _join_names(names[said])) for said in commonest]
+            error = _without_name(each.refusals[0], each.name)
+            found.setdefault(_kind_of(error), {})[each.name] = error
+    reasons = []
+    for kind, errors in found.items():
+        first = next(iter(errors.values()))
+        is_one = all(error == first for error in errors.values())
+        general = {"message": kind, "hint": _HINTS.get(kind)}
+        common = first if is_one else first.model_copy(update=general)
+        reasons.append(Reason(common, tuple(errors)))
+    return sorted(reasons, key=lambda reason: -len(reason.names))
+
+
+def collect_refusals(report: PlanReport) -> list[tuple[ErrorInfo, str]]:
+    """Return each reason once, the most common first, with the names it applies to."""
+    return [(reason.error, _join_names(reason.names)) for reason in collect_reasons(report)]
+
+
+def _without_name(error: ErrorInfo, name: str) -> ErrorInfo:
+    own = re.compile(rf"(?<![\w/.-]){re.escape(name)}(?=:? )")
+    about = own.match(error.message)
+    words = error.message[about.end() if about else 0 :].removeprefix(":").strip()
+    return error.model_copy(update={"message": own.sub("it", words)})
+
+
+def _kind_of(error: ErrorInfo) -> str:
+    """Return the words of a reason without what differs from model to model."""
+    said = re.sub(r"(mode = \w+): it can do .*", r"\1: they do other work", error.message)
+    length = r"it makes at most (\d+ frames \([\d.]+ s\)|[\d.]+ s) at once"
+    said = re.sub(length, "that is more than they make at once", said)
+    said = re.sub(r"would cost (at least )?[\d.]+ USD", "costs too much", said)
+    return re.sub(r"^(needs a key): .*", r"\1", said)
 
 
 def list_plugin_faults(report: PlanReport) -> list[str]:
@@ -181,23 +247,29 @@ def time_of(estimate: Estimate) -> str:
 
 
 def summary_of(
-    ranked: Sequence[Candidate], refused: Sequence[Candidate], prefer: RoutingPreference
+    ranked: Sequence[Candidate],
+    others: Sequence[Candidate],
+    refused: Sequence[Candidate],
+    prefer: RoutingPreference,
+    offer_of: str | None = None,
 ) -> str:
     """Return in a sentence or two which model was selected and why."""
     if not ranked:
-        return f"no backend can serve this request ({len(refused)} checked)"
+        who = "no backend" if offer_of is None else f"no offer of {offer_of}"
+        return f"{who} can serve this request ({len(refused) + len(others)} checked)"
     first = ranked[0]
-    said = f"selected {first.name}: {'; '.join(first.reasons[:3])}"
-    if len(ranked) > 1:
-        others = f"{len(ranked) - 1} other{'s' if len(ranked) > 2 else ''} available"
-        several_ways = len({_METHOD_RANK[each.method] for each in ranked}) > 1
+    chosen = first.name if offer_of is None else f"{first.name}, an offer of {offer_of}"
+    said = f"selected {chosen}: {'; '.join(first.reasons[:3])}"
+    more = len(ranked) - 1 + len(others)
+    if more:
+        several_ways = len({_METHOD_RANK[each.method] for each in (*ranked, *others)}) > 1
         before = "Ranked"
         if several_ways and prefer not in _COUNTED:
             before = "Ranked by method (one piece, then extending, then chaining), then"
         said += f". {before} {_PREFERENCES[prefer]}"
         if several_ways and prefer in _COUNTED:
             said += ", regardless of the number of segments"
-        said += f"; {others}"
+        said += f"; {more} other{'s' if more > 1 else ''} available"
     return said
 
 

@@ -1,7 +1,7 @@
 """What every backend says it can do, what that costs, and why some of them cannot be asked."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from pydantic import JsonValue
@@ -11,7 +11,8 @@ from media_agent.config.settings import Settings
 from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.model_folders import ModelFolders
 from media_agent.registry.registry import Registry
-from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.catalogue import Catalogue, load_catalogue
+from media_agent.routing.offers import find_offering
 from media_agent.routing.router import Router
 from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities, Estimate
@@ -25,6 +26,8 @@ class Listed:
     capabilities: Capabilities
     estimate: Estimate
     seconds: float
+    offer_of: str | None = None
+    """The model that it is an offer of."""
 
     @property
     def name(self) -> str:
@@ -37,14 +40,21 @@ class Listed:
         return known | {
             "estimate": self.estimate.model_dump(mode="json"),
             "estimate_seconds_of_video": self.seconds,
+            "offer_of": self.offer_of,
         }
+
+    @property
+    def usd_per_second(self) -> float | None:
+        """The price of a second of video in USD; None: it is unknown."""
+        cost = self.estimate.cost_usd
+        return None if cost is None else cost / self.seconds
 
     def price(self) -> str:
         """Return the price of a second of video."""
-        cost = self.estimate.cost_usd
-        if cost is None:
+        usd = self.usd_per_second
+        if usd is None:
             return "unknown"
-        return "free" if cost == 0 else f"${format_usd(cost / self.seconds)}/s"
+        return "free" if usd == 0 else f"${format_usd(usd)}/s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +74,7 @@ class Listing:
 
 def list_all(registry: Registry, settings: Settings) -> Listing:
     """Ask every backend for every model it offers; what cannot be asked is a problem."""
-    catalogue = Catalogue.load(registry.specs)
+    catalogue = load_catalogue(registry, settings.data_dir)
     faults = [in_full(error) for error in registry.list_broken().values()]
     faults += catalogue.problems
     absent = (spec.unsupported for spec in registry.specs.values() if spec.unsupported is not None)
@@ -91,13 +101,18 @@ def list_models(router: Router, names: Iterable[str]) -> Listing:
 
 
 def list_one(wanted: str, registry: Registry, settings: Settings) -> Listing:
-    """Ask for one model, "backend/model", or for all of one backend.
+    """Ask for one model, "backend/model", for all of one backend, or for all offers of a model.
 
     Raises:
         MediaAgentError: it does not exist, or cannot be asked.
     """
+    catalogue = load_catalogue(registry, settings.data_dir)
+    if find_offering(wanted, catalogue.offers, registry.names()):
+        found = list_all(registry, settings)
+        offers = (each for each in found.models if each.offer_of == wanted)
+        return replace(found, models=tuple(offers), notes=())
     name, _, model = wanted.partition("/")
-    router = _make_router(name, registry, settings, Catalogue.load(registry.specs))
+    router = _make_router(name, registry, settings, catalogue)
     models = [wanted] if model else router.models(name)
     return Listing(tuple(_list_model(router, each) for each in models))
 
@@ -149,12 +164,14 @@ def _list_model(router: Router, model: str) -> Listed:
     choice = router.find_model(model)
     capabilities = choice.capabilities
     request = _build_typical_request(capabilities)
+    offer_of = choice.facts.offer_of
+    seconds = request.seconds() or FALLBACK_SECONDS
     try:
-        return Listed(capabilities, choice.estimate(request), request.seconds() or FALLBACK_SECONDS)
+        return Listed(capabilities, choice.estimate(request), seconds, offer_of)
     except PluginError:
         raise
     except MediaAgentError:  # a price that depends on what is left open
-        return Listed(capabilities, Estimate(), FALLBACK_SECONDS)
+        return Listed(capabilities, Estimate(), FALLBACK_SECONDS, offer_of)
 
 
 def _build_typical_request(capabilities: Capabilities) -> VideoRequest:

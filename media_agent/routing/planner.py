@@ -13,9 +13,10 @@ from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.negotiation.draft import Shape
 from media_agent.registry.registry import Registry
-from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.listing import Listing, list_models
+from media_agent.routing.offers import find_offering, suggest_model
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent.suggest import find_full_name
@@ -25,6 +26,8 @@ from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
 
 _SHAPING = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
+_ALTERNATIVES = 5
+"""Plans of a job, at least where so many could, for the case that the first one is refused."""
 _LOGGER = logging.getLogger(__name__)
 
 OpenBackend = Callable[[str], Awaitable[VideoBackend]]
@@ -51,9 +54,16 @@ class Planner:
         self._free_memory = free_memory or FreeMemory()
 
     async def report(
-        self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
+        self,
+        request: VideoRequest,
+        policy: Policy | None,
+        *,
+        allow_unknown_words: bool = False,
+        best: int | None = None,
     ) -> PlanReport:
         """Return every candidate with its plan or its reasons; a named model is the only one.
+
+        With `best` only so many of many, and the best one of each backend, are planned in full.
 
         Raises:
             InvalidRequestError: the request names what does not exist.
@@ -63,7 +73,10 @@ class Planner:
             request.model, await asyncio.to_thread(measure_shape_of_inputs, request)
         )
         return router.report(
-            request, self._choose_policy(policy), allow_unknown_words=allow_unknown_words
+            request,
+            self._choose_policy(policy),
+            allow_unknown_words=allow_unknown_words,
+            best=best,
         )
 
     async def plans(
@@ -71,17 +84,17 @@ class Planner:
     ) -> tuple[Plan, ...]:
         """Return the plan to follow, then those to follow if it is refused before acceptance.
 
-        Without a model and without routing preferences, that is the default backend alone.
+        Without a model and without routing preferences, that is the default backend alone. Of a
+        model that several backends offer there is a plan for each offer.
 
         Raises:
             MediaAgentError: no backend can serve it.
         """
+        words = allow_unknown_words
         if request.model is None and request.routing is not None:
-            report = await self.report(request, policy, allow_unknown_words=allow_unknown_words)
-            choose_plan(report)
-            for fault in list_plugin_faults(report):
-                _LOGGER.warning("%s", fault)
-            return tuple(each.plan for each in report.ranked if each.plan is not None)
+            return _take_plans(
+                await self.report(request, policy, allow_unknown_words=words, best=_ALTERNATIVES)
+            )
         for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
         request = await asyncio.to_thread(take_source_length, request)
@@ -89,12 +102,13 @@ class Planner:
         router = await self._open_router(
             name, await asyncio.to_thread(measure_shape_of_inputs, request)
         )
-        words = allow_unknown_words
-        return (
-            router.plan(
-                request, self._choose_policy(policy), model=name, allow_unknown_words=words
-            ),
-        )
+        policy = self._choose_policy(policy)
+        if router.is_offered(name):
+            report = router.report(
+                request, policy, model=name, allow_unknown_words=words, best=_ALTERNATIVES
+            )
+            return _take_plans(report)
+        return (router.plan(request, policy, model=name, allow_unknown_words=words),)
 
     async def list_models(self) -> Listing:
         """Return every model of every backend that can be opened, with a typical price."""
@@ -103,32 +117,46 @@ class Planner:
         faults = [in_full(error) for error in router.broken.values()]
         return replace(listing, problems=(*listing.problems, *faults))
 
+    def check_one(self, name: str) -> None:
+        """Refuse the name of a model that several backends offer, where one must be named.
+
+        Raises:
+            InvalidRequestError: it is one.
+        """
+        found = find_offering(name, self._catalogue.offers, self._registry.names())
+        if found:
+            raise InvalidRequestError(
+                f"{name} is a model offered by {', '.join(found)}, each with limits and options "
+                "of its own",
+                hint=f"name one of them; media-agent backends {name} lists them",
+            )
+
     def _choose_policy(self, asked: Policy | None) -> Policy:
         return self._settings.policy if asked is None else asked
 
     @cached_property
     def _catalogue(self) -> Catalogue:
-        specs, kind = self._registry.specs, self._registry.kind
-        names = [name for name in self._registry.names() if kind(name) in specs]
-        return Catalogue.load({name: specs[kind(name)] for name in names})
+        return load_catalogue(self._registry, self._settings.data_dir)
 
     async def _open_router(self, model: str | None, shape: Shape | None = None) -> Router:
-        """Return a router over one backend, or over all that can be started."""
+        """Return a router over one backend, over those that offer a model, or over all."""
         backends: dict[str, VideoBackend] = {}
         broken = {} if model is not None else self._registry.list_broken()
+        names = self._registry.names()
         if model is not None:
+            names = list(find_offering(model, self._catalogue.offers, names))
+        if model is not None and not names:
             name = model.partition("/")[0]
             try:
                 backends[name] = await self._open_backend(name)
             except InvalidRequestError as error:
                 await self._suggest_full_name(model, error)
                 raise
-        else:
-            for name in self._registry.names():
-                try:
-                    backends[name] = await self._open_backend(name)
-                except MediaAgentError as error:
-                    broken[name] = error
+        for name in names:
+            try:
+                backends[name] = await self._open_backend(name)
+            except MediaAgentError as error:
+                broken[name] = error
         if any(self._holds_models(name) for name in backends):
             await asyncio.to_thread(self._free_memory.read)
         return Router(
@@ -152,13 +180,16 @@ class Planner:
         Raises:
             InvalidRequestError: one was.
         """
-        if "/" not in model or model.partition("/")[0] in self._registry.names():
+        if model.partition("/")[0] in self._registry.names():
             return
         router = await self._open_router(None)
         names = [each for name in router.names() for each in router.models(name)]
         meant = find_full_name(model, names)
-        if meant is not None:
-            raise InvalidRequestError(error.message, hint=f"did you mean {meant}?") from error
+        said = None if meant is None else f"did you mean {meant}?"
+        if said is None:
+            said = suggest_model(model, self._catalogue.offers, self._registry.names())
+        if said is not None:
+            raise InvalidRequestError(error.message, hint=said) from error
 
     def _build_rules(self) -> RoutingRules:
         budget = self._settings.budget
@@ -168,6 +199,18 @@ class Planner:
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         declared = self._settings.backends.keys()
         return RoutingRules(routes, min(limits, default=None), declared)
+
+
+def _take_plans(report: PlanReport) -> tuple[Plan, ...]:
+    """Return the plans of all who could, best first.
+
+    Raises:
+        MediaAgentError: nobody could.
+    """
+    choose_plan(report)
+    for fault in list_plugin_faults(report):
+        _LOGGER.warning("%s", fault)
+    return tuple(each.plan for each in report.ranked if each.plan is not None)
 
 
 def take_source_length(request: VideoRequest) -> VideoRequest:

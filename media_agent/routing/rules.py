@@ -17,10 +17,16 @@ from media_agent.negotiation.possible_lengths import (
     find_wanted_seconds,
     format_longest_shot,
 )
-from media_agent.routing.catalogue import ModelFacts
+from media_agent.routing.facts import ModelFacts
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
-from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoRequest
+from media_agent_schemas.request import (
+    Budget,
+    Routing,
+    RoutingPreference,
+    VideoMode,
+    VideoRequest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,8 @@ class Route:
     """The routing preferences of a request and the settings, combined."""
 
     model: str | None = None
+    offer_of: str | None = None
+    """The model that is wanted from any backend that offers it; None: no model was named so."""
     prefer: RoutingPreference = RoutingPreference.LOCAL_FIRST
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] = ()
@@ -82,6 +90,7 @@ class RoutingContext:
     route: Route
     seed: int
     allow_unknown_words: bool
+    mode: VideoMode
 
     @property
     def prefer(self) -> RoutingPreference:
@@ -101,8 +110,10 @@ class RoutingContext:
         name = f"{plan.backend}/{plan.model}"
         if self.request.model == name:
             return plan
-        named = self.route.model is not None
+        named, offered = self.route.model is not None, self.route.offer_of
         reason = "the full name" if named else f"routed by preference: {self.prefer}"
+        if offered is not None:
+            reason = f"an offer of {offered}, {reason}"
         note = Adjustment(field="model", asked=self.request.model, used=name, reason=reason)
         return plan.model_copy(update={"adjustments": (note, *plan.adjustments)})
 
@@ -112,12 +123,14 @@ def refusals_of(
 ) -> Iterator[MediaAgentError]:
     """Yield what excludes a model, whatever its capabilities.
 
-    A model that nobody rated may be anything. It is chosen only by name, or if the settings declare
-    its backend.
+    A model that nobody rated may be anything. It is chosen only by name, its own or that of the
+    model that it is an offer of, or if the settings declare its backend.
     """
     name = f"{capabilities.backend}/{capabilities.model}"
     names = {capabilities.backend, name}
     by_name = route.model is not None or not names.isdisjoint(route.allow or ())
+    if facts.offer_of is not None:
+        names.add(facts.offer_of)
     if route.allow is not None and names.isdisjoint(route.allow):
         yield _exclude(name, "allow", ", ".join(route.allow), "not in this list")
     if not names.isdisjoint(route.deny):
@@ -128,7 +141,11 @@ def refusals_of(
         licence = capabilities.licence or "unknown"
         yield _exclude(name, "licence", ", ".join(route.licences), f"its licence is {licence}")
     reason = (
-        None if by_name else _find_reason_to_be_named(capabilities, facts, is_declared=is_declared)
+        None
+        if by_name
+        else _find_reason_to_be_named(
+            capabilities, facts, is_rated=is_declared or _is_wanted_offer(facts, route)
+        )
     )
     if reason is not None:
         yield UnsupportedRequestError(
@@ -140,6 +157,12 @@ def refusals_of(
         yield ConfigurationError(f"{name} needs {capabilities.missing}")
 
 
+def _is_wanted_offer(facts: ModelFacts, route: Route) -> bool:
+    """Return whether the model that it is an offer of was named."""
+    named = (route.offer_of, *(route.allow or ()))
+    return facts.offer_of is not None and facts.offer_of in named
+
+
 def _retired_error(name: str, facts: ModelFacts) -> ModelRetiredError:
     since = facts.status_since
     gone = "has been retired" if since is None else f"was retired on {since}"
@@ -149,7 +172,7 @@ def _retired_error(name: str, facts: ModelFacts) -> ModelRetiredError:
 
 
 def _find_reason_to_be_named(
-    capabilities: Capabilities, facts: ModelFacts, *, is_declared: bool
+    capabilities: Capabilities, facts: ModelFacts, *, is_rated: bool
 ) -> str | None:
     if capabilities.only_by_name:
         return "is of an unknown kind"
@@ -160,7 +183,7 @@ def _find_reason_to_be_named(
         return f"is unverified{since}, probably retired,"
     if facts.only_named is not None:
         return facts.only_named
-    if facts.quality is None and not is_declared:
+    if facts.quality is None and not is_rated:
         return "has no quality rating"
     return None
 

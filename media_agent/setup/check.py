@@ -3,6 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -19,10 +20,18 @@ from media_agent.config.settings import (
     read_sound,
 )
 from media_agent.environment import expand_home
-from media_agent.errors import ConfigurationError, Fault, MediaAgentError, in_full
+from media_agent.errors import (
+    ConfigurationError,
+    Fault,
+    InvalidRequestError,
+    MediaAgentError,
+    in_full,
+)
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
+from media_agent.routing.catalogue import load_catalogue
 from media_agent.routing.listing import list_all
+from media_agent.routing.offers import Offers, find_offering, suggest_model
 from media_agent.storage.files import is_open_to_others
 from media_agent.suggest import did_you_mean
 
@@ -118,15 +127,16 @@ def _find_faults(
 
 
 def _find_key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
-    place = ("backends", name)
-    problem = section.key_problem()
-    if problem is not None:
-        yield Fault((*place, "key_env"), problem)
-    if section.key_file is not None:
-        try:
-            section.find_key()
-        except ConfigurationError as error:
-            yield Fault((*place, "key_file"), error.message)
+    for within, source in section.sources().items():
+        place = ("backends", name, *within)
+        problem = source.key_problem()
+        if problem is not None:
+            yield Fault((*place, "key_env"), problem)
+        if source.key_file is not None:
+            try:
+                source.find_key()
+            except ConfigurationError as error:
+                yield Fault((*place, "key_file"), error.message)
 
 
 class _Known:
@@ -140,11 +150,17 @@ class _Known:
         self._backends = backends
 
     def find_problem(self, name: str) -> str | None:
-        """Return what is wrong with "backend" or "backend/model", None if nothing."""
+        """Return what is wrong with the name of a backend or model, None if nothing."""
         backend_name, _, model = name.partition("/")
-        if backend_name not in self._registry.names():
-            names = self._registry.names()
-            return f"unknown backend {backend_name!r}; {did_you_mean(backend_name, names)}"
+        names = self._registry.names()
+        try:
+            if find_offering(name, self._offers, names):
+                return None
+        except InvalidRequestError as error:  # it means two things
+            return in_full(error)
+        if backend_name not in names:
+            meant = suggest_model(name, self._offers, names) or did_you_mean(backend_name, names)
+            return f"unknown backend {backend_name!r}; {meant}"
         backend = self._get_backend(backend_name)
         if backend is None or not model:
             return None
@@ -153,6 +169,10 @@ class _Known:
         except MediaAgentError as error:
             return error.message + (f"; {error.hint}" if error.hint else "")
         return None
+
+    @cached_property
+    def _offers(self) -> Offers:
+        return load_catalogue(self._registry, self._settings.data_dir).offers
 
     def _get_backend(self, name: str) -> VideoBackend | None:
         if name not in self._backends:
@@ -185,10 +205,12 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     for name, section in settings.backends.items():
-        if section.key_file is not None and is_open_to_others(expand_home(section.key_file)):
-            where = sources.place(("backends", name, "key_file"))
-            yield f"{where}: {section.key_file} is readable by other users; run chmod 600 on it"
-        yield from _find_written_keys(("backends", name, "key"), sources.files)
+        for within, source in section.sources().items():
+            place = ("backends", name, *within)
+            if source.key_file is not None and is_open_to_others(expand_home(source.key_file)):
+                where = sources.place((*place, "key_file"))
+                yield f"{where}: {source.key_file} is readable by other users; run chmod 600 on it"
+            yield from _find_written_keys((*place, "key"), sources.files)
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
             if is_telling(header):

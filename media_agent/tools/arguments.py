@@ -77,8 +77,8 @@ class VideoWish(ToolArguments):
     )
     model: str | None = Field(
         default=None,
-        description='Backend, "backend" or "backend/model", as named by plan_video. '
-        "Null: the default from the settings.",
+        description='Backend, "backend" or "backend/model", as named by plan_video, or a model '
+        'as "wan-2.7" that several backends offer. Null: the default from the settings.',
     )
     route: str | None = Field(
         default=None, description="Routing preset of the settings, instead of a model."

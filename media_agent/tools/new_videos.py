@@ -9,8 +9,8 @@ from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
 from media_agent.tools.arguments import CreateVideo, Options, OptionTexts, PlanVideo, VideoWish
 from media_agent.tools.job_arguments import ExtendVideo
-from media_agent.tools.plan_views import PlanView, view_plan
-from media_agent_schemas.capabilities import Policy
+from media_agent.tools.plan_views import MOST_OTHERS, PlanView, view_plan
+from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.jobs import VideoJob
 
 
@@ -18,7 +18,7 @@ async def plan_video(client: VideoClient, arguments: PlanVideo) -> PlanView:
     """Return who would make it if the same were created, and who else could."""
     options = await _read_options(client, arguments.options, _find_model(client, arguments))
     request, policy = arguments.to_request(options), arguments.policy
-    report = await client.plan_all(request, policy=policy)
+    report = await client.plan_all(request, policy=policy, best=MOST_OTHERS + 1)
     if request.model is not None or request.routing is not None:
         return view_plan(report)
     capabilities = await client.capabilities()
@@ -51,7 +51,8 @@ async def extend_video(client: VideoClient, caller: str, arguments: ExtendVideo)
     video = arguments.file or arguments.job_id or ""
     if arguments.keep_chunks is not None:
         plan = await client.plan_branch(video, at=arguments.keep_chunks, **common)
-        request, plans = plan.request, (plan,)
+        request = plan.request
+        plans: tuple[Plan, ...] = (plan,)
     else:
         model = arguments.model
         if model is None and arguments.options:

@@ -15,8 +15,18 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.plan import Candidate, PlanReport
 
 LARGEST_PLAN = 1600  # characters of JSON; an agent pays for each of them
-_DETAILS = ((4, 3, 160), (3, 3, 120), (2, 3, 120), (2, 2, 80), (1, 1, 80), (0, 1, 40), (0, 0, 0))
+MOST_OTHERS = 4
+_DETAILS = (
+    (MOST_OTHERS, 3, 160),
+    (3, 3, 120),
+    (2, 3, 120),
+    (2, 2, 80),
+    (1, 1, 80),
+    (0, 1, 40),
+    (0, 0, 0),
+)
 """Others shown, reasons or adjustments of each, characters of a text: as many as fit."""
+MOST_OTHERS = max(others for others, _, _ in _DETAILS)
 _MOST_MODELS = 25
 _LONGEST_PROBLEM = 200  # characters
 _LONGEST_OPTION = 120  # characters
@@ -80,11 +90,12 @@ def _view_plan(
     report: PlanReport, chosen: Candidate | None, most: int, texts: int, length: int
 ) -> PlanView:
     able = [each for each in report.ranked if each is not chosen]
+    glanced = sum(each.rank is None and not each.refusals for each in report.candidates)
     return PlanView(
         summary=shorten_to_line(report.summary, max(length, 80)),
         chosen=None if chosen is None else _view_option(chosen, texts, length),
         others=tuple(_view_option(each, texts, length) for each in able[:most]),
-        left_out=max(0, len(able) - most),
+        left_out=max(0, len(able) - most) + glanced,
         refused=_view_refused(report, texts, length),
         next=_suggest_after_plan(chosen is not None, bool(able)),
     )
@@ -114,7 +125,7 @@ def _view_option(candidate: Candidate, texts: int, length: int) -> OptionView:
 
 
 def _view_refused(report: PlanReport, texts: int, length: int) -> RefusedView | None:
-    count = sum(each.rank is None for each in report.candidates)
+    count = sum(bool(each.refusals) for each in report.candidates)
     if count == 0:
         return None
     said = [f"{who}: {in_full(info_to_tools(info))}" for info, who in collect_refusals(report)]

@@ -11,6 +11,8 @@ from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Siz
 from media_agent_schemas.request import VideoMode, VideoRequest
 from media_agent_schemas.resume import ResumeToken
 
+PRICE_DAYS = 30
+"""After so many days a price is marked: it may not hold any more."""
 FALLBACK_FPS = 24.0
 """Frames per second where neither the request nor the model says any."""
 FALLBACK_SECONDS = 5.0
@@ -124,6 +126,7 @@ class ModeFacts(Schema):
     )
     min_frames: int | None = Field(default=None, ge=1, description="Fewest frames.")
     max_frames: int | None = Field(default=None, ge=1, description="Most frames.")
+    max_source_duration: float | None = Field(default=None, gt=0, description="As for the model.")
     frame_multiple: int | None = Field(default=None, ge=1, description="As for the model.")
     frame_offset: int | None = Field(default=None, ge=0, description="As for the model.")
     negative_prompt: TriState | None = Field(default=None, description="As for the model.")
@@ -219,6 +222,11 @@ class Capabilities(Document):
     default_duration: float | None = Field(
         default=None, gt=0, description="Used when none is asked."
     )
+    max_source_duration: float | None = Field(
+        default=None,
+        gt=0,
+        description="Longest source video, in seconds; null: not limited as far as known.",
+    )
     frame_multiple: int = Field(
         default=1, ge=1, description="It makes frame_multiple * k + frame_offset frames, k from 0."
     )
@@ -271,6 +279,10 @@ class Capabilities(Document):
         description="Model of the same backend that continues its videos from their last frames.",
     )
     extends: TriState = Field(default=False, description="Continues a finished video.")
+    continues_own: bool = Field(
+        default=False,
+        description="Continues only videos of its own, which it knows by their ids (`own_id`).",
+    )
     streams: TriState = Field(default=False, description="Delivers chunks while it works.")
 
     lookup: Literal["key", "list", "candidates", "none"] = Field(
@@ -394,6 +406,18 @@ class Estimate(Document):
         ge=0,
         description="Price of a billed second, for a provider that says how many it bills.",
     )
+    priced_on: datetime.date | None = Field(
+        default=None, description="When the price was read; null: it comes from no list of prices."
+    )
+
+    def has_old_price(self, today: datetime.date) -> bool:
+        """Return whether the price was read so long ago that it may not hold any more."""
+        on = self.priced_on
+        return bool(self.cost_usd) and on is not None and (today - on).days > PRICE_DAYS
+
+
+UNKNOWN = Estimate()
+"""What says nothing of price and time."""
 
 
 class Policy(StrEnum):

@@ -34,6 +34,13 @@ class JobStatus(StrEnum):
         return self not in (JobStatus.QUEUED, JobStatus.IN_PROGRESS)
 
 
+class KeyRefusal(Schema):
+    """One of several keys of a backend that was refused before another one was used."""
+
+    key_name: str = Field(min_length=1, description="Name of the key in the settings.")
+    error: ErrorInfo = Field(description="Why it was refused; nothing was accepted.")
+
+
 class OperationRef(Document):
     """Enough to find work again from another process; small, JSON, no secret."""
 
@@ -42,6 +49,12 @@ class OperationRef(Document):
     operation_id: str = Field(min_length=1, description="The backend's name for the work.")
     data: dict[str, JsonValue] = Field(
         default={}, description="Everything else needed to find it, such as URLs."
+    )
+    key_name: str | None = Field(
+        default=None, description="Which of several keys it was submitted with, by its name."
+    )
+    refused_keys: tuple[KeyRefusal, ...] = Field(
+        default=(), description="The keys that were refused before."
     )
 
 

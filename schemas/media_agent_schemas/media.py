@@ -100,6 +100,11 @@ class MediaInput(Asked):
     at: Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers] | None = Field(
         default=None, description="Place of a keyframe, in seconds."
     )
+    own_id: str | None = Field(
+        default=None,
+        min_length=1,
+        description="What the service that made the video calls it; some continue no others.",
+    )
 
     @classmethod
     def from_place(cls, role: InputRole, place: str) -> Self:
@@ -180,6 +185,11 @@ class Artifact(Schema):
     sha256: Sha256 | None = Field(default=None, description="Digest of the file's bytes.")
     expires_at: AwareDatetime | None = Field(
         default=None, description="When the uri stops working."
+    )
+    own_id: str | None = Field(
+        default=None,
+        description="What the service that made the video calls it, where that continues it by "
+        "this name; null: it does not.",
     )
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
     joined: SourceJoin | None = Field(

@@ -26,6 +26,9 @@ class Candidate(Schema):
 
     backend: str = Field(description="Name of the backend.")
     model: str = Field(description="Name of the model.")
+    offer_of: str | None = Field(
+        default=None, description="The model that it is an offer of, the same at every provider."
+    )
     rank: int | None = Field(default=None, ge=1, description="1: chosen; null: refused.")
     method: Method = Field(default=Method.SINGLE, description="How the length is reached.")
     submissions: int = Field(default=1, ge=1, description="Number of submissions.")

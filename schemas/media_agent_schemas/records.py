@@ -53,6 +53,17 @@ class Lineage(Schema):
     )
 
 
+class Refusal(Schema):
+    """A backend, or one of its keys, that refused before another one accepted the work."""
+
+    backend: str = Field(description="Name of the backend.")
+    model: str | None = Field(default=None, description="Name of the model.")
+    key_name: str | None = Field(
+        default=None, description="Which of its keys, by its name; null: it has one key, or all."
+    )
+    error: ErrorInfo = Field(description="Why; nothing was accepted.")
+
+
 class Times(Schema):
     """When things happened."""
 
@@ -72,6 +83,12 @@ class GenerationRecord(Document):
         default=None, description="The backend behind a name from the settings."
     )
     model: str = Field(description="Name of the model.")
+    key_name: str | None = Field(
+        default=None, description="Which of several keys was used, by its name in the settings."
+    )
+    refused: tuple[Refusal, ...] = Field(
+        default=(), description="Which backends and keys were asked before, in order, and why not."
+    )
     weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
     verification: Verification = Field(description="How far the backend was verified.")
 

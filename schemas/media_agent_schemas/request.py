@@ -176,7 +176,10 @@ class VideoRequest(Asked, Document):
         default=1, description="Number of videos."
     )
     model: str | None = Field(
-        default=None, min_length=1, description='"backend" or "backend/model"; absent: the default.'
+        default=None,
+        min_length=1,
+        description='"backend", "backend/model", or a model such as "wan-2.7" that several '
+        "backends offer; absent: the default.",
     )
     options: dict[str, dict[str, JsonValue]] = Field(
         default={}, description="Options of one backend only, by backend name, then option name."

@@ -49,11 +49,21 @@ def test_nothing_is_known_before_it_is_read(tmp_path: Path) -> None:
     "smi", [("no-such-program",), ("printf", "no devices were found"), ("false",)]
 )
 def test_where_nothing_lists_a_gpu_there_is_none(smi: tuple[str, ...], tmp_path: Path) -> None:
-    memory = FreeMemory(smi=smi, group=tmp_path)
+    memory = FreeMemory(smi=smi, devices=tmp_path, group=tmp_path)
 
     memory.read()
 
     assert memory.gpus == {}
+
+
+@pytest.mark.parametrize("node", ["kfd", "nvidia0"])
+def test_a_gpu_of_which_nobody_tells_may_be_there_all_the_same(node: str, tmp_path: Path) -> None:
+    (tmp_path / node).touch()
+    memory = FreeMemory(smi=("no-such-program",), devices=tmp_path, group=tmp_path)
+
+    memory.read()
+
+    assert memory.gpus is None
 
 
 @pytest.mark.parametrize(

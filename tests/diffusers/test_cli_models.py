@@ -199,3 +199,21 @@ def test_the_tiny_pipelines_can_be_built_by_hand(
 
     assert "not empty" in capsys.readouterr().err
     assert main(["models", "add", str(tmp_path / "tiny")]) == 0
+
+
+def test_a_plan_says_how_the_model_will_be_held(
+    folder_of: FolderOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", str(folder_of("wan")), "--name", "tiny"]) == 0
+    capsys.readouterr()
+    command = ["plan", "cat", "--backend", "diffusers/tiny", "--duration", "0.3", "--size", "32x32"]
+
+    assert main(command) == 0
+    text = capsys.readouterr().err
+    assert main([*command, "--json"]) == 0
+    memory = json.loads(capsys.readouterr().out)["chosen"]["memory"]
+
+    assert "memory: all weights in the memory where it computes: needs about " in text
+    assert memory["held"] == "all weights in the memory where it computes"
+    assert 0 < memory["needed_bytes"] < memory["free_bytes"]
+    assert (memory["where"] is not None, memory["fits"]) == (True, True)

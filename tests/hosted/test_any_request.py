@@ -75,6 +75,7 @@ KNOWN = [
     for mode in model.modes
     if is_here(backend, model.id)
 ]
+OWN = "the-id-of-a-video-there"
 VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
 KEYS = (f"job-{number}" for number in count())
 
@@ -88,9 +89,12 @@ def simulators() -> Iterator[dict[str, Simulator]]:
 
 def build(backend: HostedBackend, request: VideoRequest, model: HostedModel) -> Sent:
     """Return the submission of a planned request, whose inputs are as they would be read."""
-    inputs = tuple(backend.input_value(part(backend, each)) for each in request.inputs)
-    options = request.options.get(backend.name, {})
     of_mode = model.for_mode(request.infer_mode())
+    inputs = tuple(
+        OWN if of_mode.inputs[each.role].own else backend.input_value(part(backend, each))
+        for each in request.inputs
+    )
+    options = request.options.get(backend.name, {})
     return backend.build(Submission(request, model.id, of_mode, inputs, options, next(KEYS)))
 
 
@@ -108,7 +112,7 @@ def plan(request: VideoRequest, backend: HostedBackend, model_id: str, policy: P
 
 
 def as_bytes(medium: MediaInput) -> MediaInput:
-    return MediaInput(role=medium.role, data=b"as read before", at=medium.at)
+    return medium.model_copy(update={"data": b"as read before", "url": None})
 
 
 def is_taken(simulator: Simulator, backend: HostedBackend, sent: Sent) -> str | None:
@@ -171,7 +175,8 @@ def flaws(body: JsonValue, request: VideoRequest, model: HostedModel) -> Iterato
 def media(role: InputRole, number: int, seconds: float = 0.0) -> MediaInput:
     at = seconds if role is InputRole.KEYFRAME else None
     kind = "mp4" if role in VIDEOS else "png"
-    return MediaInput(role=role, url=f"https://example.com/{number}.{kind}", at=at)
+    own_id = OWN if role is InputRole.SOURCE_VIDEO else None
+    return MediaInput(role=role, url=f"https://example.com/{number}.{kind}", at=at, own_id=own_id)
 
 
 def fields_of(

@@ -41,7 +41,8 @@ fps = [24]
 prompt = "{prompt}"
 seconds = "{duration}"
 """
-SEEDANCE = "fal/bytedance/seedance-2.0/text-to-video"  # 15 s, and no segments
+SEEDANCE = "fal/bytedance/seedance-2.0/text-to-video"  # 15 s, and segments from last frames
+FLASH = "fal/bytedance/seedance-2.5/flash/text-to-video"  # 30 s, and no segments
 KLING = "fal/fal-ai/kling-video/v3/pro/text-to-video"  # 15 s, and segments from last frames
 LTX = "fal/fal-ai/ltx-2.3/text-to-video"  # 6, 8 or 10 s
 MAGI = "fal/fal-ai/magi"  # 8 s, and extends
@@ -79,17 +80,17 @@ def seconds_of(plan: Plan) -> float:
 
 
 TOO_LONG = [
-    asked(SEEDANCE, duration=60),
-    asked(SEEDANCE, duration=15.1),
-    asked(SEEDANCE, num_frames=1440),
-    asked(SEEDANCE, num_frames=600, fps=10),
-    asked(SEEDANCE, prompt=None, shots=[{"prompt": "a", "duration": 60}]),
-    asked(SEEDANCE, prompt=None, shots=[{"prompt": "a", "duration": 9}, {"prompt": "b"}]),
-    asked(SEEDANCE, endless=True),
+    asked(FLASH, duration=60),
+    asked(FLASH, duration=30.1),
+    asked(FLASH, num_frames=1440),
+    asked(FLASH, num_frames=600, fps=10),
+    asked(FLASH, prompt=None, shots=[{"prompt": "a", "duration": 60}]),
+    asked(FLASH, prompt=None, shots=[{"prompt": "a", "duration": 9}, {"prompt": "b"}]),
+    asked(FLASH, endless=True),
     asked("acme", duration=20),
     asked("acme", duration=10.1),
     asked("fal/some/model", duration=10),
-    asked(WAN_22, duration=12),
+    asked(f"{WAN_22}/lora", duration=12),
 ]
 
 
@@ -164,9 +165,9 @@ async def test_frames_at_a_rate_that_a_model_lacks_keep_their_length_and_say_so(
 async def test_the_tools_of_an_agent_shorten_nothing_that_is_paid(
     client: VideoClient, tool: str
 ) -> None:
-    answer = await ToolBox(client).call(tool, {"prompt": "a", "duration": 60, "model": SEEDANCE})
+    answer = await ToolBox(client).call(tool, {"prompt": "a", "duration": 60, "model": FLASH})
 
-    assert "it makes at most 15 s at once" in json.dumps(answer)
+    assert "it makes at most 30 s at once" in json.dumps(answer)
     assert "chosen" not in answer
     assert await client.list() == []
 
@@ -174,16 +175,16 @@ async def test_the_tools_of_an_agent_shorten_nothing_that_is_paid(
 def test_the_command_line_shortens_nothing_that_is_paid(
     settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--backend", SEEDANCE, "--duration", "60", "--out", str(tmp_path / "fox.mp4")]
+    flags = ["--backend", FLASH, "--duration", "60", "--out", str(tmp_path / "fox.mp4")]
 
     assert main(["generate", "a fox", *flags]) == 3
-    assert "it makes at most 15 s at once" in capsys.readouterr().err
+    assert "it makes at most 30 s at once" in capsys.readouterr().err
 
 
 def test_the_plan_of_the_command_line_says_the_same(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["plan", "a fox", "--backend", SEEDANCE, "--duration", "60", "--json"]) == 3
+    assert main(["plan", "a fox", "--backend", FLASH, "--duration", "60", "--json"]) == 3
 
     assert json.loads(capsys.readouterr().out)["chosen"] is None
 

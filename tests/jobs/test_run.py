@@ -528,6 +528,13 @@ async def test_who_refused_is_in_the_record_and_what_the_next_plan_warns_of(
     record = GenerationRecord.model_validate_json(out.with_suffix(".json").read_bytes())
     refused = "paid refused (no room); other/one is next"
     assert record.warnings == ("dear", refused, "slow")
+    (asked_before,) = record.refused
+    assert (asked_before.backend, asked_before.model, asked_before.key_name) == (
+        "paid",
+        "one",
+        None,
+    )
+    assert asked_before.error.message == "no room"
     assert find_new_warnings(job, first) == [refused, "slow"]
 
 

@@ -9,7 +9,8 @@ import pytest
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.errors import PluginError
 from media_agent.registry.registry import Registry
-from media_agent.routing.catalogue import Catalogue, ModelFacts, Price, read_catalogue
+from media_agent.routing.catalogue import Catalogue, read_catalogue
+from media_agent.routing.facts import ModelFacts, Price
 from media_agent_schemas.capabilities import (
     Capabilities,
     Estimate,

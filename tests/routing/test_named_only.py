@@ -7,7 +7,7 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.routing.catalogue import ModelFacts
+from media_agent.routing.facts import ModelFacts
 from media_agent.routing.rules import Route, refusals_of
 from media_agent_schemas import Capabilities, VideoRequest
 from media_agent_schemas.plan import Quality

@@ -14,8 +14,9 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
-from media_agent.routing.catalogue import Catalogue, ModelFacts, Price
-from media_agent.routing.explain import choose_plan, collect_refusals
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.explain import choose_plan, collect_reasons, collect_refusals
+from media_agent.routing.facts import ModelFacts, Price
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.base import format_usd
@@ -528,6 +529,16 @@ def test_a_model_that_can_neither_extend_nor_begin_from_an_image_refuses_length(
         choose_plan(report)
 
 
+def test_lengths_that_are_out_of_reach_count_as_one_reason_whatever_limits_them() -> None:
+    shelves = [Shelf(model("a", "x")), Shelf(model("b", "x", max_duration=9.0))]
+    shelves.append(Shelf(model("c", "x", max_duration=None, max_frames=121)))
+
+    reasons = collect_reasons(router(*shelves).report(asked(duration=60)))
+
+    assert [reason.names for reason in reasons] == [("a/x", "b/x", "c/x")]
+    assert "more than they make at once" in reasons[0].error.message
+
+
 @pytest.mark.parametrize("local", [True, False])
 def test_a_model_asked_for_by_name_never_makes_less_than_was_asked(local: bool) -> None:
     shelf = Shelf(model("mochi", "x", local=local), price=1.0)
@@ -836,3 +847,20 @@ def test_all_candidates_of_a_plan_share_one_seed_which_is_drawn_once() -> None:
 
     assert drawn == [1]
     assert plan.request.seed == 1
+
+
+@pytest.mark.parametrize("fps", [4.0, 14.0, 30.0])
+def test_a_model_limited_in_frames_makes_segments_of_as_many_at_any_rate(fps: float) -> None:
+    frames = {"min_frames": 2, "max_frames": 25, "max_duration": None, "default_duration": 25 / 7}
+    rates = {"fps_values": (), "fps_range": FpsRange(minimum=1, maximum=30), "default_fps": 7.0}
+    shelf = Shelf(model("svd", "x", **{**BOTH, **frames, **rates}))
+
+    chained = router(shelf).plan(asked(duration=20, fps=fps, model="svd/x"))
+    single = router(shelf).plan(asked(num_frames=25, fps=fps, model="svd/x"))
+
+    made = [each.request.num_frames or 0 for each in chained.segments for _ in range(each.count)]
+    assert max(made) <= 25
+    assert sum(made) - (len(made) - 1) >= 20 * fps
+    assert (single.method, single.request.num_frames) == (Method.SINGLE, 25)
+    said = next(each.reason for each in chained.adjustments if each.field == "segments")
+    assert said == f"svd/x makes at most 25 frames ({25 / fps:.4g} s) at once"

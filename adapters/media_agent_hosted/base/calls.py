@@ -112,6 +112,8 @@ class Status:
     seconds: float | None = None
     """How long the model worked."""
     cost: Cost | None = None
+    own_id: str | None = None
+    """What the provider calls the video, where it continues it by that name."""
     warnings: tuple[str, ...] = ()
     """What the caller should know of work that is done, such as videos that were withheld."""
 

@@ -13,12 +13,13 @@ from media_agent_hosted.http.inputs import (
     InputForm,
     InputPart,
     check_address,
+    own_id_of,
     read_file,
     refuse_files,
     refuse_video,
 )
 from media_agent_hosted.http.limits import Limits
-from media_agent_hosted.models.facts import HostedModel
+from media_agent_hosted.models.facts import Input
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, may_be_done
 from media_agent_schemas.media import MediaInput
@@ -30,12 +31,12 @@ async def take_input(
     hooks: Hooks,
     poller: Poller,
     medium: MediaInput,
-    model: HostedModel | None,
+    place: Input | None,
     *,
     is_here: bool,
     pause: Callable[[], Awaitable[None]] | None,
 ) -> tuple[InputPart, str | None]:
-    """Return an input, and what was done to it so that it fits the model.
+    """Return an input for its place in a request, and what was done to it so that it fits there.
 
     Addresses without https are for a provider that `is_here`, on this machine. `pause` is made
     between two looks at an upload; None: nothing is sent.
@@ -44,12 +45,13 @@ async def take_input(
         RequestError: it cannot be read, is too large, or is not what the provider takes.
         BackendError: it could not be uploaded.
     """
+    if place is not None and place.own:
+        return InputPart(medium.role, own_id_of(medium, poller.who), is_own_id=True), None
     url = check_address(medium, allow_plain_http=is_here)
     if url is not None:
         return InputPart(medium.role, url), None
     if hooks.largest_upload is None:
         refuse_files(medium, hooks.input_form)
-    place = None if model is None else model.inputs.get(medium.role)
     limits = Limits() if place is None else place.limits
     largest = hooks.largest_upload or hooks.largest_input
     file = await asyncio.to_thread(read_file, medium, limits, largest=largest)

@@ -25,7 +25,7 @@ from media_agent_hosted.models.fields import warnings_about
 from media_agent_hosted.models.prompts import NOTE, without_parameters
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
@@ -86,12 +86,13 @@ class HostedBackend(Hooks, ServiceBackend):
         model_id = self._id(model)
         known = self._described.get(model_id)
         if known is None:
-            known = self._describe(model_id)
+            known = self.describe(model_id)
             if model_id in self.models.by_id:
                 self._described[model_id] = known
         return known
 
-    def _describe(self, model_id: str) -> Capabilities:
+    def describe(self, model_id: str) -> Capabilities:
+        """Say what a model can do, by its entry in models.yaml; a provider may know more."""
         default = self._id(None)
         facts = describe(self.models.by_id.get(model_id), model_id, self.options.max_duration)
         return Capabilities.model_validate(
@@ -117,7 +118,7 @@ class HostedBackend(Hooks, ServiceBackend):
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say nothing: what prices are known stand in the catalogue."""
-        return Estimate()
+        return UNKNOWN
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
         """Send the request and keep what finds the work again."""
@@ -165,6 +166,10 @@ class HostedBackend(Hooks, ServiceBackend):
             end = await self._fetch(ref, path, answer, is_over=is_over)
         if isinstance(end, JobOutcomeUnknown):
             return end
+        own_id = answer.status.own_id
+        if own_id is not None and isinstance(end, JobCompleted) and end.artifacts:
+            first = end.artifacts[0].model_copy(update={"own_id": own_id})
+            end = end.model_copy(update={"artifacts": (first, *end.artifacts[1:])})
         known = ref.data.get("warnings")
         warnings = tuple(map(str, known)) if isinstance(known, list) else ()
         return end.model_copy(
@@ -220,10 +225,11 @@ class HostedBackend(Hooks, ServiceBackend):
         inputs, notes = list[JsonValue](), list[str]()
         pause = self._pause_before_check if uploads else None
         for medium in request.inputs:
+            place = None if model is None else model.inputs.get(medium.role)
             part, note = await take_input(
-                self, self._poller, medium, model, is_here=self._api.is_here, pause=pause
+                self, self._poller, medium, place, is_here=self._api.is_here, pause=pause
             )
-            inputs.append(self.input_value(part))
+            inputs.append(part.value if part.is_own_id else self.input_value(part))
             notes += [] if note is None else [note]
         safe = without_parameters(request) if self.reads_parameters(model_id) else request
         if safe is not request:

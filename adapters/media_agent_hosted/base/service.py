@@ -6,11 +6,13 @@ What an odd answer to a poll means is decided by `Poller`, for all of them.
 import asyncio
 import time
 from abc import abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TypedDict
+
+from pydantic import SecretStr
 
 from media_agent.backend.polled import PolledBackend
 from media_agent.backend.protocol import BackendSettings
@@ -34,6 +36,30 @@ class Connection:
     auth: Auth
     allow_plain_http: bool
     timeout_seconds: float
+
+    def open(
+        self,
+        secrets: Collection[SecretStr],
+        *,
+        waits_to_submit: bool = True,
+        transport: Transport | None,
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> HttpApi:
+        """Return the service there; nothing is sent. For `waits_to_submit` see `HttpApi`.
+
+        Raises:
+            ConfigurationError: the address is wrong.
+        """
+        return HttpApi(
+            self.base_url,
+            auth=self.auth,
+            secrets=secrets,
+            allow_plain_http=self.allow_plain_http,
+            timeout_seconds=self.timeout_seconds,
+            waits_to_submit=waits_to_submit,
+            transport=transport,
+            sleep=sleep,
+        )
 
 
 class Means(TypedDict, total=False):
@@ -66,12 +92,9 @@ class ServiceBackend(PollHooks, PolledBackend):
         found = self.connection()
         self._known_api: HttpApi | None = None
         if found is not None:
-            self._known_api = HttpApi(
-                found.base_url,
-                auth=found.auth,
-                secrets=settings.secrets,
-                allow_plain_http=found.allow_plain_http,
-                timeout_seconds=found.timeout_seconds,
+            self._known_api = found.open(
+                settings.secrets,
+                waits_to_submit=not settings.keys,
                 transport=transport,
                 sleep=sleep,
             )

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -45,10 +46,10 @@ from media_agent.storage.network import (
 )
 from media_agent.video.codec import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
+from media_agent_hosted.http.body import BodyReader
 from media_agent_hosted.http.headers import check_headers
 from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, error_of, uncertain
-from media_agent_hosted.http.retry import repeat
-from media_agent_hosted.http.unpack import Unpacker
+from media_agent_hosted.http.retry import nothing_was_accepted, repeat, was_not_reached
 from media_agent_hosted.http.urls import check_base, place_of, redirect_error
 from media_agent_hosted.parsing.lenient import trim
 
@@ -58,7 +59,6 @@ Transport = httpx.AsyncBaseTransport
 FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
 
-LARGEST_REPLY = 32 * 2**20  # bytes of an API reply, which is held in memory
 _REDIRECTS = 5
 
 
@@ -73,13 +73,16 @@ class HttpApi:
         secrets: Collection[SecretStr] = (),
         allow_plain_http: bool = False,
         timeout_seconds: float = 60.0,
+        waits_to_submit: bool = True,
         transport: Transport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """Check the address; nothing is sent.
 
         `auth` is called for every request, so that a key may be renewed or sign what it goes
-        with. No text that comes back says what it sends, nor one of the further `secrets`.
+        with. No text that comes back says what it sends, nor one of the further `secrets`. Without
+        `waits_to_submit` a paid request is not sent again when it was too early: whoever has other
+        keys decides.
 
         Raises:
             ConfigurationError: the address is malformed, holds a password, or is plain http
@@ -88,6 +91,7 @@ class HttpApi:
         self._base = check_base(base_url, allow_plain_http=allow_plain_http)
         self._signer = Signer(auth, secrets)
         self._timeout_seconds = timeout_seconds
+        self._waits_to_submit = waits_to_submit
         self._transport = transport
         self._sleep = sleep
         self._client: httpx.AsyncClient | None = None
@@ -156,6 +160,7 @@ class HttpApi:
         is_accepted: Callable[[Reply], bool] | None = None,
         translate: Translate | None = None,
         most_parts: int = MOST_PARTS,
+        most_levels: int | None = None,
         unpack_to: Path | None = None,
         timeout_seconds: float | None = None,
     ) -> Reply:
@@ -169,7 +174,8 @@ class HttpApi:
         `url` is a path below the base URL, or a whole URL on the provider's own origin. A free
         request is repeated through trouble; a paid one only after a refused connection or a 429.
         One that the provider knows again, by a key in its `headers`, is repeated too. An answer of
-        more than `most_parts` objects, lists and items counts as no JSON. The reply may take
+        more than `most_parts` objects, lists and items counts as no JSON. Where `most_levels` is
+        given, what is nested deeper in it is null, and it may be of any length. The reply may take
         `timeout_seconds`, as a call does that blocks until a video is made.
 
         Raises:
@@ -188,7 +194,8 @@ class HttpApi:
             way = Way()
             await self._signer.prepare()
             request = self._request(method, target, way, headers or {}, **body)
-            return await self._answer(request, way, seconds=seconds, paid=paid, unpack_to=unpack_to)
+            reader = partial(BodyReader, unpack_to=unpack_to, most_levels=most_levels)
+            return await self._answer(request, way, reader, seconds=seconds, paid=paid)
 
         async def attempt() -> Reply:
             with sending() if paid else contextlib.nullcontext():
@@ -201,7 +208,11 @@ class HttpApi:
                     raise error_of(reply, translate)
             return reply
 
-        return await repeat(attempt, self._sleep, is_known_again=is_known_again)
+        waits = self._waits_to_submit or not paid
+        may_repeat = nothing_was_accepted if waits else was_not_reached
+        return await repeat(
+            attempt, self._sleep, is_known_again=is_known_again, may_repeat=may_repeat
+        )
 
     async def send_elsewhere(
         self,
@@ -233,7 +244,7 @@ class HttpApi:
                 )
                 with self._transport_errors(way, paid=False):
                     response = await client.send(request, stream=True)
-                    reply = await self._read(response, paid=False)
+                    reply = await self._read(response, BodyReader(), paid=False)
             if reply.status >= 500:
                 raise BackendUnavailableError(f"{reply.host} refuses the file: {reply.status}")
             if reply.status >= 300:
@@ -296,17 +307,17 @@ class HttpApi:
         self,
         request: httpx.Request,
         way: Way,
+        make_reader: Callable[[], BodyReader],
         *,
         seconds: float,
         paid: bool,
-        unpack_to: Path | None = None,
     ) -> Reply:
         """Send and read the reply; a GET follows redirects within the provider's own origin."""
         with self._transport_errors(way, paid=paid):
             async with asyncio.timeout(seconds) as limit:
                 for _ in range(_REDIRECTS + 1):
                     response = await self._open().send(request, stream=True)
-                    reply = await self._read(response, paid=paid, unpack_to=unpack_to, limit=limit)
+                    reply = await self._read(response, make_reader(), paid=paid, limit=limit)
                     if not 300 <= reply.status < 400:
                         return reply
                     if request.method != "GET" or response.next_request is None:
@@ -318,23 +329,20 @@ class HttpApi:
     async def _read(
         self,
         response: httpx.Response,
+        reader: BodyReader,
         *,
         paid: bool,
-        unpack_to: Path | None = None,
         limit: asyncio.Timeout | None = None,
     ) -> Reply:
         """Read a reply of bounded size; a plain no is one also where its words were lost.
 
-        One whose videos are unpacked may take as long as something comes.
+        One that is kept in part only may take as long as something comes.
         """
-        content = bytearray()
-        unpacker = None if unpack_to is None else Unpacker(unpack_to)
         try:
             async for piece in decode(response):
-                content += piece if unpacker is None else unpacker.feed(piece)
-                if len(content) > LARGEST_REPLY:
+                if not reader.take(piece):
                     break
-                if unpacker is not None and limit is not None:
+                if reader.is_partial and limit is not None:
                     limit.reschedule(asyncio.get_running_loop().time() + self._timeout_seconds)
         except ValueError as error:
             raise self._reply(response, b"", paid=paid).senseless(str(error)) from None
@@ -343,12 +351,11 @@ class HttpApi:
                 raise
         finally:
             await response.aclose()
-            if unpacker is not None:
-                unpacker.abort()
-        reply = self._reply(response, bytes(content), paid=paid)
-        if len(content) > LARGEST_REPLY:
-            raise reply.senseless(f"more than {LARGEST_REPLY} bytes where a short answer was due")
-        return reply if unpacker is None else replace(reply, files=unpacker.files)
+            reader.close()
+        reply = self._reply(response, bytes(reader.content), paid=paid)
+        if reader.problem is not None:
+            raise reply.senseless(reader.problem)
+        return replace(reply, files=reader.files)
 
     def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
         secrets = self._signer.secrets

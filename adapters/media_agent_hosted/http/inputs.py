@@ -58,6 +58,8 @@ class InputPart:
     """Its address: its own, that of its upload, or its bytes in the form that is taken."""
     mime_type: str | None = None
     """The media type of what goes along inside the request; None: it is an address."""
+    is_own_id: bool = False
+    """Whether it is neither, but what the provider calls a video that it made."""
 
 
 def check_address(medium: MediaInput, *, allow_plain_http: bool = False) -> str | None:
@@ -72,6 +74,20 @@ def check_address(medium: MediaInput, *, allow_plain_http: bool = False) -> str 
             hint="give it as https, or as a file",
         )
     return medium.url
+
+
+def own_id_of(medium: MediaInput, who: str) -> str:
+    """Return what whoever made a video calls it.
+
+    Raises:
+        InvalidRequestError: it was made elsewhere.
+    """
+    if medium.own_id is None:
+        raise InvalidRequestError(
+            f"{who} continues only videos that it made, by their ids there",
+            hint="name its job, or give the id as own_id of the input",
+        )
+    return medium.own_id
 
 
 def address_of(

@@ -24,18 +24,30 @@ _LONGEST_PAUSE = 8.0
 
 def nothing_was_accepted(error: BaseException) -> bool:
     """Return whether the same request may be sent again, and soon."""
-    if isinstance(error, BackendRateLimitError):
-        return (error.retry_after or 0.0) <= _LONGEST_WAIT
+    return asks_to_wait(error) or was_not_reached(error)
+
+
+def asks_to_wait(error: BaseException) -> bool:
+    """Return whether a provider asked to send the same request again, and soon."""
+    return isinstance(error, BackendRateLimitError) and (error.retry_after or 0.0) <= _LONGEST_WAIT
+
+
+def was_not_reached(error: BaseException) -> bool:
+    """Return whether a provider was not reached, or said that it is in trouble."""
     return isinstance(error, BackendUnavailableError)
 
 
 async def repeat(
-    attempt: Callable[[], Awaitable[_Result]], sleep: Sleep, *, is_known_again: bool = False
+    attempt: Callable[[], Awaitable[_Result]],
+    sleep: Sleep,
+    *,
+    is_known_again: bool = False,
+    may_repeat: Callable[[BaseException], bool] = nothing_was_accepted,
 ) -> _Result:
     """Attempt until it works, with pauses that grow or that the provider asked for.
 
     With `is_known_again` the provider knows a request again by its key, so that it is sent again
-    also after a lost reply.
+    also after a lost reply. After all else `may_repeat` decides.
 
     Raises:
         SubmitUncertainError: a reply was lost on the way, whatever came after it.
@@ -43,16 +55,16 @@ async def repeat(
     """
     lost: list[SubmitUncertainError] = []
 
-    def may_repeat(error: BaseException) -> bool:
+    def is_repeated(error: BaseException) -> bool:
         if is_known_again and isinstance(error, SubmitUncertainError):
             lost.append(error)
             return True
-        return nothing_was_accepted(error)
+        return may_repeat(error)
 
     retrying = AsyncRetrying(
         stop=stop_after_attempt(_ATTEMPTS),
         wait=_pause,
-        retry=retry_if_exception(may_repeat),
+        retry=retry_if_exception(is_repeated),
         sleep=sleep,
         reraise=True,
     )

@@ -9,7 +9,7 @@ from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.models.sizes import SHAPING, nominal_size
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
-from media_agent_schemas.media import Size
+from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
 
 _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4")  # that an image may have
@@ -45,13 +45,14 @@ def _known(model: HostedModel) -> dict[str, object]:
         "max_prompt_characters": model.longest_prompt,
         "max_negative_prompt_characters": model.longest_negative_prompt,
         "extends": _extends(model),
+        "continues_own": _continues_own(model),
         "options": (*model.options, _raw_fields(_reserved(model)), DEADLINE),
     }
 
 
 def _facts_of_mode(model: HostedModel) -> dict[str, object]:
     """Return what may differ between the modes of a model."""
-    sizes = _sizes(model)
+    sizes, source = _sizes(model), model.inputs.get(InputRole.SOURCE_VIDEO)
     return {
         "input_roles": tuple(model.inputs),
         "needs": model.needed,
@@ -61,6 +62,7 @@ def _facts_of_mode(model: HostedModel) -> dict[str, object]:
         "resolutions": tuple(tier.name for tier in model.tiers if tier.name is not None),
         "aspect_ratios": model.ratios,
         **_lengths(model),
+        "max_source_duration": source.limits.most_seconds if source is not None else None,
         "negative_prompt": model.negative_prompt,
         "camera": model.camera is not None,
         "seed": model.seed,
@@ -85,6 +87,11 @@ def _sizes(model: HostedModel) -> tuple[Size, ...]:
 def _extends(model: HostedModel) -> bool:
     overlaps = isinstance(model.length, Frames) and model.length.overlap > 0
     return overlaps or VideoMode.VIDEO_EXTEND in model.by_mode
+
+
+def _continues_own(model: HostedModel) -> bool:
+    source = model.for_mode(VideoMode.VIDEO_EXTEND).inputs.get(InputRole.SOURCE_VIDEO)
+    return source is not None and source.own
 
 
 def _lengths(model: HostedModel) -> dict[str, object]:

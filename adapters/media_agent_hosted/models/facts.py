@@ -127,6 +127,7 @@ class Input(_Facts):
     field: str
     most: int = Field(default=1, ge=1)
     listed: bool = False
+    own: bool = False  # a video that the provider made, by its id there: no other is taken
     item: str | None = None  # the name of an input in an object of the list
     also: Mapping[str, JsonValue] = {}  # what else each object of the list says
     at: str | None = None  # the name of the time of a keyframe there, in seconds

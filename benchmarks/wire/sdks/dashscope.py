@@ -66,7 +66,7 @@ def first_frame(client: Any, given: Given) -> None:
     model="wan2.7-i2v",
     **BARE,
     seed=7,
-    inputs=[image("first_frame", file=True)],
+    inputs=[image("first_frame", file="first_frame.png")],
 )
 def first_frame_file(client: Any, given: Given) -> None:
     media = [medium("first_frame", given.data_uri("first_frame.png"))]

@@ -66,7 +66,7 @@ def first_frame(client: Any, given: Given) -> None:
     model=WAN_IMAGE,
     **SHAPE,
     seed=7,
-    inputs=[image("first_frame", file=True)],
+    inputs=[image("first_frame", file="first_frame.png")],
 )
 def first_frame_file(client: Any, given: Given) -> None:
     import fal_client
@@ -89,6 +89,50 @@ def first_and_last(client: Any, given: Given) -> None:
             "duration": "5",
             "start_image_url": image_url("first_frame"),
             "end_image_url": image_url("last_frame"),
+        },
+    )
+
+
+@SDK.intent(
+    "references",
+    model="fal-ai/veo3.1/reference-to-video",
+    duration=8,
+    resolution="720p",
+    aspect_ratio="16:9",
+    inputs=[image("subject")],
+)
+def references(client: Any, given: Given) -> None:
+    client.submit(
+        "fal-ai/veo3.1/reference-to-video",
+        {
+            "prompt": PROMPT,
+            "image_urls": [image_url("subject")],
+            "duration": "8s",
+            "resolution": "720p",
+            "aspect_ratio": "16:9",
+            "auto_fix": False,
+        },
+    )
+
+
+@SDK.intent(
+    "edit",
+    model="fal-ai/wan/v2.7/edit-video",
+    resolution="720p",
+    aspect_ratio="16:9",
+    seed=7,
+    mode="video_edit",
+    inputs=[video()],
+)
+def edit(client: Any, given: Given) -> None:
+    client.submit(
+        "fal-ai/wan/v2.7/edit-video",
+        {
+            "prompt": PROMPT,
+            "video_url": video_url(),
+            "resolution": "720p",
+            "aspect_ratio": "16:9",
+            "seed": 7,
         },
     )
 

@@ -45,7 +45,7 @@ def first_frame(client: Any, given: Given) -> None:
     create(client, "image_to_video", {"type": "image", "uri": image_url("first_frame")})
 
 
-@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file=True)])
+@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file="first_frame.png")])
 def first_frame_file(client: Any, given: Given) -> None:
     encoded = given.base64("first_frame.png")
     block = {"type": "image", "data": encoded, "mime_type": "image/png"}

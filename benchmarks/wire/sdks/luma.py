@@ -32,7 +32,7 @@ def first_frame(client: Any, given: Given) -> None:
     create(client, aspect_ratio="16:9", video={**VIDEO, "start_frame": start})
 
 
-@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file=True)])
+@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file="first_frame.png")])
 def first_frame_file(client: Any, given: Given) -> None:
     start = {"data": given.base64("first_frame.png"), "media_type": "image/png"}
     create(client, aspect_ratio="16:9", video={**VIDEO, "start_frame": start})

@@ -24,7 +24,7 @@ def text(client: Any, given: Given) -> None:
     client.videos.create(**ASKED)
 
 
-@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file=True)])
+@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file="first_frame.png")])
 def first_frame_file(client: Any, given: Given) -> None:
     client.videos.create(**ASKED, input_reference=given.path("first_frame.png"))
 

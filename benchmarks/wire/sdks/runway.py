@@ -79,7 +79,7 @@ def first_frame(client: Any, given: Given) -> None:
     )
 
 
-@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file=True)])
+@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file="first_frame.png")])
 def first_frame_file(client: Any, given: Given) -> None:
     client.image_to_video.create(
         **ASKED,

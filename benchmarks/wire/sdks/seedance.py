@@ -50,7 +50,7 @@ def first_frame(client: Any, given: Given) -> None:
     client.create(**ASKED, content=[WORDS, picture("first_frame", image_url("first_frame"))])
 
 
-@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file=True)])
+@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file="first_frame.png")])
 def first_frame_file(client: Any, given: Given) -> None:
     encoded = given.data_uri("first_frame.png")
     client.create(**ASKED, content=[WORDS, picture("first_frame", encoded)])

@@ -62,7 +62,7 @@ def audio(client: Any, given: Given) -> None:
     generate(client, {**ASKED, "generate_audio": False, "number_of_videos": 2})
 
 
-@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file=True)])
+@SDK.intent("first frame as a file", **TEXT, inputs=[image("first_frame", file="first_frame.png")])
 def first_frame_file(client: Any, given: Given) -> None:
     generate(client, ASKED, image=picture(given, "first_frame"))
 
@@ -70,14 +70,17 @@ def first_frame_file(client: Any, given: Given) -> None:
 @SDK.intent(
     "first and last frame",
     **TEXT,
-    inputs=[image("first_frame", file=True), image("last_frame", file=True)],
+    inputs=[
+        image("first_frame", file="first_frame.png"),
+        image("last_frame", file="last_frame.png"),
+    ],
 )
 def first_and_last(client: Any, given: Given) -> None:
     config = {**ASKED, "last_frame": picture(given, "last_frame")}
     generate(client, config, image=picture(given, "first_frame"))
 
 
-@SDK.intent("references", **TEXT, inputs=[image("subject", file=True)])
+@SDK.intent("references", **TEXT, inputs=[image("subject", file="subject.png")])
 def references(client: Any, given: Given) -> None:
     reference = {"image": picture(given, "subject"), "reference_type": "ASSET"}
     generate(client, {**ASKED, "reference_images": [reference]})
@@ -86,7 +89,7 @@ def references(client: Any, given: Given) -> None:
 @SDK.intent(
     "edit",
     **TEXT,
-    inputs=[video(file="source_video.mp4"), image("mask", file=True)],
+    inputs=[video(file="source_video.mp4"), image("mask", file="mask.png")],
 )
 def edit(client: Any, given: Given) -> None:
     mask = {"image": picture(given, "mask"), "mask_mode": "INSERT"}

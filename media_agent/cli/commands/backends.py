@@ -1,13 +1,17 @@
 """The command that lists the backends, or shows everything about one of them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from json import dumps
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from media_agent.cli.arguments import Flag
+from cyclopts import Parameter
+
+from media_agent.cli.arguments import Flag, Names, Number, read_number
 from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
+    from media_agent.registry.registry import Registry
     from media_agent.routing.listing import Listed
     from media_agent_schemas.capabilities import Capabilities
 
@@ -23,34 +27,115 @@ _FROM = {
 }
 
 
-def backends(name: str | None = None, /, *, json: Flag = False) -> int:
+def backends(
+    name: str | None = None,
+    /,
+    *,
+    provider: Names = (),
+    mode: Annotated[Names, Parameter(metavar="MODE")] = (),
+    max_price: Number = None,
+    json: Flag = False,
+) -> int:
     """List the backends and their models, or show everything about one of them.
 
     Args:
-        name: NAME for its models only, NAME/MODEL for all about one: sizes, limits, options.
+        name: NAME for its models, NAME/MODEL for all about one, or wan-2.7 for all offers of it.
+        provider: Only the models of this backend; may be repeated.
+        mode: Only what takes text, image, ends, subjects, video or extend; repeated: all of them.
+        max_price: Only models of at most so many USD a second; those of unknown price are left out.
         json: Print everything that is known as JSON.
     """
     from media_agent.config.settings import load_settings
     from media_agent.registry.registry import Registry
     from media_agent.routing.listing import list_all, list_one
 
+    modes = [_read_mode(each) for each in mode]
+    price = read_number("max-price", max_price)
     settings = load_settings()
     registry = Registry(kinds=settings.kinds())
+    _check_providers(provider, registry)
     listing = list_all(registry, settings) if name is None else list_one(name, registry, settings)
-    found, problems = listing.models, listing.problems
+    problems = listing.problems
+    found = [each for each in listing.models if _is_wanted(each, provider, modes, price)]
     if json:
         write_json({"data": [listed.as_json() for listed in found], "problems": list(problems)})
         return 0
-    if len(found) > 1 or name is None:
-        write_table(_HEADS, [_format_row(listed) for listed in found])
+    is_filtered = bool(provider or modes or price is not None)
+    if len(found) > 1 or name is None or is_filtered:
+        _show_table(found)
     else:
         for line in _list_facts(found[0]):
             write_stdout(line)
+    if is_filtered:
+        write_stdout(f"{len(found)} of {len(listing.models)} models")
+        return 0
     for line in listing.notes:
         write_stdout(line)
     for problem in problems:
         write_stdout(f"problem: {problem}")
     return 0
+
+
+def _read_mode(word: str) -> str:
+    """Return the kind of work that a word of the table means.
+
+    Raises:
+        InvalidRequestError: it means none.
+    """
+    from media_agent.errors import InvalidRequestError
+    from media_agent.suggest import did_you_mean
+
+    by_word = {short: mode for mode, short in _FROM.items()} | {mode: mode for mode in _FROM}
+    if word not in by_word:
+        raise InvalidRequestError(f"unknown mode {word!r}", hint=did_you_mean(word, by_word))
+    return by_word[word]
+
+
+def _check_providers(names: Sequence[str], registry: "Registry") -> None:
+    """Refuse names of no backend.
+
+    Raises:
+        InvalidRequestError: one is unknown; the nearest is said.
+    """
+    from media_agent.errors import InvalidRequestError
+    from media_agent.suggest import did_you_mean
+
+    for name in names:
+        if name not in registry.names():
+            hint = did_you_mean(name, registry.names())
+            raise InvalidRequestError(f"unknown backend {name!r}", hint=hint)
+
+
+def _is_wanted(
+    listed: "Listed", providers: Sequence[str], modes: Sequence[str], price: float | None
+) -> bool:
+    capabilities, usd = listed.capabilities, listed.usd_per_second
+    is_named = not providers or capabilities.backend in providers
+    is_able = all(mode in capabilities.modes for mode in modes)
+    return is_named and is_able and (price is None or (usd is not None and usd <= price + 1e-9))
+
+
+def _show_table(found: "Sequence[Listed]") -> None:
+    """Write a row a model, grouped by backend."""
+    groups = Counter(listed.capabilities.backend for listed in found)
+    titles: dict[int, str] = {}
+    for number, listed in enumerate(found):
+        backend = listed.capabilities.backend
+        is_first = number == 0 or found[number - 1].capabilities.backend != backend
+        if is_first and 1 < len(groups) < len(found):
+            many = groups[backend]
+            titles[number] = f"{backend}: {many} model{'s' if many > 1 else ''}"
+    write_table(_HEADS, [_format_row(listed) for listed in found], titles)
+    if any(map(_has_old_price, found)):
+        from media_agent.cli.commands.plan import old_price_note
+
+        write_stdout(f"* {old_price_note()}")
+
+
+def _has_old_price(listed: "Listed") -> bool:
+    from datetime import date
+
+    return listed.estimate.has_old_price(date.today())
 
 
 def _format_row(listed: "Listed") -> tuple[str, ...]:
@@ -59,7 +144,7 @@ def _format_row(listed: "Listed") -> tuple[str, ...]:
         listed.name,
         " ".join(_FROM[mode] for mode in capabilities.modes),
         format_longest(capabilities),
-        listed.price(),
+        listed.price() + ("*" if _has_old_price(listed) else ""),
         str(capabilities.verification),
         "yes"
         if capabilities.missing is None
@@ -72,6 +157,8 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
     capabilities = listed.capabilities
     kind = "" if capabilities.kind is None else f" (kind {capabilities.kind})"
     yield f"{listed.name}{kind}: {capabilities.description}"
+    if listed.offer_of is not None:
+        yield f"offer of: {listed.offer_of} (--model {listed.offer_of} compares all offers)"
     yield f"makes videos from: {', '.join(capabilities.modes)}"
     if capabilities.input_roles:
         yield f"inputs: {', '.join(capabilities.input_roles)}"

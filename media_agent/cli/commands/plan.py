@@ -8,10 +8,12 @@ from media_agent.cli.arguments import Flag, Text
 from media_agent.cli.request.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
 from media_agent.cli.screen import write_json
 
+_BEST = 5
+_NAMED = 3  # models of one reason that are named; of more it is said how many each backend has
 _HEADS = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHECKED")
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from media_agent_schemas.plan import Candidate, PlanReport
 
@@ -32,24 +34,25 @@ def plan(
         video: How the video looks.
         routing: Which backends to compare, and the maximum cost. Default: all of them.
         json: Print JSON: {"chosen": ..., "data": [candidate, ...]}, the candidates in short.
-        all_candidates: With --json: all candidates, each with its whole plan.
+        all_candidates: List every model that could; with --json, each with its whole plan.
     """
     import asyncio
 
     from media_agent.cli.plan_json import dump_plan, find_refusal, shorten_plan
     from media_agent.errors import exit_code
 
-    report = asyncio.run(_build_report(prompt, video, routing))
+    best = None if all_candidates else _BEST
+    report = asyncio.run(_build_report(prompt, video, routing, best))
     if json:
         write_json(dump_plan(report) if all_candidates else shorten_plan(report))
     else:
-        _show(report)
+        _show(report, best)
     refusal = find_refusal(report)
     return 0 if refusal is None else exit_code(refusal)
 
 
 async def _build_report(
-    prompt: str | None, video: VideoFlags, routing: RoutingFlags
+    prompt: str | None, video: VideoFlags, routing: RoutingFlags, best: int | None
 ) -> "PlanReport":
     from media_agent.cli.request.build import build_request
     from media_agent.client import VideoClient
@@ -58,37 +61,94 @@ async def _build_report(
         request = await build_request(client, prompt, video, routing)
         words = video.allow_unknown_words
         policy = routing.read_policy()
-        return await client.plan_all(request, policy=policy, allow_unknown_words=words)
+        return await client.plan_all(request, best=best, policy=policy, allow_unknown_words=words)
 
 
-def _show(report: "PlanReport") -> None:
+def _show(report: "PlanReport", best: int | None) -> None:
     from media_agent.cli.run_job import announce
     from media_agent.cli.screen import write_stdout, write_table
-    from media_agent.errors import in_full
-    from media_agent.routing.explain import collect_refusals
-    from media_agent.shorten import shorten
 
     write_stdout(report.summary)
-    if report.ranked:
-        write_table(_HEADS, [_format_row(each) for each in report.ranked])
-    for title, refused in _list_priced_refusals(report):
-        write_stdout(title)
-        write_table(_HEADS, [_format_row(each) for each in refused])
-    for refusal, who in collect_refusals(report):
-        write_stdout(f"not {who}: {shorten(in_full(refusal), 300)}")
+    shown = []
+    for title, candidates in _list_tables(report, best):
+        if title:
+            write_stdout(title)
+        write_table(_HEADS, [_format_row(each) for each in candidates])
+        shown += candidates
+    for line in (*_list_left_out(report, shown), *_list_reasons(report)):
+        write_stdout(line)
+    if any(_has_old_price(each) for each in shown):
+        write_stdout(f"* {old_price_note()}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
 
 
-def _list_priced_refusals(report: "PlanReport") -> "Iterator[tuple[str, list[Candidate]]]":
-    """Yield, under a title each, the refused candidates that would cost something."""
-    priced = [each for each in report.candidates if each.refusals and each.estimate.cost_usd]
-    lacking = [each for each in priced if each.missing is not None and len(each.refusals) == 1]
-    others = [each for each in priced if each not in lacking]
-    if lacking:
-        yield "with a key it would cost:", lacking
+def old_price_note() -> str:
+    """Return what is said of the prices that are marked as old."""
+    from media_agent_schemas.capabilities import PRICE_DAYS
+
+    return f"read more than {PRICE_DAYS} days ago; media-agent catalogue update reads newer ones"
+
+
+def _list_tables(report: "PlanReport", best: int | None) -> "Iterator[tuple[str, list[Candidate]]]":
+    """Yield the candidates that are shown, under a title where they need one."""
+    from media_agent.routing.explain import only_lacks_something
+
+    ranked = list(report.ranked)
+    first = ranked if best is None else ranked[:best]
+    if first:
+        yield "", first
+    seen = {each.backend for each in first}
+    others = {each.backend: each for each in reversed(ranked[len(first) :])}
+    others = {backend: each for backend, each in others.items() if backend not in seen}
     if others:
-        yield "refused, at these prices:", others
+        yield "the best of each other backend:", sorted(others.values(), key=_rank_of)
+    priced = [each for each in report.candidates if each.refusals and each.estimate.cost_usd]
+    planned = [each for each in priced if each.plan is not None]
+    lacking = [each for each in planned if only_lacks_something(each)]
+    refused = [each for each in planned if each not in lacking]
+    if lacking and (best is None or not first):
+        yield "with a key it would cost:", lacking[: best or len(lacking)]
+    if refused:
+        yield "refused, at these prices:", refused[: best or len(refused)]
+
+
+def _list_left_out(report: "PlanReport", shown: "Sequence[Candidate]") -> "Iterator[str]":
+    """Yield how many more could, and the least that they cost."""
+    from media_agent.routing.explain import count_by_backend
+    from media_agent_schemas.base import format_usd
+
+    seen = {each.name for each in shown}
+    more = [each for each in report.candidates if not each.refusals and each.name not in seen]
+    if more:
+        costs = [(each.estimate.cost_usd, each.local) for each in more]
+        known = [cost for cost, is_local in costs if cost is not None and (cost or is_local)]
+        price = f", for {format_usd(min(known))} USD and more" if known else ""
+        names = count_by_backend([each.name for each in more])
+        yield f"{len(more)} more could{price}: {names}; --all lists them"
+
+
+def _list_reasons(report: "PlanReport") -> "Iterator[str]":
+    """Yield why the rest is out, a line for each reason, with how many it is about."""
+    from media_agent.errors import in_full
+    from media_agent.routing.explain import collect_reasons
+    from media_agent.shorten import shorten
+
+    for reason in collect_reasons(report):
+        many = len(reason.names)
+        who = reason.list_names()
+        said = shorten(in_full(reason.error), 300)
+        yield f"not {who}: {said}" if many <= _NAMED else f"not {many} models ({who}): {said}"
+
+
+def _rank_of(candidate: "Candidate") -> int:
+    return candidate.rank or 0
+
+
+def _has_old_price(candidate: "Candidate") -> bool:
+    from datetime import date
+
+    return candidate.estimate.has_old_price(date.today())
 
 
 def _format_row(candidate: "Candidate") -> tuple[str, ...]:
@@ -102,7 +162,7 @@ def _format_row(candidate: "Candidate") -> tuple[str, ...]:
         candidate.name,
         f"{candidate.method}{pieces}",
         str(candidate.seams),
-        "?" if cost is None else format_usd(cost),
+        "?" if cost is None else format_usd(cost) + ("*" if _has_old_price(candidate) else ""),
         "?" if seconds is None else f"{seconds:.0f}",
         "?" if quality is None else f"{quality.tier}/5",
         str(candidate.verification),

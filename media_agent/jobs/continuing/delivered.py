@@ -21,6 +21,8 @@ class Delivered:
     path: str
     model: str | None
     """What continues it unless another is named: its own model; None: that continues no videos."""
+    own_id: str | None
+    """What the service that made it calls it."""
     note: Adjustment
     """What was done, for the plan and the record."""
     warnings: tuple[str, ...] = ()
@@ -50,10 +52,12 @@ async def find_delivered(job_id: str, context: JobContext) -> Delivered | None:
     path = await _find_video(job, why)
     continued = "its delivered video is continued, from its last frames"
     note = Adjustment(field=_FIELD, asked=_name(job.id), used=path, reason=f"{why}: {continued}")
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if job.plan.request.n > 1:
         warnings = (f"job {job.id} made {job.plan.request.n} videos; this continues the first",)
-    return Delivered(path, model if _continues_videos(capabilities) else None, note, warnings)
+    own_id = job.artifacts[0].own_id if job.artifacts else None
+    follower = model if _continues_videos(capabilities) else None
+    return Delivered(path, follower, own_id, note, warnings)
 
 
 def find_source(plan: Plan, job_id: str) -> str | None:

@@ -37,7 +37,8 @@ async def plan_extension(
             return plan.request, (plan,)
         video, options = delivered.path, replace(options, model=options.model or delivered.model)
     check_place(video)
-    request, words = build_request(video, options), options.allow_unknown_words
+    own_id = None if delivered is None else delivered.own_id
+    request, words = build_request(video, options, own_id), options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
     said = await asyncio.to_thread(foresee_join, request)
     plans = tuple(each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
@@ -125,12 +126,15 @@ def check_place(video: Path | str) -> None:
         )
 
 
-def build_request(video: Path | str, options: ExtendOptions) -> VideoRequest:
-    """Return the request to continue a file or an address.
+def build_request(
+    video: Path | str, options: ExtendOptions, own_id: str | None = None
+) -> VideoRequest:
+    """Return the request to continue a file or an address, which its maker may know by an id.
 
     Raises:
         InvalidRequestError: a value is impossible.
     """
+    source = MediaInput.from_place(InputRole.SOURCE_VIDEO, str(video))
     try:
         return VideoRequest(
             prompt=options.prompt,
@@ -140,7 +144,7 @@ def build_request(video: Path | str, options: ExtendOptions) -> VideoRequest:
             model=options.model,
             size=options.size,
             options={name: dict(own) for name, own in options.options.items()},
-            inputs=(MediaInput.from_place(InputRole.SOURCE_VIDEO, str(video)),),
+            inputs=(source.model_copy(update={"own_id": own_id}),),
             join_source=not options.only_new,
             budget=build_budget(options.max_cost_usd),
         )

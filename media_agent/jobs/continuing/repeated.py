@@ -42,7 +42,8 @@ def find_extension(store: Ledger, video: str, options: ExtendOptions) -> VideoJo
         source = find_source(known.plan, video)
         if source is not None:
             options = replace(options, model=options.model or known.request.model)
-        is_same = known.request == build_request(source or video, options)
+        own_id = known.request.inputs[0].own_id if source and known.request.inputs else None
+        is_same = known.request == build_request(source or video, options, own_id)
     if not is_same:
         raise _conflict(known)
     return known

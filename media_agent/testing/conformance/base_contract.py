@@ -9,6 +9,7 @@ import pytest
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.negotiation.negotiate import negotiate
+from media_agent.negotiation.possible_lengths import find_longest_shot
 from media_agent.negotiation.smallest import smallest_request
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, TerminalEvent
@@ -101,7 +102,7 @@ class Contract:
     def long_video(self, backend: VideoBackend) -> dict[str, object]:
         """Return the fields of a video of some chunks, where that can be had."""
         capabilities = backend.capabilities(self.model)
-        if capabilities.streams is not True or capabilities.max_duration is not None:
+        if capabilities.streams is not True or find_longest_shot(capabilities) is not None:
             return {}
         return {"duration": 3 * (capabilities.chunk_seconds or 1.0)}
 

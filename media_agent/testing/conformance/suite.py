@@ -1,5 +1,7 @@
 """All promises of a backend as two classes of tests."""
 
+import pytest
+
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import InvalidRequestError
 from media_agent.testing.conformance.base_contract import RequestFactory
@@ -55,6 +57,23 @@ class BackendConformance(WorkContract, VideoContract, SteeringContract):
         assert said[0] == said[1]
         assert guessed[0] == guessed[1]
         assert Capabilities.model_validate_json(said[0].model_dump_json()) == said[0]
+
+    async def test_limits_in_frames_can_be_reached_and_not_passed(
+        self, capabilities: Capabilities, request_factory: RequestFactory
+    ) -> None:
+        """Its own frame rule allows a number between the fewest and the most, at any rate."""
+        least, most = capabilities.min_frames or 1, capabilities.max_frames
+        if most is None:
+            pytest.skip("it names no most frames")
+        rates = {capabilities.default_fps, *capabilities.fps_values[:2]} - {None}
+
+        for fps in rates or {None}:
+            planned = [
+                request_factory(num_frames=each, fps=fps).num_frames for each in (least, most)
+            ]
+            assert all(frames is not None and least <= frames <= most for frames in planned), (
+                planned
+            )
 
     async def test_its_verification_is_declared(self, capabilities: Capabilities) -> None:
         """Live says when; anything else says what was checked."""

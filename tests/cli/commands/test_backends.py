@@ -63,7 +63,7 @@ def test_a_backend_of_several_models_is_a_table_of_them(capsys: pytest.CaptureFi
     heads, *rows = capsys.readouterr().out.splitlines()
     assert heads.startswith("BACKEND/MODEL")
     assert len(rows) > 5
-    assert all(row.startswith("fal/") for row in rows)
+    assert all(row.startswith(("fal/", "* read more than")) for row in rows)
 
 
 def test_one_backend_is_shown_with_its_options(capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,3 +101,71 @@ def test_a_kind_that_does_not_exist_is_a_problem_and_harms_no_other(
     said = capsys.readouterr().out
     assert "problem: final: backend final: unknown kind 'sandbx'; did you mean" in said
     assert "sandbox/slate" in said
+
+
+def rows_of(said: str) -> list[str]:
+    """Return the models of a table."""
+    return [line.split()[0] for line in said.splitlines() if "/" in line.split()[0]][1:]
+
+
+def test_the_models_of_a_backend_stand_together_under_its_name(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["backends"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    (title,) = [number for number, line in enumerate(lines) if line.startswith("fal: ")]
+    many = int(lines[title].split()[1])
+    assert many > 5
+    assert all(line.startswith("fal/") for line in lines[title + 1 : title + 1 + many])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        (["--provider", "xai", "--provider", "final"], {"xai", "final"}),
+        (["--mode", "extend", "--provider", "fal", "--provider", "final"], {"fal", "final"}),
+        (["--max-price", "0.06", "--mode", "image_to_video", "--provider", "fal"], {"fal"}),
+    ],
+)
+def test_a_list_can_be_narrowed(
+    arguments: list[str], wanted: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backends", *arguments]) == 0
+    found = rows_of(capsys.readouterr().out)
+    assert main(["backends", *arguments, "--json"]) == 0
+    same = json.loads(capsys.readouterr().out)["data"]
+
+    assert {name.partition("/")[0] for name in found} <= wanted
+    assert found == [f"{each['backend']}/{each['model']}" for each in same]
+
+
+def test_a_price_that_is_unknown_is_above_every_limit(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backends", "--max-price", "1000", "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out)["data"]
+    assert found
+    assert all(each["estimate"]["cost_usd"] is not None for each in found)
+
+
+def test_all_offers_of_a_model_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["backends", "wan-2.7", "--json"]) == 0
+
+    found = json.loads(capsys.readouterr().out)["data"]
+    assert {each["offer_of"] for each in found} == {"wan-2.7"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--mode", "images"], "unknown mode 'images' (did you mean image?"),
+        (["--provider", "fel"], "unknown backend 'fel' (did you mean fal?"),
+        (["--max-price", "cheap"], "--max-price 'cheap' is not a number"),
+    ],
+)
+def test_what_narrows_nothing_is_refused_with_the_nearest(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["backends", *arguments]) != 0
+
+    assert said in capsys.readouterr().err

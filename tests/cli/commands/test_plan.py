@@ -1,7 +1,10 @@
 """The command that shows who would make a video, and spends nothing."""
 
+import datetime
 import json
+from datetime import date
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -37,13 +40,14 @@ def test_ten_minutes_name_who_can_continue_and_why(capsys: pytest.CaptureFixture
 def test_without_a_limit_nowhere_an_extended_video_goes_before_a_chain(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["plan", "--duration", "60", "--allow", "fal", "a fox", "--json", "--all"]) == 0
+    assert main(["plan", "--duration", "90", "--allow", "fal", "a fox", "--json", "--all"]) == 0
 
     said = json.loads(capsys.readouterr().out)
     report = PlanReport.model_validate({"candidates": said.pop("data"), **said})
-    assert report.chosen is not None
-    assert report.chosen.name == "fal/fal-ai/magi"
-    assert {each.method for each in report.ranked[1:]} == {"chain"}
+    methods = [str(each.method) for each in report.ranked]
+    assert report.ranked[0].name == "fal/fal-ai/magi-distilled"
+    assert methods == sorted(methods, key=["extend", "chain"].index)
+    assert {*methods} == {"extend", "chain"}
     assert all(each.seams == each.submissions - 1 for each in report.ranked)
     assert all(str(each.verification) == "wire-equal" for each in report.ranked)
 
@@ -175,3 +179,48 @@ def test_who_is_over_the_budget_is_shown_with_its_price(capsys: pytest.CaptureFi
     assert main([*argv, "--prefer", "best"]) != 0
 
     assert "refused, at these prices:\n" in capsys.readouterr().out
+
+
+MANY = "".join(f'[backends.{name}]\nkind = "fal"\nkey = "only-for-tests"\n' for name in "abc")
+
+
+def test_of_many_the_five_best_are_shown_and_the_rest_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "settings.toml").write_text(MANY, encoding="utf-8")
+
+    assert main(["plan", "a fox", "--duration", "5", "--prefer", "cheapest"]) == 0
+    said = capsys.readouterr().out
+    assert main(["plan", "a fox", "--duration", "5", "--prefer", "cheapest", "--all"]) == 0
+    whole = capsys.readouterr().out
+
+    ranks = [line.split()[0] for line in said.splitlines() if line[:1].isdigit()]
+    assert ranks[:5] == ["1", "2", "3", "4", "5"]
+    assert "more could, for " in said
+    assert "; --all lists them" in said
+    assert "models (5 of a, 5 of b, 5 of c" in said
+    assert "mode = text_to_video: they do other work" in said
+    assert len(whole.splitlines()) > len(said.splitlines())
+    assert "--all lists them" not in whole
+
+
+def test_an_old_price_is_marked_where_it_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Later(date):
+        @classmethod
+        def today(cls) -> Self:
+            return cls(2031, 1, 1)
+
+    monkeypatch.setattr(datetime, "date", Later)
+    argv = ["--backend", "fal/fal-ai/ltx-2.3/text-to-video", "--duration", "6", "a fox"]
+
+    assert main(["plan", *argv]) == 0
+    planned = capsys.readouterr().out
+    assert main(["backends", "fal"]) == 0
+    listed = capsys.readouterr().out
+
+    for said in (planned, listed):
+        assert "* read more than 30 days ago; media-agent catalogue update reads newer" in said
+    assert "0.48*" in planned
+    assert "$0.08/s*" in listed

@@ -80,11 +80,12 @@ def test_what_breaks_the_pipeline_is_refused_in_the_plan(
 async def test_what_does_not_go_together_is_refused_before_any_work(
     maker: Maker, fields: dict[str, object], said: str
 ) -> None:
-    options = {"options": {"diffusers": fields.pop("options")}} if "options" in fields else {}
-    planned = maker.plan("svd", **FIELDS).request
+    options = {"options": fields["options"]} if "options" in fields else {}
+    planned = maker.plan("svd", **{**FIELDS, **options}).request
+    others = {name: value for name, value in fields.items() if name not in options}
 
     with pytest.raises(InvalidRequestError, match=said):
-        await maker.backend.submit(planned.model_copy(update=fields | options), key="bad")
+        await maker.backend.submit(planned.model_copy(update=others), key="bad")
 
 
 def test_the_licence_is_that_of_the_published_shape(folder_of: FolderOf, tmp_path: Path) -> None:

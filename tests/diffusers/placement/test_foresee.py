@@ -26,7 +26,7 @@ def plan(folder_of: FolderOf, tmp_path: Path) -> Callable[..., Estimate]:
         (tmp_path / "memory.current").write_text("0")
         (tmp_path / "memory.stat").write_text("")
         listing = "" if gpu is None else f"0, {gpu}, a GPU"
-        free = FreeMemory(smi=("printf", "%s", listing), group=tmp_path)
+        free = FreeMemory(smi=("printf", "%s", listing), devices=tmp_path, group=tmp_path)
         free.read()
         models = {"wan": folder_of("wan")}
         settings = BackendSettings(tmp_path, options, models=models, free_memory=free)

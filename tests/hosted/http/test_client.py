@@ -352,7 +352,7 @@ async def test_foreign_words_are_cut_and_made_printable():
 
 
 async def test_an_endless_reply_is_not_read_to_the_end(monkeypatch):
-    monkeypatch.setattr("media_agent_hosted.http.client.LARGEST_REPLY", 1000)
+    monkeypatch.setattr("media_agent_hosted.http.body.LARGEST_REPLY", 1000)
     api = mocked(answers(httpx.Response(200, content=b"a" * 5000)))
 
     with pytest.raises(BackendResponseError, match="more than 1000 bytes"):

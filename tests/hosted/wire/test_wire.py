@@ -66,10 +66,12 @@ def plan(said: Mapping[str, Any], backend: PolledBackend, given: Given) -> Video
     ).request
 
 
-async def act(kind: str, request: VideoRequest, backend: PolledBackend, key: str) -> None:
+async def act(
+    kind: str, request: VideoRequest, backend: PolledBackend, key: str, *, waits: bool
+) -> None:
     """Do what an SDK was asked to do."""
     ref = await backend.submit(request, key=key)
-    match kind:
+    match "result" if waits else kind:
         case "poll":
             await backend.status(ref)
         case "result":
@@ -94,9 +96,10 @@ async def found_in(
         for number, intent in enumerate(said["intents"]):
             simulator.requests.clear()
             request = plan(intent["request"], backend, given)
-            await act(intent["kind"], request, backend, f"job-{number}")
+            key, kind = f"job-{number}", intent["kind"]
+            await act(kind, request, backend, key, waits=said["waits"])
             ours = [writer.describe(each) for each in simulator.requests if each.name != "file"]
-            found += [(intent["kind"], each) for each in differences(intent["calls"], ours)]
+            found += [(kind, each) for each in differences(intent["calls"], ours)]
         await backend.aclose()
     return found
 
@@ -138,7 +141,11 @@ def test_what_was_recorded_is_what_is_asked_for_now(name: str) -> None:
         list(each) for each in recorded
     ], "run: make wire"
     assert (said["sdk"], said["provider"]) == (sdk.package, sdk.provider)
-    assert (said["options"], said["simulator"]) == (sdk.options, sdk.simulator)
+    assert (said["options"], said["simulator"], said["waits"]) == (
+        sdk.options,
+        sdk.simulator,
+        sdk.waits,
+    )
 
 
 def test_the_level_of_a_provider_is_wire_equal_where_it_was_compared() -> None:

@@ -28,9 +28,10 @@ from media_agent.errors import (
 )
 from media_agent.video.codec import describe as describe_video
 from media_agent_hosted.base.calls import Call
+from media_agent_hosted.base.service import Connection
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import written_header
-from media_agent_hosted.http.client import HttpApi, Transport
+from media_agent_hosted.http.client import Transport
 from media_agent_hosted.parsing.lenient import trim
 from media_agent_hosted.providers.comfyui.collect import collect
 from media_agent_hosted.providers.comfyui.facts import describe
@@ -92,15 +93,13 @@ class ComfyBackend(PolledBackend):
         super().__init__(settings, clock=clock, sleep=sleep)
         self._setup = read_setup(settings)
         options = self._setup.options
-        self._api = HttpApi(
+        connection = Connection(
             settings.base_url or _ADDRESS,
             auth=written_header(settings.key, options.auth),
-            secrets=settings.secrets,
             allow_plain_http=options.allow_plain_http or settings.key is None,
             timeout_seconds=options.timeout_seconds,
-            transport=transport,
-            sleep=sleep,
         )
+        self._api = connection.open(settings.secrets, transport=transport, sleep=sleep)
         self._server = Server(self._api, self._setup.workflow, self.name)
         self._facts = describe(self._setup, self.kind, self.name)
         self._progress: dict[str, Progress] = {}
@@ -150,12 +149,7 @@ class ComfyBackend(PolledBackend):
         if known is not None:
             return known
         work = _work_name(key)
-        found: list[Queued | Past] = [*(await self._server.history(work)).values()]
-        if not found:
-            found += await self._server.queue()
-        if not any(work in (each.work, each.key) for each in found):
-            found += (await self._server.history()).values()
-        name = next((each.work for each in found if work in (each.work, each.key)), None)
+        name = await self._server.find_name(work)
         if name is None:
             return None
         ref = self._ref(request, name, work, [])
@@ -182,7 +176,7 @@ class ComfyBackend(PolledBackend):
         work = ref.operation_id
         past = (await self._server.history(work)).get(work)
         if past is None:
-            queued = next((each for each in await self._server.queue() if each.work == work), None)
+            queued = await self._server.find_queued(work)
             if queued is not None:
                 self._missed.pop(work, None)
                 return self._say_progress(ref, queued)

@@ -31,16 +31,17 @@ from media_agent.redact import redact
 from media_agent.storage.files import checked_key
 from media_agent.storage.network import TROUBLE, reason_of
 from media_agent.video.codec import describe as describe_video
+from media_agent_hosted.base.service import Connection
 from media_agent_hosted.http.auth import written_header
-from media_agent_hosted.http.client import HttpApi, Transport
+from media_agent_hosted.http.client import Transport
 from media_agent_hosted.http.inputs import read_medium
 from media_agent_hosted.parsing.lenient import trim
-from media_agent_hosted.providers.gradio.bounds import BoundedOrigin, in_daemon_thread
-from media_agent_hosted.providers.gradio.errors import error_of_call, error_of_end
+from media_agent_hosted.providers.gradio.bounds import in_daemon_thread
+from media_agent_hosted.providers.gradio.caller import Caller
+from media_agent_hosted.providers.gradio.errors import error_of_end
 from media_agent_hosted.providers.gradio.options import (
     GradioOptions,
     build_arguments,
-    list_problems,
 )
 from media_agent_hosted.providers.gradio.outputs import find_video
 from media_agent_hosted.providers.gradio.session import Session, file_argument
@@ -90,17 +91,14 @@ class GradioBackend(PolledBackend):
         """
         super().__init__(settings, clock=clock, sleep=sleep)
         self._options = settings.read_options(GradioOptions)
-        self._base_url = _base_url(settings)
-        self._auth = written_header(settings.key, self._options.auth)
-        self._api = HttpApi(
-            self._base_url,
-            auth=self._auth,
-            secrets=settings.secrets,
+        connection = Connection(
+            _base_url(settings),
+            auth=written_header(settings.key, self._options.auth),
             allow_plain_http=self._options.allow_plain_http or settings.key is None,
             timeout_seconds=self._options.timeout_seconds,
-            transport=transport,
-            sleep=sleep,
         )
+        self._api = connection.open(settings.secrets, transport=transport, sleep=sleep)
+        self._caller = Caller(self.name, self._api.host, connection, self._options, self._secrets)
         self._model = settings.model or self._options.endpoint.strip("/")
         self._absent = describe_missing("gradio", "gradio_client")
         self._sessions: dict[str, Session] = {}
@@ -132,10 +130,11 @@ class GradioBackend(PolledBackend):
         if self._absent is not None:
             raise BackendUnavailableError(f"{self.name} needs {self._absent}")
         arguments = await asyncio.to_thread(self._arguments, request, key)
-        session = await self._connect(arguments)
+        caller = self._caller
+        session = await caller.connect(arguments)
         try:
             with sending():
-                name = await self._call(session, arguments)
+                name = await caller.call(session, arguments)
         except BaseException:
             await in_daemon_thread(session.close)
             raise
@@ -187,64 +186,6 @@ class GradioBackend(PolledBackend):
                         await in_daemon_thread(session.cancel)
             await in_daemon_thread(session.close)
         await self._api.aclose()
-
-    async def _connect(self, arguments: dict[str, JsonValue]) -> Session:
-        """Read what the app is, and check the call by it; nothing is submitted.
-
-        Raises:
-            BackendUnavailableError: it cannot be reached.
-            ConfigurationError: it has no such endpoint, or that has other parameters.
-            BackendResponseError: it is no app that can be called.
-        """
-        try:
-            session, api = await self._open_session()
-        except TROUBLE as error:
-            why = self._redact(reason_of(error))
-            raise BackendUnavailableError(
-                f"{self._api.host} cannot be reached ({why})", hint="is the app running?"
-            ) from None
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise BackendResponseError(
-                f"{self._api.host} does not answer as a Gradio app: {self._redact(str(error))}",
-                hint=f"check backends.{self.name}.base_url and the key",
-            ) from None
-        problems = list(list_problems(api, self._options.endpoint, arguments))
-        if problems:
-            await in_daemon_thread(session.close)
-            place = ("backends", self.name, "options")
-            reasons = "; ".join(reason for _, reason in problems)  # all of one option
-            raise ConfigurationError(
-                f"{'.'.join(place)}.{problems[0][0]}: {reasons}",
-                faults=[Fault((*place, option), reason) for option, reason in problems],
-            )
-        return session
-
-    async def _open_session(self) -> tuple[Session, JsonValue]:
-        """Return a connection, and what the app says of its endpoints."""
-        seconds = self._options.timeout_seconds
-        origin = BoundedOrigin(self._base_url, self._auth, seconds)
-        try:
-            async with asyncio.timeout(seconds):
-                session = await in_daemon_thread(Session, self._base_url, origin)
-                return session, await in_daemon_thread(session.read_api)
-        except BaseException:
-            origin.is_closed = True
-            raise
-
-    async def _call(self, session: Session, arguments: dict[str, JsonValue]) -> str:
-        """Call the endpoint, and return the app's name for the call.
-
-        Raises:
-            SubmitUncertainError: it may have been taken on.
-            MediaAgentError: it was not.
-        """
-        seconds = self._options.timeout_seconds
-        await in_daemon_thread(session.call, self._options.endpoint, arguments)
-        name = await in_daemon_thread(session.wait_for_name, seconds)
-        if name is not None:
-            return name
-        error = session.error() if session.is_over else TimeoutError("no answer in time")
-        raise error_of_call(error, self._api.host, self._secrets) from None
 
     def _say_progress(self, work: str, session: Session) -> JobProgressed:
         look = session.look()

@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 import httpx
 
 from media_agent_hosted.http.auth import Auth, OwnOrigin
-from media_agent_hosted.http.client import LARGEST_REPLY
+from media_agent_hosted.http.body import LARGEST_REPLY
 
 _EVENTS = ("/queue/data", "/queue/join")  # what the app tells of a call as long as that runs
 _HEARTBEAT = "/heartbeat/"

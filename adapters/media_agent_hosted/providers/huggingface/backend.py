@@ -27,6 +27,7 @@ from media_agent.errors import (
 from media_agent.storage.addresses import origin_of, parsed_address
 from media_agent.suggest import did_you_mean
 from media_agent_hosted.base.calls import Answer, Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.runs import (
     read_prediction,
@@ -81,6 +82,7 @@ class HuggingFaceBackend(HostedBackend):
         Path(__file__).with_name("models.yaml"), provider="huggingface", least_parts=3, most_parts=3
     )
     addresses = ("status_url", "response_url", "urls.get", _MADE)
+    verification = wire_equal("huggingface_hub 2.4.0")
 
     def __init__(self, settings: BackendSettings, **means: Unpack[Means]) -> None:
         """Read the settings; nothing is sent."""
@@ -227,7 +229,7 @@ class HuggingFaceBackend(HostedBackend):
         reply = await self._hub.send(
             "GET",
             f"/api/models/{quote(name, safe='/')}",
-            params={"expand[]": "inferenceProviderMapping"},
+            params={"expand": "inferenceProviderMapping"},
             translate=translate,
         )
         is_image = mode is VideoMode.IMAGE_TO_VIDEO

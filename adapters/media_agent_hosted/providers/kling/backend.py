@@ -106,9 +106,9 @@ class KlingBackend(HostedBackend):
             return key_header(key, scheme="Bearer")
         return RenewedToken(partial(sign_token, access_key, key), clock=self._clock)
 
-    def capabilities(self, model: str | None = None) -> Capabilities:
+    def describe(self, model_id: str) -> Capabilities:
         """Say what a model can do; some take several shots at once."""
-        found = super().capabilities(model)
+        found = super().describe(model_id)
         is_known = found.model in WITH_SHOTS
         return found.model_copy(update={"max_shots": MOST_SHOTS}) if is_known else found
 
@@ -139,7 +139,7 @@ class KlingBackend(HostedBackend):
         if status.state is not State.DONE or video is None:
             return status
         kept = f"kling keeps it as {video}: kling/{EXTENSION} continues it by option video_id"
-        return replace(status, warnings=(kept,))
+        return replace(status, own_id=video, warnings=(kept,))
 
     def results(self, body: JsonValue) -> JsonValue:
         """Return the videos, without those that bear a watermark."""

@@ -112,7 +112,7 @@ class LumaBackend(HostedBackend):
         if status.state is not State.DONE or name is None:
             return status
         kept = f"luma keeps it as {name}: the option generation_id of luma/ray-3.2 continues it"
-        return replace(status, warnings=(kept,))
+        return replace(status, own_id=name, warnings=(kept,))
 
     def results(self, body: JsonValue) -> JsonValue:
         """Return the videos, without what else is put out beside them."""

@@ -4,7 +4,6 @@ All keep their videos in memory only: after a restart they know none. A lost vid
 lost and never asked for again by itself.
 """
 
-import asyncio
 import contextlib
 import time
 from collections.abc import Callable
@@ -31,8 +30,7 @@ from media_agent_hosted.base.outcomes import marks_of, read_status
 from media_agent_hosted.base.service import Connection, Means, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header
-from media_agent_hosted.http.client import FilePart, Reply
-from media_agent_hosted.http.inputs import read_medium
+from media_agent_hosted.http.client import Reply
 from media_agent_hosted.parsing.lenient import text, unwrap
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
@@ -53,17 +51,11 @@ from media_agent_hosted.providers.openai_compatible.facts import (
     describe_model,
     read_settings,
 )
-from media_agent_hosted.providers.openai_compatible.form import (
-    build_form,
-    build_image_url,
-    first_frame,
-    form_parts,
-)
+from media_agent_hosted.providers.openai_compatible.form import form_parts
 from media_agent_hosted.providers.openai_compatible.lookup import find_video
-from media_agent_hosted.providers.openai_compatible.minimax_h3 import (
-    h3_form,
-    inline_image,
-    is_h3,
+from media_agent_hosted.providers.openai_compatible.submission import (
+    Submission,
+    build_submission,
 )
 from media_agent_hosted.providers.openai_compatible.video import (
     Server,
@@ -82,8 +74,6 @@ from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["OpenAICompatibleBackend"]
-
-_LARGEST_IMAGE = 30 * 2**20  # bytes; what vLLM-Omni takes
 
 
 class OpenAICompatibleBackend(ServiceBackend):
@@ -252,28 +242,13 @@ class OpenAICompatibleBackend(ServiceBackend):
             return lambda: self._clock() - since.timestamp()
         return lambda: time.monotonic() - sent_at
 
-    async def _build(self, request: VideoRequest) -> tuple[dict[str, str], FilePart | None]:
-        """Return the form, and the first frame where it goes along as a file."""
+    async def _build(self, request: VideoRequest) -> Submission:
+        """Return what is sent: the options of the settings, then those of the request."""
         _, model = request.split_model()
-        model = model or self._model
         options = self._defaults | request.options.get(self.name, {})
-        form = build_form(
-            request,
-            {name: value for name, value in options.items() if name != "deadline_seconds"},
-            model=None if model == DEFAULT_MODEL else model,
-            server=self._config.server,
+        return await build_submission(
+            request, options, model=model or self._model, server=self._config.server
         )
-        frame, server, image = first_frame(request), self._config.server, None
-        address = None if frame is None else frame.url
-        if frame is not None and address is None:
-            content, kind = await asyncio.to_thread(read_medium, frame, largest=_LARGEST_IMAGE)
-            if is_h3(model) and server is Server.SGLANG:
-                address = inline_image(content, kind)
-            else:
-                image = f"first_frame.{kind.partition('/')[2]}", content, kind
-        if is_h3(model):
-            return h3_form(form, request, server, address), image
-        return form | ({} if address is None else build_image_url(address, server)), image
 
     def _ref(self, request: VideoRequest, form: dict[str, str], video: Video) -> OperationRef:
         _, model = request.split_model()

@@ -173,7 +173,7 @@ def _is_same(said: JsonValue, asked: str) -> bool:
     if isinstance(said, str):
         return _plain(said) == _plain(asked)
     try:
-        return said == json.loads(asked)
+        return bool(said == json.loads(asked))
     except ValueError:
         return False
 

@@ -1,5 +1,7 @@
 """OpenRouter: video models of many vendors behind one API and one bill."""
 
+from pathlib import Path
+
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 
 
@@ -12,6 +14,7 @@ def _make(settings: BackendSettings) -> VideoBackend:
 SPEC = BackendSpec(
     name="openrouter",
     factory=_make,
+    catalogue=Path(__file__).with_name("catalogue.yaml"),
     simulator=f"{__name__}.simulator:OpenRouterSimulator",
     key_variables=("OPENROUTER_API_KEY",),
     key_origin="https://openrouter.ai",

@@ -21,6 +21,7 @@ from media_agent.errors import (
 )
 from media_agent.suggest import did_you_mean
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.base.service import Means
@@ -52,6 +53,7 @@ class OpenRouterBackend(HostedBackend):
     models: ListedModels
     addresses = ("polling_url",)
     videos_need_key = True
+    verification = wire_equal("openrouter 1.3.84")
 
     def __init__(self, settings: BackendSettings, **means: Unpack[Means]) -> None:
         """Read the settings; nothing is sent."""

@@ -22,6 +22,7 @@ _MODERATED = (
 )
 _SHAPES = {"16:9": (64, 36), "9:16": (36, 64), "1:1": (48, 48), "4:3": (64, 48), "3:4": (48, 64)}
 _MOST_FRAMES = 5000
+_FILES_KEPT = 24 * 3600  # seconds
 _STEPS = 20
 
 
@@ -81,9 +82,20 @@ class ReplicateSimulator(Simulator):
         if b'name="content"' not in call.body:
             said = "content is missing"
             return Answer(400, {"title": "Invalid request", "detail": said, "status": 400})
+        name = f"file-{len(self.calls('upload')):08x}"
+        about: dict[str, JsonValue] = {"content_type": "application/octet-stream", "metadata": {}}
         digest = hashlib.sha256(call.body).hexdigest()
-        address = f"{self.url}/v1/files/{digest[:24]}"
-        file: JsonValue = {"id": digest[:24], "size": len(call.body), "urls": {"get": address}}
+        file: dict[str, JsonValue] = {
+            "id": name,
+            "name": name,
+            **about,
+            "size": len(call.body),
+            "etag": digest[:24],
+            "checksums": {"sha256": digest},
+            "created_at": _written(time.time()),
+            "expires_at": _written(time.time() + _FILES_KEPT),
+            "urls": {"get": f"{self.url}/v1/files/{name}"},
+        }
         return Answer(201, file)
 
     def _status(self, call: Call) -> Answer:

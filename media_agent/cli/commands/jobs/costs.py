@@ -11,7 +11,7 @@ from media_agent.cli.screen import write_json, write_raw_line, write_stdout, wri
 if TYPE_CHECKING:
     from media_agent.ledger.costs import CostRow
 
-_COLUMNS = ("jobs", "usd", "billed_usd", "quoted_usd", "unknown")
+_COLUMNS = ("jobs", "usd", "billed_usd", "quoted_usd", "unknown", "old_prices")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # wide ones count, too
 
 
@@ -77,10 +77,17 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
     if not rows:
         write_stdout("no jobs in this time")
         return
+    from media_agent_schemas.capabilities import PRICE_DAYS
+
     heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
     write_table(heads, [_format(row) for row in (*rows, total)])
     if total.quoted_usd:
         write_stdout("quoted: the price that was planned; no bill was reported")
+    if total.old_prices:
+        write_stdout(
+            f"{total.old_prices} submissions were quoted by a price more than {PRICE_DAYS} days "
+            "old (*): look at the bills"
+        )
     if sum(row.jobs for row in rows) > total.jobs:
         write_stdout(
             f"a video in segments is a job of each {by} that has one; the total has it once"
@@ -90,6 +97,7 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
 def _format(row: "CostRow") -> tuple[str, ...]:
     from media_agent_schemas.base import format_usd
 
-    money = (row.usd, row.billed_usd, row.quoted_usd)
+    usd, billed, quoted = map(format_usd, (row.usd, row.billed_usd, row.quoted_usd))
+    quoted += "*" if row.old_prices else ""
     unknown = str(row.unknown) if row.unknown else "-"
-    return (row.name or "(no label)", str(row.jobs), *map(format_usd, money), unknown)
+    return (row.name or "(no label)", str(row.jobs), usd, billed, quoted, unknown)

@@ -1,16 +1,19 @@
 """The command that adds up what was spent, and where else money is shown."""
 
+import asyncio
 import contextlib
 import csv
 import json
 import sqlite3
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from media_agent.cli import main
+from media_agent.client import VideoClient
 from media_agent.ledger.ledger import Ledger
-from media_agent_schemas import GenerationRecord
+from media_agent_schemas import GenerationRecord, VideoRequest
 
 PRICED = ["--backend", "sandbox", "--size", "64x64", "--duration", "3"]
 
@@ -40,6 +43,7 @@ def test_csv_and_json_have_the_numbers(capfd: pytest.CaptureFixture[str]) -> Non
     report = json.loads(capfd.readouterr().out)
 
     numbers = {"jobs": 2, "usd": 0.3, "billed_usd": 0.0, "quoted_usd": 0.3, "unknown": 0}
+    numbers["old_prices"] = 0
     assert row == {"model": "sandbox/slate"} | {name: str(each) for name, each in numbers.items()}
     assert report["data"] == [{"model": "sandbox/slate", **numbers}]
     assert report["total"] == numbers
@@ -120,3 +124,30 @@ def test_json_rounds_amounts_as_all_else_does(capfd: pytest.CaptureFixture[str])
 
     (plan, *_) = json.loads(capfd.readouterr().out)["data"]
     assert plan["cost_usd"] == 0.00003
+
+
+@pytest.mark.parametrize(("days", "mark"), [(40, "0.30*"), (20, "0.30")])
+def test_what_was_quoted_by_an_old_price_is_marked(
+    days: int, mark: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    read = datetime.now(UTC).date() - timedelta(days=days)
+
+    async def make() -> None:
+        async with VideoClient() as client:
+            options = {"sandbox": {"price_per_second": 0.1}}
+            request = VideoRequest.model_validate(
+                {"prompt": "a hen", "duration": 3, "model": "sandbox", "options": options}
+                | {"size": {"width": 64, "height": 64}}
+            )
+            plan = await client.plan(request)
+            old = plan.estimate.model_copy(update={"priced_on": read})
+            plans = [plan.model_copy(update={"estimate": old})]
+            await client.generate(request, plans=plans, label="hens")
+
+    asyncio.run(make())
+    assert main(["costs", "--by", "label"]) == 0
+
+    said = capfd.readouterr().out
+    (row,) = [line.split() for line in said.splitlines() if line.startswith("hens")]
+    assert row == ["hens", "1", "0.30", "0.00", mark, "-"]
+    assert ("more than 30 days old (*)" in said) == mark.endswith("*")

@@ -132,7 +132,7 @@ class _Large(ComfySimulator):
 async def test_images_are_fetched_however_large_they_are(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: str
 ) -> None:
-    monkeypatch.setattr("media_agent_hosted.http.client.LARGEST_REPLY", 2**15)
+    monkeypatch.setattr("media_agent_hosted.http.body.LARGEST_REPLY", 2**15)
     with _Large(outcome=outcome) as simulator:
         backend = make(tmp_path, simulator.url)
         end = (await run(backend, num_frames=5))[-1]

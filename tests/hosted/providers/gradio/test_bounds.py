@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from media_agent_hosted.http.auth import no_auth
-from media_agent_hosted.http.client import LARGEST_REPLY
+from media_agent_hosted.http.body import LARGEST_REPLY
 from media_agent_hosted.providers.gradio.bounds import BoundedOrigin
 
 APP = "http://app.example"

@@ -71,7 +71,7 @@ async def test_the_documented_request_is_built(mapped: str, tmp_path: Path) -> N
 
     assert str(asked.url).split("?") == [
         f"{HUB}/api/models/{WAN}",
-        "expand%5B%5D=inferenceProviderMapping",
+        "expand=inferenceProviderMapping",
     ]
     assert str(submission.url) == (
         f"{ROUTER}/fal-ai/fal-ai/wan/v2.2-a14b/text-to-video?_subdomain=queue"

@@ -1,5 +1,6 @@
 """xAI: what is built, what answers mean, and the whole way against its simulator."""
 
+import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from media_agent.backend.protocol import BackendSettings
+from media_agent.cli import main
 from media_agent.errors import (
     BackendAuthenticationError,
     BackendRefusedError,
@@ -366,6 +368,17 @@ async def test_the_whole_way_of_a_video_that_goes_in(mode: VideoMode, tmp_path: 
 
         assert end.type == "job.completed"
         assert simulator.video(simulator.jobs["xai-00000000"]).frames == frames
+
+
+@pytest.mark.parametrize("model", [CLASSIC, IMAGINE])
+def test_long_videos_go_on_from_last_frames(
+    model: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XAI_API_KEY", "k")
+    assert main(["plan", "--duration", "60", "--backend", f"xai/{model}", "--json", "a fox"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    assert {each["method"] for each in report["data"]} == {"chain"}
 
 
 def test_a_video_is_kept_for_a_day() -> None:

@@ -10,8 +10,8 @@ from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.possible_lengths import choose_fps, choose_segment_frames
-from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
-from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy, Segment
+from media_agent.routing.one_model.choice import ModelChoice
+from media_agent_schemas.capabilities import Capabilities, Plan, Policy, Segment
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -22,20 +22,6 @@ _LISTED_ONE_BY_ONE = 16
 _FIRST_ONLY = (InputRole.FIRST_FRAME, InputRole.SOURCE_VIDEO)
 _INPUTS = {"last_frame": InputRole.FIRST_FRAME, "video": InputRole.SOURCE_VIDEO}
 _MODES = {"last_frame": VideoMode.IMAGE_TO_VIDEO, "video": VideoMode.VIDEO_EXTEND}
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    """One model as a planner sees it."""
-
-    capabilities: Capabilities
-    estimate: Callable[[VideoRequest], Estimate] = lambda request: Estimate()
-    rules: PromptRules = AS_WRITTEN
-
-    @property
-    def name(self) -> str:
-        """Return "backend/model"."""
-        return f"{self.capabilities.backend}/{self.capabilities.model}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +88,18 @@ class SegmentRow:
         return made
 
     def add(self, prompt: str | None, frames: int) -> PlannedSegment:
-        """Add one segment of at least `frames` frames, or of the most that the model makes."""
+        """Add one segment of at least `frames` frames, or of the most that the model makes.
+
+        Raises:
+            UnsupportedRequestError: the video is longer by now than what the model continues.
+        """
+        longest = self.find_longest_source()
+        if self.made and longest is not None and self.frames / self.fps > longest:
+            raise UnsupportedRequestError(
+                f"{self.continuation.name} continues videos of up to {longest:g} s, and this has "
+                f"{self.frames / self.fps:g} s before its end",
+                hint="ask for a shorter video",
+            )
         plan = self._plan_segment(prompt, frames, is_first=not self.made)
         made = plan.request.num_frames or frames
         continues_from: ContinuesFrom = self.continues_from if self.made else "nothing"
@@ -114,6 +111,12 @@ class SegmentRow:
         """Return how many frames the next segment shares with the one before."""
         return 1 if self.made and self.continues_from == "last_frame" else 0
 
+    def find_longest_source(self) -> float | None:
+        """Return how long a video may be that is continued, in seconds; None: no limit is known."""
+        if self.continues_from != "video":
+            return None
+        return self._find_facts(is_first=False).max_source_duration
+
     def find_longest(self) -> int:
         """Return the maximum number of frames of the next segment."""
         return choose_segment_frames(self._find_facts(is_first=not self.made), self.fps, None)
@@ -121,8 +124,8 @@ class SegmentRow:
     def _find_facts(self, *, is_first: bool) -> Capabilities:
         """Return what the model of a segment can do in the mode of that segment."""
         if is_first:
-            return self.first.capabilities.for_mode(self.request.infer_mode())
-        return self.continuation.capabilities.for_mode(_MODES[self.continues_from])
+            return self.first.for_mode(self.request.infer_mode())
+        return self.continuation.for_mode(_MODES[self.continues_from])
 
     def _plan_segment(self, prompt: str | None, frames: int, *, is_first: bool) -> Plan:
         choice = self.first if is_first else self.continuation

@@ -14,7 +14,7 @@ from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.possible_lengths import find_wanted_frames, format_longest_shot
 from media_agent.negotiation.storyboard import lay_out
-from media_agent.routing.segments import (
+from media_agent.routing.one_model.segments import (
     MOST_SEGMENTS,
     ContinuesFrom,
     ModelChoice,
@@ -83,7 +83,18 @@ class _Split:
         return self._finish(shots, made)
 
     def plan_endless(self) -> Plan:
-        """Return the plan of a video that lasts until it is finished or the budget is spent."""
+        """Return the plan of a video that lasts until it is finished or the budget is spent.
+
+        Raises:
+            UnsupportedRequestError: it would get longer than what the model continues.
+            BudgetExceededError: there is no budget that says when to stop paying.
+        """
+        longest = self.row.find_longest_source()
+        if longest is not None:
+            raise UnsupportedRequestError(
+                f"{self.row.continuation.name} continues videos of up to {longest:g} s only",
+                hint="set a duration",
+            )
         for shot in self.request.shots[:-1]:
             self.row.cut(shot.prompt, round((shot.duration or 0) * self.fps))
         prompt = self.request.shots[-1].prompt if self.request.shots else self.request.prompt
@@ -162,6 +173,7 @@ class _Split:
         plans = list({id(each.plan): each.plan for each in self.row.made}.values())
         warnings = [text for plan in plans for text in plan.warnings] + self.draft.warnings
         estimates = [each.plan.estimate for each in self.row.made]
+        dates = [each.priced_on for each in estimates if each.priced_on is not None]
         changes: dict[str, object] = {
             "num_frames": frames,
             "endless": frames is None,
@@ -180,6 +192,7 @@ class _Split:
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     memory=_find_largest(estimates),
                     source=estimates[0].source,
+                    priced_on=min(dates, default=None),
                 ),
                 "method": Method.EXTEND if self.row.continues_from == "video" else Method.CHAIN,
                 "segments": tuple(list_segments(self.row.made)),

@@ -1,0 +1,1 @@
+"""One model: how it would make a video, and at what price."""
