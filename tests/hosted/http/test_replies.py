@@ -50,4 +50,3 @@ def test_who_says_when_to_come_back_means_to_wait() -> None:
 
     assert isinstance(error, BackendRateLimitError)
     assert error.retry_after == 20
-
