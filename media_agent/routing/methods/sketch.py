@@ -19,8 +19,8 @@ from media_agent.negotiation.possible_lengths import (
 )
 from media_agent.negotiation.sizes import short_side_of
 from media_agent.routing.facts import KnownBefore
-from media_agent.routing.one_model.choice import ModelChoice
-from media_agent.routing.one_model.method import build_length_error
+from media_agent.routing.methods.choice import ModelChoice
+from media_agent.routing.methods.method import build_length_error
 from media_agent.routing.rules import RoutingContext
 from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate, Method
 from media_agent_schemas.plan import Candidate
