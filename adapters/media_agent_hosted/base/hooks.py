@@ -20,7 +20,8 @@ from media_agent_schemas.jobs import OperationRef
 def wire_equal(sdk: str) -> Verification:
     """Return the level of a provider whose requests are compared with those of its SDK."""
     return Verification(
-        level=VerificationLevel.WIRE_EQUAL, note=f"its requests equal those of {sdk}"
+        level=VerificationLevel.WIRE_EQUAL,
+        note=f"its requests equal those of {sdk}, but for differences that are listed",
     )
 
 
@@ -104,6 +105,8 @@ class Hooks(PollHooks):
     """Bytes of an input that goes along inside the request."""
     reads_urls: ClassVar[bool] = True
     """Whether it fetches inputs from addresses; false: it takes files and bytes only."""
+    reads_video_files: ClassVar[bool] = True
+    """Whether a video may go along as a file; false: only its address may."""
     largest_upload: ClassVar[int | None] = None
     """Bytes of an input that is uploaded first, as it is too large to go along; None: none is."""
     uploads: ClassVar[str | None] = None
@@ -121,6 +124,10 @@ class Hooks(PollHooks):
     @abstractmethod
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work."""
+
+    def reads_parameters(self, model_id: str) -> bool:
+        """Return whether a model may read parameters out of a prompt, such as a dearer length."""
+        return "seedance" in model_id.lower()
 
     def input_value(self, part: InputPart) -> JsonValue:
         """Return how an input stands in a request; usually as its address, or encoded."""
