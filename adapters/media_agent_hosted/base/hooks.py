@@ -12,6 +12,8 @@ from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.http.inputs import LARGEST_INLINE, InputFile, InputForm, InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
+from media_agent_hosted.parsing.causes import Cause
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
@@ -155,6 +157,9 @@ class Hooks(PollHooks):
     def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
         """Return what a no to a submission means; None: what it means anywhere.
 
-        It is an HTTP error, or an answer below 400 that names no accepted work.
+        It is an HTTP error, or an answer below 400 that names no accepted work. Rejected content
+        is told by its codes or words, unless a provider knows better.
         """
-        return None
+        said = refusal_in(reply.object()) if reply.is_no else None
+        is_content = said is not None and said.cause is Cause.CONTENT
+        return said.before_acceptance(reply.host) if said is not None and is_content else None

@@ -533,6 +533,20 @@ async def test_a_task_is_stopped_while_it_waits_and_one_that_is_over_is_kept(
     assert end.type == "job.cancelled"
 
 
+async def test_a_task_that_is_gone_by_the_words_of_a_reply_is_left_alone(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        body = {"task_id": "t-1"} if request.method == "POST" else {"message": "record not found"}
+        return httpx.Response(200, json=body)
+
+    backend = MINIMAX.make(tmp_path, transport=httpx.MockTransport(answer))
+    await backend.cancel(await backend.submit(MINIMAX.plan(), key="job-1"))
+
+    assert asked == ["POST", "GET"]
+
+
 @pytest.mark.parametrize(
     ("region", "host"), [("global", "api.minimax.io"), ("mainland", "api.minimaxi.com")]
 )
