@@ -14,9 +14,9 @@ from media_agent.negotiation.possible_lengths import (
     find_wanted_seconds,
     fits_one_shot,
 )
-from media_agent.routing.one_model.choice import ModelChoice
-from media_agent.routing.one_model.segments import ContinuesFrom
-from media_agent.routing.one_model.split import plan_segments
+from media_agent.routing.methods.choice import ModelChoice
+from media_agent.routing.methods.segments import ContinuesFrom
+from media_agent.routing.methods.split import plan_segments
 from media_agent.routing.rules import RoutingContext, find_length_mismatch, suggest_length
 from media_agent_schemas.capabilities import Method, Plan
 from media_agent_schemas.media import InputRole

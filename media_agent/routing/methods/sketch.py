@@ -19,8 +19,8 @@ from media_agent.negotiation.possible_lengths import (
 )
 from media_agent.negotiation.sizes import short_side_of
 from media_agent.routing.facts import KnownBefore
-from media_agent.routing.one_model.choice import ModelChoice
-from media_agent.routing.one_model.method import build_length_error
+from media_agent.routing.methods.choice import ModelChoice
+from media_agent.routing.methods.method import build_length_error
 from media_agent.routing.rules import RoutingContext
 from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate, Method
 from media_agent_schemas.plan import Candidate
@@ -87,7 +87,7 @@ def _may_continue(choice: ModelChoice) -> bool:
 def _estimate_least(choice: ModelChoice, context: RoutingContext, *, is_whole: bool) -> Estimate:
     """Return the least that a plan could say; 0 where only the backend itself knows."""
     request, able, facts = context.request, choice.for_mode(context.mode), choice.facts
-    if choice.own_estimate(request) is not UNKNOWN:
+    if _estimates_itself(choice, request):
         return _make_estimate(0.0, 0.0)
     if request.endless:
         return _make_estimate(0.0, None) if choice.capabilities.local else UNKNOWN
@@ -106,6 +106,17 @@ def _estimate_least(choice: ModelChoice, context: RoutingContext, *, is_whole: b
     speed = facts.speed
     time = None if speed is None else speed.start_seconds + speed.seconds_per_second * seconds
     return _make_estimate(cost, time)
+
+
+def _estimates_itself(choice: ModelChoice, request: VideoRequest) -> bool:
+    """Return whether its backend says more than a catalogue, of what is not negotiated yet.
+
+    It may refuse that, as what it will be negotiated to may fit: a plan says so, or says why not.
+    """
+    try:
+        return choice.own_estimate(request) is not UNKNOWN
+    except MediaAgentError:
+        return True
 
 
 @lru_cache(maxsize=4096)

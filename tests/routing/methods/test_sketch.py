@@ -10,7 +10,7 @@ from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import make_sort_key
-from media_agent.routing.one_model.sketch import sketch
+from media_agent.routing.methods.sketch import sketch
 from media_agent.routing.router import Router
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size

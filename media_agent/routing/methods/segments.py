@@ -10,7 +10,7 @@ from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.possible_lengths import choose_fps, choose_segment_frames
-from media_agent.routing.one_model.choice import ModelChoice
+from media_agent.routing.methods.choice import ModelChoice
 from media_agent_schemas.capabilities import Capabilities, Plan, Policy, Segment
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode, VideoRequest
