@@ -16,23 +16,23 @@ from media_agent.backend.local import (
 )
 from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
-from media_agent_diffusers.call import check_call, check_plan, own_options
-from media_agent_diffusers.describe import NAME, describe
-from media_agent_diffusers.digests import DigestCache
+from media_agent_diffusers.describe import describe
 from media_agent_diffusers.files import faults_named
-from media_agent_diffusers.folder import ModelFolder, read_folder
-from media_agent_diffusers.generation import Generation, estimate_memory
-from media_agent_diffusers.heap import share_heap
+from media_agent_diffusers.generating.call import check_call, check_plan, own_options
+from media_agent_diffusers.generating.generation import Generation, estimate_memory
+from media_agent_diffusers.generating.states import digest_work, read_state, write_state
 from media_agent_diffusers.lora.choice import check_loras, choose_loras, lora_options
+from media_agent_diffusers.model_folder.digests import DigestCache
+from media_agent_diffusers.model_folder.folder import ModelFolder, read_folder
+from media_agent_diffusers.pipelines.heap import share_heap
 from media_agent_diffusers.placement.foresee import Sizes, foresee, measure
-from media_agent_diffusers.settings import MEMORY_OPTION, DiffusersOptions
-from media_agent_diffusers.states import digest_work, read_state, write_state
+from media_agent_diffusers.settings import MEMORY_OPTION, NAME, DiffusersOptions
 from media_agent_schemas.capabilities import Capabilities, Estimate, MemoryUse
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
-    from media_agent_diffusers.loaded import LoadedModels
+    from media_agent_diffusers.pipelines.loaded import LoadedModels
 
 _LIBRARIES = ("torch", "diffusers", "transformers", "accelerate", "safetensors", "ftfy")
 
@@ -249,7 +249,7 @@ class DiffusersBackend(LocalBackend):
     def _open_memory(self) -> "LoadedModels":
         if self._loaded is None:
             try:
-                from media_agent_diffusers.loaded import LoadedModels
+                from media_agent_diffusers.pipelines.loaded import LoadedModels
             except ImportError as error:
                 raise _missing_library(error.name or str(error)) from error
             self._loaded = LoadedModels(

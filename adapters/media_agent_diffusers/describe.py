@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from media_agent_diffusers.families.family import Task, Variant
-from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.windows import find_continuation
+from media_agent_diffusers.families.family import SEVERAL, Task, Variant
+from media_agent_diffusers.generating.windows import find_continuation
+from media_agent_diffusers.model_folder.folder import ModelFolder
+from media_agent_diffusers.settings import NAME
 from media_agent_schemas.capabilities import (
     Capabilities,
     FpsRange,
@@ -17,10 +18,6 @@ from media_agent_schemas.capabilities import (
 )
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
-
-NAME = "diffusers"
-SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
-"""Roles of which a request may have several inputs."""
 
 
 def describe(model: str, folder: ModelFolder) -> Capabilities:

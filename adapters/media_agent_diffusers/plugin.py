@@ -16,7 +16,7 @@ def make(settings: BackendSettings) -> VideoBackend:
 
 def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
     """Return which files of a model are loaded."""
-    from media_agent_diffusers import folder
+    from media_agent_diffusers.model_folder import folder
 
     return folder.choose_files(path, variant)
 

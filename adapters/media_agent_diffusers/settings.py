@@ -8,6 +8,7 @@ from pydantic import Field
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import OptionSpec
 
+NAME = "diffusers"
 MEMORY = "on_out_of_memory"
 MEMORY_OPTION = OptionSpec(
     name=MEMORY,

@@ -19,6 +19,7 @@ from media_agent_schemas.capabilities import (
     Capabilities,
     Estimate,
     FpsRange,
+    ModeFacts,
     SizeRange,
     Verification,
     VerificationLevel,
@@ -65,6 +66,11 @@ class Declaration(Schema):
         default=(), description="Lengths in seconds, first: its own."
     )
     max_duration: Seconds | None = Field(default=None, description="Maximum length in seconds.")
+    max_frames: int | None = Field(
+        default=None,
+        ge=1,
+        description="Most frames, where they are the limit at any rate.",
+    )
     max_prompt_characters: int | None = Field(
         default=None, ge=1, description="Maximum length of a prompt, in characters."
     )
@@ -124,7 +130,8 @@ class Declaration(Schema):
             description=self.description,
             modes=tuple(self._list_modes(takes_image)),
             input_roles=(InputRole.FIRST_FRAME,) if takes_image else (),
-            needs=(InputRole.FIRST_FRAME,) if self.needs_first_frame else (),
+            by_mode={VideoMode.IMAGE_TO_VIDEO: _FROM_IMAGE} if takes_image else {},
+            max_inputs={InputRole.FIRST_FRAME: 1} if takes_image else {},
             sizes=self.sizes,
             size_range=None if self.sizes else _ANY_SIZE,
             default_size=self.sizes[0] if self.sizes else _DEFAULT_SIZE,
@@ -133,6 +140,7 @@ class Declaration(Schema):
             default_fps=self.fps[0] if self.fps else FALLBACK_FPS,
             durations=self.durations,
             max_duration=max(self.durations) if self.durations else self.max_duration,
+            max_frames=self.max_frames,
             default_duration=self._default_duration(),
             max_prompt_characters=self.max_prompt_characters,
             negative_prompt="negative_prompt" in used,
@@ -167,6 +175,7 @@ class Declaration(Schema):
         return FALLBACK_SECONDS if longest is None else min(FALLBACK_SECONDS, longest)
 
 
+_FROM_IMAGE = ModeFacts(needs=(InputRole.FIRST_FRAME,))
 _ANY_SIZE = SizeRange(
     minimum=Size(width=16, height=16), maximum=Size(width=8192, height=8192), multiple=2
 )

@@ -13,7 +13,7 @@ from media_agent.backend.protocol import BackendSpec, VideoBackend
 from media_agent.errors import MediaAgentError, PluginError, in_full
 from media_agent.registry.registry import Registry
 from media_agent.routing.facts import ModelFacts, find_facts
-from media_agent.routing.one_model.choice import ModelChoice
+from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.refresh.stored import UpdateStore
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema

@@ -14,9 +14,9 @@ from media_agent.routing.explain import (
     reasons_of,
     summary_of,
 )
-from media_agent.routing.one_model.choice import ModelChoice
-from media_agent.routing.one_model.method import MethodPlanner
-from media_agent.routing.one_model.sketch import sketch
+from media_agent.routing.methods.choice import ModelChoice
+from media_agent.routing.methods.method import MethodPlanner
+from media_agent.routing.methods.sketch import sketch
 from media_agent.routing.rules import RoutingContext
 from media_agent_schemas.plan import Candidate, PlanReport
 

@@ -14,9 +14,9 @@ from media_agent.negotiation.budget import find_budget_errors
 from media_agent.negotiation.draft import Shape
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan
+from media_agent.routing.methods.choice import ModelChoice
+from media_agent.routing.methods.method import MethodPlanner
 from media_agent.routing.offers import find_offering
-from media_agent.routing.one_model.choice import ModelChoice
-from media_agent.routing.one_model.method import MethodPlanner
 from media_agent.routing.ranking import Ranking
 from media_agent.routing.rules import Route, RoutingContext, RoutingRules, refusals_of
 from media_agent.suggest import did_you_mean

@@ -21,8 +21,9 @@ from media_agent.builtin.command import CommandBackend, make
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.errors import ConfigurationError, InvalidRequestError
+from media_agent.errors import ConfigurationError, InvalidRequestError, UnsupportedRequestError
 from media_agent.ledger.ledger import Ledger
+from media_agent.negotiation.negotiate import negotiate
 from media_agent.programs.turns import take_turn
 from media_agent.storage.files import sha256_of
 from media_agent.testing import events_of
@@ -691,3 +692,21 @@ async def test_a_free_program_waits_for_the_end_of_a_run_that_was_lost(
         assert not list(lock.parent.glob("*.mp4"))
 
     assert isinstance(await end(backend, ref), JobCompleted)
+
+
+@pytest.mark.parametrize(("fps", "usual"), [(None, 25), (4, 20), (30, 25)])
+async def test_a_program_limited_in_frames_makes_them_at_any_rate(
+    build: Build, fps: float | None, usual: int
+) -> None:
+    words = ("{prompt}", "{output}", "{num_frames}", "{fps}", "{first_frame}")
+    capabilities = build(SAY_WORDS, *words, sizes=["64x64"], max_frames=25).capabilities()
+
+    def plan(**fields: Any) -> VideoRequest:
+        request = VideoRequest.model_validate({"prompt": "a fox", "fps": fps, **fields})
+        return negotiate(request, capabilities, draw_seed=lambda: 0).request
+
+    assert (plan().num_frames, plan(num_frames=25).num_frames) == (usual, 25)
+    with pytest.raises(UnsupportedRequestError, match="makes 1 to 25 frames at once"):
+        plan(num_frames=30)
+    with pytest.raises(UnsupportedRequestError, match="starts from one first_frame; given: none"):
+        plan(mode="image_to_video")

@@ -24,7 +24,7 @@ def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[st
     that is released asks for one, and hundreds of thousands of old objects would make them slow.
     """
     pytest.importorskip("diffusers")
-    pytest.importorskip("media_agent_diffusers.pipeline")
+    pytest.importorskip("media_agent_diffusers.pipelines.pipeline")
     from media_agent_diffusers.tiny import build_tiny
 
     root = tmp_path_factory.mktemp("weights")

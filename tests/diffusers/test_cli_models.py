@@ -11,7 +11,7 @@ from media_agent.cli import main
 from media_agent.video.codec import probe
 from media_agent_schemas import GenerationRecord, VerificationLevel
 from tests.diffusers.families.folders import publish
-from tests.diffusers.gguf_files import write_gguf
+from tests.diffusers.model_folder.gguf_files import write_gguf
 
 FolderOf = Callable[[str], Path]
 

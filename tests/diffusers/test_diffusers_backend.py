@@ -31,7 +31,7 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
 from media_agent.video.codec import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
-from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_diffusers.settings import DiffusersOptions
 from media_agent_schemas import Plan, Policy, Size, VideoRequest
 from media_agent_schemas.events import (
@@ -196,7 +196,7 @@ def test_the_shift_reaches_the_scheduler_under_the_name_that_it_has(
 ) -> None:
     import diffusers
 
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     settings = {"shift": 3.0}
     if scheduler == "UniPCMultistepScheduler":
@@ -301,7 +301,7 @@ async def test_what_was_finished_is_kept_when_it_is_stopped_while_decoding(
 
 
 def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf) -> None:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     class StoppedError(Exception):
         pass
@@ -327,7 +327,7 @@ def test_a_pipeline_that_is_stopped_takes_not_one_step_more(folder_of: FolderOf)
 
 
 def test_the_memory_of_a_released_model_is_free_at_once(folder_of: FolderOf) -> None:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
     arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
@@ -343,7 +343,7 @@ def test_the_memory_of_a_released_model_is_free_at_once(folder_of: FolderOf) -> 
 
 
 def test_values_that_are_no_numbers_are_an_error_and_no_video(folder_of: FolderOf) -> None:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
     arguments = {"prompt": "a cat", "width": 16, "height": 16, "num_frames": 5}
@@ -486,7 +486,7 @@ def test_no_frames_and_fewer_are_no_request(backend: DiffusersBackend, frames: i
 def test_an_argument_that_a_pipeline_does_not_take_is_named_with_the_nearest_one(
     folder_of: FolderOf,
 ) -> None:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)
 
@@ -500,7 +500,7 @@ def test_no_second_copy_of_a_video_is_made_of_its_numbers() -> None:
     import tracemalloc
 
     pytest.importorskip("diffusers")
-    from media_agent_diffusers.pipeline import _to_pixels
+    from media_agent_diffusers.pipelines.pipeline import _to_pixels
 
     video = np.linspace(0, 1, 50 * 64 * 64 * 3, dtype=np.float32).reshape(50, 64, 64, 3)
     tracemalloc.start()
@@ -785,7 +785,7 @@ async def test_a_gpu_makes_videos_too(folder_of: FolderOf, tmp_path: Path, offlo
 
 def test_the_record_says_on_what_it_was_computed(folder_of: FolderOf) -> None:
     from media_agent.backend.cores import usable_cores
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     folder = read_folder(folder_of("wan"))
 

@@ -11,8 +11,8 @@ import pytest
 from media_agent.cli import main
 from media_agent.hub.client import Hub
 from media_agent.hub.repository import look_up
-from media_agent_diffusers.folder import choose_files
-from tests.diffusers.test_weights import OWN, SINGLE, put_variant, split_into_shards
+from media_agent_diffusers.model_folder.folder import choose_files
+from tests.diffusers.model_folder.test_weights import OWN, SINGLE, put_variant, split_into_shards
 from tests.hub.hub_server import COMMIT, REPOSITORY, HubServer, serving
 
 

@@ -66,7 +66,7 @@ def bodies_of(simulator: Simulator) -> list[Any]:
 LONG = [
     ("google", "gemini-omni-1.2-flash", 18.0, "extend", "mime_type"),
     ("vertex", "veo-3.1-generate-001", 15.0, "extend", "video"),
-    ("xai", "grok-imagine-video", 16.0, "extend", "video"),
+    ("xai", "grok-imagine-video", 16.0, "chain", "image"),
     ("runway", "gemini_omni_flash_1.1", 15.0, "extend", "videoUri"),
     ("runway", "gen4.5", 12.0, "chain", "promptImage"),
     ("luma", "ray-3.2", 12.0, "extend", "generation_id"),
@@ -110,12 +110,12 @@ async def plan_of(name: str, model: str, folder: Path, **fields: Any) -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "method"), [(25.0, "extend"), (36.0, "extend"), (45.0, "chain"), (90.0, "chain")]
+    ("seconds", "method"), [(25.0, "extend"), (180.0, "extend"), (190.0, "chain")]
 )
 async def test_a_video_is_not_continued_beyond_what_its_provider_takes(
     seconds: float, method: str, tmp_path: Path
 ) -> None:
-    plan = await plan_of("xai", "grok-imagine-video", tmp_path, prompt="a fox", duration=seconds)
+    plan = await plan_of("kling", "kling-v1-6", tmp_path, prompt="a fox", duration=seconds)
 
     assert plan.method == method
 

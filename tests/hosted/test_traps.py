@@ -8,7 +8,7 @@ import base64
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -20,13 +20,16 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendError,
     BackendRateLimitError,
+    InvalidRequestError,
 )
 from media_agent.negotiation.negotiate import negotiate
+from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.lenient import value_at
 from media_agent_hosted.parsing.states import State, state_of
 from media_agent_hosted.plugin import provider_specs
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 from tests.hosted.provider_kit import no_sleep
 
@@ -98,6 +101,55 @@ async def test_a_submission_in_doubt_is_sent_once_and_the_key_in_a_header_alone(
     assert any(KEY in value for value in submissions[0].headers.values())
     assert not any(KEY in str(each.url) or KEY.encode() in each.content for each in asked)
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "seedance/seedance-1-0-pro-250528",
+        "seedance/ep-20261120-abc",
+        "fal/fal-ai/bytedance/seedance/v1/pro/text-to-video",
+        "replicate/bytedance/seedance-1-pro",
+        "openrouter/bytedance/seedance-1-5-pro",
+        "huggingface/fal-ai/ByteDance/Seedance-1.0",
+    ],
+)
+async def test_a_prompt_becomes_no_parameters_of_seedance_wherever_that_runs(
+    model: str, tmp_path: Path
+) -> None:
+    sent: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        offers = {"fal-ai": {"providerId": "fal-ai/x", "task": "text-to-video"}}
+        if request.method == "POST":
+            sent.append(request.content)
+        return httpx.Response(
+            200, json={"id": "work-1", "request_id": "work-1", "inferenceProviderMapping": offers}
+        )
+
+    name, _, model_id = model.partition("/")
+    backend = make(name, tmp_path, transport=httpx.MockTransport(answer))
+    asked = VideoRequest(prompt="a fox --duration 12", model=model)
+    request = negotiate(asked, backend.capabilities(model_id), draw_seed=lambda: 7).request
+
+    ref = await backend.submit(request, key="job-1")
+
+    assert "a fox —duration 12" in str(json.loads(sent[0]))
+    assert any(
+        "in place of each --" in str(each) for each in cast("list[str]", ref.data["warnings"])
+    )
+
+
+@pytest.mark.parametrize("name", ["dashscope", "kling", "seedance"])
+async def test_a_video_file_is_refused_where_only_its_address_is_taken(
+    name: str, tmp_path: Path
+) -> None:
+    backend = make(name, tmp_path, transport=httpx.MockTransport(lambda _: httpx.Response(500)))
+    video = MediaInput(role=InputRole.SOURCE_VIDEO, data=make_video(Video(24, 24.0, 64, 36, 90)))
+    request = smallest(backend).model_copy(update={"inputs": (video,)})
+
+    with pytest.raises(InvalidRequestError, match="videos by their address only"):
+        await backend.submit(request, key="job-1")
 
 
 @pytest.mark.parametrize("name", HOSTED)

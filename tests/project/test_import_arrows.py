@@ -16,7 +16,7 @@ CORE = ROOT / "media_agent"
 PLUGINS = sorted(
     path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
 )
-LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "sentencepiece"}  # by itself, where a model needs them
+LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "gguf", "sentencepiece"}  # where a model needs them
 PLUGIN_FACE = (
     *("backend", "distribution", "errors", "ingest", "programs", "redact", "storage", "suggest"),
     *("testing", "video"),

@@ -864,3 +864,20 @@ def test_a_model_limited_in_frames_makes_segments_of_as_many_at_any_rate(fps: fl
     assert (single.method, single.request.num_frames) == (Method.SINGLE, 25)
     said = next(each.reason for each in chained.adjustments if each.field == "segments")
     assert said == f"svd/x makes at most 25 frames ({25 / fps:.4g} s) at once"
+
+
+def test_a_backend_may_refuse_to_estimate_what_is_not_negotiated_yet() -> None:
+    class Exact(Shelf):
+        def estimate(self, request: VideoRequest) -> Estimate:
+            if request.fps != 24:
+                raise InvalidRequestError("it makes 24 frames per second")
+            return super().estimate(request)
+
+    shelves = [Exact(model(f"near{number}", "x"), price=float(number)) for number in range(12)]
+
+    report = router(*shelves).report(asked(duration=5, fps=30), best=2)
+
+    assert report.chosen is not None
+    assert report.chosen.plan is not None
+    assert report.chosen.plan.request.fps == 24
+    assert not any(each.refusals for each in report.candidates)

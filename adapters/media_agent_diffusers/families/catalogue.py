@@ -1,4 +1,7 @@
-"""Finds the families: every other file of this folder is one, unless it is named `*_parts`."""
+"""Finds the families: each file here and in the folders of related ones is one.
+
+Files whose names end with `parts`, and those named below, have what several families share.
+"""
 
 import pkgutil
 from collections.abc import Callable
@@ -15,12 +18,12 @@ _SHARED = ("catalogue", "family", "restyle")
 @cache
 def find_families() -> dict[str, Family]:
     """Return the families by the names of their files."""
-    names = [module.name for module in pkgutil.iter_modules(families.__path__)]
-    return {
-        name: import_module(f"{families.__name__}.{name}").FAMILY
-        for name in names
-        if name not in _SHARED and not name.endswith("_parts")
-    }
+    found = {}
+    for module in pkgutil.walk_packages(families.__path__, f"{families.__name__}."):
+        name = module.name.rpartition(".")[2]
+        if not (module.ispkg or name in _SHARED or name.endswith("parts")):
+            found[name] = import_module(module.name).FAMILY
+    return found
 
 
 def families_by_pipeline() -> dict[str, Family]:

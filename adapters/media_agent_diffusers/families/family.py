@@ -19,6 +19,8 @@ from media_agent_schemas.request import VideoMode
 Options = Mapping[str, JsonValue]
 """Values of options by name."""
 
+SEVERAL = (InputRole.SUBJECT, InputRole.KEYFRAME)
+"""Inputs of which a request can have more than one."""
 _ARGUMENTS = {
     InputRole.FIRST_FRAME: "image",
     InputRole.LAST_FRAME: "last_image",

@@ -8,8 +8,8 @@ from pathlib import Path
 from media_agent.backend.options import check_options
 from media_agent.errors import InvalidRequestError
 from media_agent_diffusers.families.family import Options
-from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.weights import PICKLES, find_fault
+from media_agent_diffusers.model_folder.folder import ModelFolder
+from media_agent_diffusers.model_folder.weights import PICKLES, find_fault
 from media_agent_schemas.capabilities import Capabilities, OptionSpec
 
 COMPONENTS = {"lora": "transformer", "lora_2": "transformer_2"}

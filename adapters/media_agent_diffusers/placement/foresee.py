@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.errors import ConfigurationError
-from media_agent_diffusers.folder import ModelFolder
+from media_agent_diffusers.model_folder.folder import ModelFolder
 from media_agent_diffusers.placement.plan import (
     Activations,
     MemoryPlan,

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from media_agent.errors import ConfigurationError
 from media_agent_diffusers.files import DENOISERS
-from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.gguf import GgufFile
+from media_agent_diffusers.model_folder.folder import ModelFolder
+from media_agent_diffusers.model_folder.gguf import GgufFile
 from media_agent_diffusers.settings import DiffusersOptions
 
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2, "float8": 1}

@@ -12,6 +12,8 @@ from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.http.inputs import LARGEST_INLINE, InputFile, InputForm, InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
+from media_agent_hosted.parsing.causes import Cause
+from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_schemas.base import TriState
 from media_agent_schemas.capabilities import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
@@ -20,7 +22,8 @@ from media_agent_schemas.jobs import OperationRef
 def wire_equal(sdk: str) -> Verification:
     """Return the level of a provider whose requests are compared with those of its SDK."""
     return Verification(
-        level=VerificationLevel.WIRE_EQUAL, note=f"its requests equal those of {sdk}"
+        level=VerificationLevel.WIRE_EQUAL,
+        note=f"its requests equal those of {sdk}, but for differences that are listed",
     )
 
 
@@ -104,6 +107,8 @@ class Hooks(PollHooks):
     """Bytes of an input that goes along inside the request."""
     reads_urls: ClassVar[bool] = True
     """Whether it fetches inputs from addresses; false: it takes files and bytes only."""
+    reads_video_files: ClassVar[bool] = True
+    """Whether a video may go along as a file; false: only its address may."""
     largest_upload: ClassVar[int | None] = None
     """Bytes of an input that is uploaded first, as it is too large to go along; None: none is."""
     uploads: ClassVar[str | None] = None
@@ -121,6 +126,10 @@ class Hooks(PollHooks):
     @abstractmethod
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work."""
+
+    def reads_parameters(self, model_id: str) -> bool:
+        """Return whether a model may read parameters out of a prompt, such as a dearer length."""
+        return "seedance" in model_id.lower()
 
     def input_value(self, part: InputPart) -> JsonValue:
         """Return how an input stands in a request; usually as its address, or encoded."""
@@ -148,6 +157,9 @@ class Hooks(PollHooks):
     def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
         """Return what a no to a submission means; None: what it means anywhere.
 
-        It is an HTTP error, or an answer below 400 that names no accepted work.
+        It is an HTTP error, or an answer below 400 that names no accepted work. Rejected content
+        is told by its codes or words, unless a provider knows better.
         """
-        return None
+        said = refusal_in(reply.object()) if reply.is_no else None
+        is_content = said is not None and said.cause is Cause.CONTENT
+        return said.before_acceptance(reply.host) if said is not None and is_content else None

@@ -70,6 +70,11 @@ class Poller:
         self._finish = finish
         self._patience = Patience()
 
+    @property
+    def who(self) -> str:
+        """The name of the backend, as messages say it."""
+        return self._backend.name
+
     async def status(self, ref: OperationRef) -> BackendEvent:
         """Ask how far work is; once it is done, for its videos.
 

@@ -15,29 +15,20 @@ from media_agent.errors import (
 from media_agent.video.codec import describe as describe_video
 from media_agent_hosted.base.calls import Answer, Call, End, Submission
 from media_agent_hosted.base.hooks import Hooks
+from media_agent_hosted.base.inputs import take_input
 from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of_done
 from media_agent_hosted.base.service import Connection, ServiceBackend
 from media_agent_hosted.base.submit import submit
-from media_agent_hosted.base.upload import upload
 from media_agent_hosted.http.auth import Auth, key_header
-from media_agent_hosted.http.inputs import (
-    InputForm,
-    InputPart,
-    check_address,
-    own_id_of,
-    read_file,
-    refuse_files,
-)
-from media_agent_hosted.http.limits import Limits
 from media_agent_hosted.models.describe import describe
-from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.models.fields import warnings_about
+from media_agent_hosted.models.prompts import NOTE, without_parameters
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
 from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
-from media_agent_schemas.media import Artifact, MediaInput
+from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["HostedBackend", "ProviderOptions"]
@@ -232,12 +223,19 @@ class HostedBackend(Hooks, ServiceBackend):
         known = self.models.by_id.get(model_id)
         model = None if known is None else known.for_mode(request.infer_mode())
         inputs, notes = list[JsonValue](), list[str]()
+        pause = self._pause_before_check if uploads else None
         for medium in request.inputs:
-            part, note = await self._read_input(medium, model, uploads=uploads)
+            place = None if model is None else model.inputs.get(medium.role)
+            part, note = await take_input(
+                self, self._poller, medium, place, is_here=self._api.is_here, pause=pause
+            )
             inputs.append(part.value if part.is_own_id else self.input_value(part))
             notes += [] if note is None else [note]
+        safe = without_parameters(request) if self.reads_parameters(model_id) else request
+        if safe is not request:
+            notes.append(NOTE)
         return Submission(
-            request=request,
+            request=safe,
             model_id=model_id,
             model=model,
             inputs=tuple(inputs),
@@ -245,32 +243,6 @@ class HostedBackend(Hooks, ServiceBackend):
             key=key,
             notes=tuple(notes),
         )
-
-    async def _read_input(
-        self, medium: MediaInput, model: HostedModel | None, *, uploads: bool
-    ) -> tuple[InputPart, str | None]:
-        """Return an input, and what was done to it; without `uploads` nothing is sent for it.
-
-        Addresses without https are for a provider on this machine only.
-        """
-        place = None if model is None else model.inputs.get(medium.role)
-        if place is not None and place.own:
-            return InputPart(medium.role, own_id_of(medium, self.name), is_own_id=True), None
-        url = check_address(medium, allow_plain_http=self._api.is_here)
-        if url is not None:
-            return InputPart(medium.role, url), None
-        if self.largest_upload is None:
-            refuse_files(medium, self.input_form)
-        limits = Limits() if place is None else place.limits
-        largest = self.largest_upload or self.largest_input
-        file = await asyncio.to_thread(read_file, medium, limits, largest=largest)
-        if self.input_form is not InputForm.HTTPS and len(file.content) <= self.largest_input:
-            value = file.encode(self.input_form)
-            return InputPart(file.role, value, file.mime_type), file.done
-        address = "uploaded before"
-        if uploads:
-            address = await upload(self, self._poller, file, pause=self._pause_before_check)
-        return InputPart(file.role, address), file.done
 
     async def _pause_before_check(self) -> None:
         await self._sleep(self.poll_seconds)

@@ -23,8 +23,15 @@ from media_agent_hosted.parsing.lenient import number, text, trim, unwrap, value
 from media_agent_hosted.parsing.refusals import is_fine
 from media_agent_hosted.parsing.states import State
 
+_LONG_NAMES = ("workflows", "comfy")  # whose apps are named by three parts
 _PERCENT = re.compile(r"(\d{1,3})%\|")  # as progress bars write it into the logs
 _LOOKED_AT = 2000  # characters at the end of the logs
+
+
+def app_of(model: str) -> str:
+    """Return the app that a model at fal is in, whose path its work is below: owner/name."""
+    parts = model.split("/")
+    return "/".join(parts[: 3 if parts[0] in _LONG_NAMES else 2])
 
 
 def read_queue(body: JsonValue, who: str) -> Status:

@@ -172,10 +172,10 @@ class ServiceBackend(PollHooks, PolledBackend):
     async def _is_over(self, ref: OperationRef) -> bool:
         """Ask whether work has ended, with a video or without, or is gone."""
         try:
-            reply = await self._poller.ask(ref)
-        except (GenerationFailedError, OperationNotFoundError):
+            status = self.read((await self._poller.ask(ref)).object(), ref)
+        except (GenerationFailedError, OperationNotFoundError):  # by its status, or by its words
             return True
-        return self.read(reply.object(), ref).state in (State.DONE, State.FAILED, State.CANCELLED)
+        return status.state in (State.DONE, State.FAILED, State.CANCELLED)
 
     @property
     def _api(self) -> HttpApi:

@@ -122,6 +122,19 @@ def refuse_files(medium: MediaInput, form: InputForm) -> None:
         )
 
 
+def refuse_video(file: InputFile) -> None:
+    """Refuse a video that is a file, where only images may be one.
+
+    Raises:
+        InvalidRequestError: it is a video.
+    """
+    if file.mime_type.startswith("video/"):
+        raise InvalidRequestError(
+            f"{file.role.value} is a file, and the provider takes videos by their address only",
+            hint="give it as an https address",
+        )
+
+
 def read_medium(medium: MediaInput, *, largest: int = LARGEST_INLINE) -> tuple[bytes, str]:
     """Return the bytes of an input that is a file or bytes, and their media type.
 

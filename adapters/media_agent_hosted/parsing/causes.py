@@ -66,6 +66,7 @@ _BY_WORDS = {
 _OF_MONEY = re.compile(
     r"(insufficient|not enough|no|out of|low) (\w+ )?(balance|credits?|funds)|insufficient quota"
     r"|\b(balance|credits?|funds)\b.{0,20}\b(exceeded|insufficient|exhausted|used up|empty)"
+    r"|\b(balance|credits?|funds)\b.{0,20}\b(too low|not enough)"
     r"|\bbilling\b|\bpayment\b|arrears|余额不足|欠费"
 )
 """What no waiting mends, also where an account is called limited; a quota may be one of rate."""

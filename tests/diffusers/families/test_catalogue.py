@@ -12,7 +12,7 @@ from media_agent_diffusers.families.catalogue import (
     find_families,
     tiny_builders,
 )
-from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_diffusers.tiny import main as build
 
 FAMILY = '''"""A family of one file."""

@@ -21,7 +21,7 @@ from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import probe, read_frames
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.describe import describe
-from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_schemas import Plan, Policy, Size, VideoMode, VideoRequest
 from media_agent_schemas.events import JobCompleted
 from media_agent_schemas.media import InputRole, MediaInput

@@ -10,13 +10,13 @@ from hypothesis import strategies as some
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
 from media_agent.negotiation.negotiate import negotiate
-from media_agent_diffusers.call import check_plan
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.families.catalogue import find_families
 from media_agent_diffusers.families.family import Task
 from media_agent_diffusers.files import ModelFiles
-from media_agent_diffusers.folder import ModelFolder
-from media_agent_diffusers.weights import Weights
+from media_agent_diffusers.generating.call import check_plan
+from media_agent_diffusers.model_folder.folder import ModelFolder
+from media_agent_diffusers.model_folder.weights import Weights
 from media_agent_schemas import Policy, VideoRequest
 from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoMode

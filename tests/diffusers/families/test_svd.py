@@ -8,7 +8,7 @@ import pytest
 
 from media_agent.errors import InvalidRequestError, UnsupportedRequestError
 from media_agent_diffusers.describe import describe
-from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.model_folder.folder import read_folder
 from tests.diffusers.families.folders import edit_json, publish
 from tests.diffusers.families.making import FolderOf, Maker, image, open_maker, probe_made
 

@@ -10,8 +10,8 @@ import pytest
 from media_agent.testing import events_of
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.files import ModelFiles
-from media_agent_diffusers.folder import read_folder
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
+from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_schemas import InputRole, Policy, VideoMode
 from media_agent_schemas.capabilities import VerificationLevel
 from media_agent_schemas.events import JobFailed
@@ -134,7 +134,7 @@ async def test_an_unknown_pipeline_makes_a_video_and_the_job_says_so(
 async def test_an_unknown_pipeline_that_breaks_says_what_it_makes_by_itself(
     folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
 
     def fail(*_: object, **__: object) -> NoReturn:
         raise RuntimeError("the size of tensor a (3) must match the size of tensor b (4)")

@@ -138,9 +138,9 @@ def test_lora_weights_work_where_layers_are_moved_about(
 ) -> None:
     import torch
 
-    from media_agent_diffusers.folder import read_folder
     from media_agent_diffusers.lora.choice import choose_loras
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.model_folder.folder import read_folder
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
     from media_agent_diffusers.settings import DiffusersOptions
 
     pipeline = LoadedPipeline(read_folder(folder_of("wan")), DiffusersOptions(), threads=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent_diffusers.folder import read_folder
+from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_diffusers.placement.sizes import measure_components
 
 
@@ -13,7 +13,7 @@ from media_agent_diffusers.placement.sizes import measure_components
 def test_a_component_takes_what_its_numbers_take_once_loaded(
     folder_of: Callable[[str], Path], dtype: str, share: float
 ) -> None:
-    from media_agent_diffusers.pipeline import LoadedPipeline
+    from media_agent_diffusers.pipelines.pipeline import LoadedPipeline
     from media_agent_diffusers.settings import DiffusersOptions
 
     folder = read_folder(folder_of("wan"))

@@ -8,9 +8,9 @@ from media_agent.errors import BackendAuthenticationError, BackendRateLimitError
 from media_agent_hosted.http.replies import Reply, general_error
 
 
-def answered(body: object, *, paid: bool = True, **headers: str) -> Reply:
+def answered(body: object, **headers: str) -> Reply:
     content = json.dumps(body).encode()
-    return Reply(status=429, headers=headers, content=content, host="api.example", paid=paid)
+    return Reply(status=429, headers=headers, content=content, host="api.example", paid=True)
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,3 @@ def test_who_says_when_to_come_back_means_to_wait() -> None:
 
     assert isinstance(error, BackendRateLimitError)
     assert error.retry_after == 20
-
-
-def test_a_poll_that_comes_too_often_is_never_about_credit() -> None:
-    error = general_error(answered({"message": "insufficient balance"}, paid=False))
-
-    assert isinstance(error, BackendRateLimitError)

@@ -13,13 +13,12 @@ from urllib.parse import quote
 
 from pydantic import Field, JsonValue
 
-from media_agent.errors import InvalidRequestError, MediaAgentError, OperationNotFoundError
+from media_agent.errors import MediaAgentError, OperationNotFoundError
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
-from media_agent_hosted.http.inputs import InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.lenient import number, unwrap, value_at
@@ -63,6 +62,7 @@ class DashscopeBackend(HostedBackend):
     models = Models(Path(__file__).with_name("models.yaml"), provider="dashscope", most_parts=2)
     work_id = "output.task_id"
     keeps = timedelta(hours=24)
+    reads_video_files = False
     cancels = "unknown"  # while it waits; work that has started continues
     verification = wire_equal("dashscope 2.0.2")
 
@@ -83,19 +83,6 @@ class DashscopeBackend(HostedBackend):
         if self.settings.base_url is not None:
             return found
         return replace(found, base_url=address_of(region, self._own.workspace))
-
-    def input_value(self, part: InputPart) -> JsonValue:
-        """Return an input: an address, or an image as a data URI.
-
-        Raises:
-            InvalidRequestError: it is a video that is no address.
-        """
-        if part.mime_type is not None and part.mime_type.startswith("video/"):
-            raise InvalidRequestError(
-                f"{part.role.value} is a file, and dashscope takes videos by their address only",
-                hint="give it as an https address",
-            )
-        return part.value
 
     def build(self, submission: Submission) -> Call:
         """Return the call that submits a task; without its header it would be waited for."""

@@ -17,7 +17,7 @@ from media_agent.errors import (
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.provider import HostedBackend
-from media_agent_hosted.base.runs import read_queue, unprocessable, verdict_of_queue
+from media_agent_hosted.base.runs import app_of, read_queue, unprocessable, verdict_of_queue
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.providers.fal.body import MOST_SHOTS, build_body, takes_shots
@@ -32,7 +32,6 @@ MODELS = Models(
     least_parts=2,
     default="fal-ai/wan/v2.7/text-to-video",
 )
-_LONG_NAMES = ("workflows", "comfy")  # whose apps are named by three parts
 
 
 class FalBackend(HostedBackend):
@@ -101,6 +100,5 @@ class FalBackend(HostedBackend):
 
 def _path(ref: OperationRef) -> str:
     """Return the path of accepted work: it names the app of a model, not what is below it."""
-    parts = MODELS.check_id(ref.model).split("/")
-    app = "/".join(parts[: 3 if parts[0] in _LONG_NAMES else 2])
+    app = app_of(MODELS.check_id(ref.model))
     return f"/{app}/requests/{quote(ref.operation_id, safe='')}"

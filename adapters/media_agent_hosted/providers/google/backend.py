@@ -25,9 +25,7 @@ from media_agent_hosted.http.auth import Auth, key_header
 from media_agent_hosted.http.inputs import InputForm, InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
-from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.lenient import space_words, text, unwrap
-from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole
@@ -110,16 +108,13 @@ class GoogleBackend(HostedBackend):
 
     def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
         """Return what Google means by an HTTP error to a submission."""
-        said = refusal_in(reply.object()) if reply.is_no else None
-        if said is not None and said.cause is Cause.CONTENT:
-            return said.before_acceptance(reply.host)
         if reply.status == 404 and not reply.is_html:
             words = reply.words() or "not found"
             hint = "choose another model: media-agent backends --provider google"
             if "no longer available" in words:
                 return ModelRetiredError(f"google retired {model_id}: {words}", hint=hint)
             return InvalidRequestError(f"google has no model {model_id!r}: {words}", hint=hint)
-        return None
+        return super().refusal(reply, model_id)
 
 
 def _path(ref: OperationRef) -> str:

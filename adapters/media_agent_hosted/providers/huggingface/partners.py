@@ -15,6 +15,7 @@ from pydantic import JsonValue
 from media_agent.errors import UnsupportedRequestError
 from media_agent.storage.addresses import parsed_address
 from media_agent_hosted.base.calls import Call
+from media_agent_hosted.base.runs import app_of
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.lenient import text
 from media_agent_schemas.jobs import OperationRef
@@ -23,7 +24,6 @@ Partner = Literal["fal-ai", "replicate", "together", "wavespeed", "novita"]
 PARTNERS: tuple[Partner, ...] = get_args(Partner)
 _MODEL = re.compile(r"(?!\.)[\w.-]+(?:/(?!\.)[\w.-]+)*(?::\w+)?")
 _QUEUE = {"_subdomain": "queue"}  # without which the router asks fal to block
-_LONG_NAMES = ("workflows", "comfy")  # whose apps at fal are named by three parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +142,7 @@ def result(ref: OperationRef) -> Call | None:
 
 def _app_at_fal(ref: OperationRef) -> str:
     """Return the path of an app at fal: what is below it is no part of where its work is."""
-    parts = str(ref.data["path"]).removeprefix("/fal-ai/").split("/")
-    return "/" + "/".join(parts[: 3 if parts[0] in _LONG_NAMES else 2])
+    return "/" + app_of(str(ref.data["path"]).removeprefix("/fal-ai/"))
 
 
 def _rebuilt(

@@ -29,7 +29,7 @@ from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
 from media_agent_hosted.http.auth import Auth, RenewedToken, key_header
-from media_agent_hosted.http.inputs import InputForm, InputPart
+from media_agent_hosted.http.inputs import InputForm
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.causes import Cause, cause_of
@@ -77,6 +77,7 @@ class KlingBackend(HostedBackend):
     input_form = InputForm.BASE64
     largest_input = 10_000_000
     keeps = timedelta(days=30)
+    reads_video_files = False
     lookup = "key"
 
     @property
@@ -110,19 +111,6 @@ class KlingBackend(HostedBackend):
         found = super().describe(model_id)
         is_known = found.model in WITH_SHOTS
         return found.model_copy(update={"max_shots": MOST_SHOTS}) if is_known else found
-
-    def input_value(self, part: InputPart) -> JsonValue:
-        """Return an input: an address, or an image as bare base64.
-
-        Raises:
-            InvalidRequestError: it is a video that is no address.
-        """
-        if part.mime_type is not None and part.mime_type.startswith("video/"):
-            raise InvalidRequestError(
-                f"{part.role.value} is a file, and kling takes videos by their address only",
-                hint="give it as an https address",
-            )
-        return part.value
 
     def build(self, submission: Submission) -> Call:
         """Return the call that submits a task; its path is that of the mode."""

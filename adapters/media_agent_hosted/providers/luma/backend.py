@@ -23,12 +23,9 @@ from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputFile, InputForm, InputPart
-from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
-from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
-from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.luma.body import build_body
 from media_agent_schemas.jobs import OperationRef
@@ -119,12 +116,6 @@ class LumaBackend(HostedBackend):
         listed = unwrap(body).get("output")
         found = listed if isinstance(listed, list) else []
         return {"videos": [each for each in found if _is_video(each)]}
-
-    def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
-        """Return what an HTTP error to a submission means, where it is about content."""
-        said = refusal_in(reply.object()) if reply.is_no else None
-        is_about_content = said is not None and said.cause is Cause.CONTENT
-        return said.before_acceptance(reply.host) if said is not None and is_about_content else None
 
 
 def _is_video(each: JsonValue) -> bool:

@@ -1,8 +1,9 @@
 """MiniMax: H3 by version 2 of its API, and the older Hailuo models by version 1.
 
-No key of ours is honoured, so a submission is sent once; version 2 lists tasks, which prove ours
-only if they repeat its prompt. UNVERIFIED, so that both readings are taken: whether they do, the
-code of rejected content in version 2, the HTTP status of an unknown task, how long videos are kept.
+No key of ours is honoured, so a submission is sent once. The list of version 2 proves nothing: what
+may be work whose reply was lost is only named. UNVERIFIED, so that both readings are taken: whether
+tasks repeat their prompts, the code of rejected content in version 2, the HTTP status of an unknown
+task, how long videos are kept.
 """
 
 from dataclasses import replace
@@ -19,6 +20,7 @@ from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
+from media_agent_hosted.base.unproven import unproven
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
@@ -36,7 +38,7 @@ from media_agent_hosted.providers.minimax.lookup import (
     PAGE,
     PAGES,
     PATH,
-    choose_task,
+    candidates,
     is_before,
     since_by_its_clock,
     tasks_in,
@@ -158,23 +160,20 @@ class MiniMaxBackend(HostedBackend):
             BackendResponseError: the list proves nothing: what may be it is named.
         """
         known = await super().find(request, key=key, since=since)
-        submission = await self._submission(request, key, uploads=False)
-        call = self.build(submission)
+        call = self.build(await self._submission(request, key, uploads=False))
         if known is not None or call.path == OLDER:
             return known
         taken = {ref.operation_id for _, ref in self._submitted.values()}
-        listed, begin = await self._newest(self._clock() - since.timestamp())
+        listed = await self._newest(self._clock() - since.timestamp())
         sent = call.json if isinstance(call.json, dict) else {}
-        free = [task for task in listed if task.get("id") not in taken]
-        task = choose_task(free, sent, begin, self._api.host)
-        if task is None:
+        names = candidates([task for task in listed if task.get("id") not in taken], sent)
+        if not names:
             return None
-        ref = self._ref(submission, call, str(task["id"]), {"task": task})
-        return self._stamped(ref, key, since.timestamp(), self._deadline(request))
+        raise unproven(self._api.host, names, "does not prove which task is yours")
 
-    async def _newest(self, ago: float) -> tuple[list[Fields], float | None]:
-        """Return the tasks that may have been made since then, and when that was there."""
-        found, since = list[Fields](), None
+    async def _newest(self, ago: float) -> list[Fields]:
+        """Return the tasks that may have been made since so many seconds `ago`."""
+        found = list[Fields]()
         for page in range(1, PAGES + 1):
             params = {"page_num": str(page), "page_size": str(PAGE)}
             reply = await self._poller.send(Call("GET", PATH, params=params))
@@ -182,7 +181,7 @@ class MiniMaxBackend(HostedBackend):
             found += [task for task in tasks if not is_before(task, since)]
             if len(tasks) < PAGE or is_before(tasks[-1], since):
                 break
-        return found, since
+        return found
 
 
 def _is_older(ref: OperationRef) -> bool:

@@ -1,7 +1,7 @@
-"""Which task in the list of MiniMax may be the one whose reply was lost.
+"""Which tasks in the list of MiniMax may be the one whose reply was lost: none is proved to be.
 
-No name of ours stands in a task, and a prompt only if MiniMax repeats it, which its documents leave
-open: a task that does is ours; others of the same model and time are only named.
+A task has neither a name of ours nor a seed. A prompt, if MiniMax repeats it at all, which its
+documents leave open, may be that of another program: it can only speak against a task.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from email.utils import parsedate_to_datetime
 
 from pydantic import JsonValue
 
-from media_agent.errors import BackendResponseError
 from media_agent_hosted.base.identity import fits_a_path
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.fields import Fields
@@ -19,8 +18,6 @@ PATH = "/v2/query/video_generation"
 PAGE = 50  # tasks in a page
 PAGES = 20  # looked through at most
 _TO_SPARE = 60.0  # seconds by which clocks may differ within MiniMax at most
-_BEHIND = 10.0  # seconds by which they do
-_SHOWN = 3
 _SAME = ("model", "resolution", "duration", "ratio")
 
 
@@ -44,30 +41,9 @@ def is_before(task: Fields, since: float | None) -> bool:
     return made is not None and since is not None and made < since - _TO_SPARE
 
 
-def choose_task(tasks: list[Fields], sent: Fields, since: float | None, host: str) -> Fields | None:
-    """Return the task that repeats what was sent then; None: there is none like it.
-
-    Raises:
-        BackendResponseError: nobody can be sure: several fit, or one that repeats no prompt.
-    """
-    candidates = [task for task in tasks if _may_be(task, sent)]
-    ours = [task for task in candidates if _prompt_of(task) and _is_after(task, since)]
-    if len(ours) == 1:
-        return ours[0]
-    if not candidates:
-        return None
-    names = [str(task["id"]) for task in ours or candidates]
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    raise BackendResponseError(
-        f"the list of {host} does not prove which task is yours; it may be "
-        f"{', '.join(names[:_SHOWN])}{more}: look whether that is the video you asked for"
-    )
-
-
-def _is_after(task: Fields, since: float | None) -> bool:
-    """Whether a task was not made before, as far as the clocks of MiniMax tell."""
-    made = number(task.get("created_at"))
-    return made is not None and since is not None and made >= since - _BEHIND
+def candidates(tasks: list[Fields], sent: Fields) -> list[str]:
+    """Return the ids of the tasks that may be the one that was sent: none is proved to be."""
+    return [str(task["id"]) for task in tasks if _may_be(task, sent)]
 
 
 def _may_be(task: Fields, sent: Fields) -> bool:

@@ -19,6 +19,7 @@ from media_agent_hosted.providers.openai_compatible.video import Server
 from media_agent_schemas.capabilities import (
     FALLBACK_FPS,
     Capabilities,
+    ModeFacts,
     OptionSpec,
     SizeRange,
     Verification,
@@ -33,6 +34,7 @@ DEFAULT_MODEL = "default"
 NO_ADDRESS = f'a base_url: set base_url = "http://localhost:30000/v1" under [backends.{NAME}]'
 
 _HERE = Path(__file__).parent
+_FROM_IMAGE = ModeFacts(needs=(InputRole.FIRST_FRAME,))
 _FACTS = {
     *("default_size", "default_fps", "default_duration", "max_duration"),
     *("frame_multiple", "frame_offset"),
@@ -165,6 +167,8 @@ def describe_model(
             "description": description,
             "modes": (VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
             "input_roles": (InputRole.FIRST_FRAME,),
+            "by_mode": {VideoMode.IMAGE_TO_VIDEO: _FROM_IMAGE},
+            "max_inputs": {InputRole.FIRST_FRAME: 1},
             "negative_prompt": True,
             "seed": True,
             "audio": False if server in _SILENT else "unknown",
@@ -208,6 +212,8 @@ def _plain(model: str, settings: ServerSettings) -> Capabilities:
         description="a model on a server of OpenAI's shape, of which no more is known",
         modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
         input_roles=(InputRole.FIRST_FRAME,),
+        by_mode={VideoMode.IMAGE_TO_VIDEO: _FROM_IMAGE},
+        max_inputs={InputRole.FIRST_FRAME: 1},
         default_size=settings.default_size,
         fps_values=(settings.default_fps or FALLBACK_FPS,),
         durations=tuple(float(seconds) for seconds in range(1, int(longest) + 1)),

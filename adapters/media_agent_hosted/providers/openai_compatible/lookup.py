@@ -17,6 +17,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import BackendResponseError
 from media_agent_hosted.base.identity import fits_a_path
+from media_agent_hosted.base.unproven import unproven
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.providers.openai_compatible.video import Server, Video, parse_list
@@ -25,7 +26,11 @@ _PAGE = 100  # videos in a page, the most that both servers give
 _PAGES = 50  # pages looked through at most
 _TO_SPARE = 300.0  # seconds by which a server's clocks may differ at most
 _BEHIND = 10.0  # seconds by which they do: its videos may get their times from another machine
-_SHOWN = 3  # candidates that a message names
+_SEVERAL = "has several videos of this prompt"
+_UNPROVED = (
+    "proves nothing: it does not repeat the prompt and the seed, or not that it was made after "
+    "yours was asked for"
+)
 _COMPARED_ELSEWHERE = {"prompt", "model", "size", "num_frames", "fps", "seconds"}
 _SHORTEST_PART = 20  # letters of a prompt that is repeated in part
 
@@ -74,7 +79,8 @@ async def find_video(
     if len(ours) == 1:
         return ours[0]
     if candidates:
-        raise BackendResponseError(_said(api.host, ours or candidates, is_ours=bool(ours)))
+        names = [video.id for video in ours or candidates]
+        raise unproven(api.host, names, _SEVERAL if ours else _UNPROVED)
     if listed.unreadable:
         raise BackendResponseError(
             f"{listed.unreadable} videos in the list of {api.host} cannot be read: it may be there"
@@ -160,18 +166,6 @@ def _may_be(video: Video, form: Mapping[str, str]) -> bool:
         return True
     part = _plain(video.prompt).rstrip(".…")
     return len(part) >= _SHORTEST_PART and _plain(form.get("prompt", "")).startswith(part)
-
-
-def _said(host: str, videos: list[Video], *, is_ours: bool) -> str:
-    names = ", ".join(video.id for video in videos[:_SHOWN])
-    more = f" and {len(videos) - _SHOWN} more" if len(videos) > _SHOWN else ""
-    if is_ours:
-        return f"{host} has several videos of this prompt, {names}{more}: look which one it is"
-    return (
-        f"the list of {host} proves nothing: it does not repeat the prompt and the seed, or not "
-        f"that it was made after yours was asked for; it may be {names}{more}: look whether that "
-        "is the video you asked for"
-    )
 
 
 def _is_same(said: JsonValue, asked: str) -> bool:

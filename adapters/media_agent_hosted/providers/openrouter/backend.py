@@ -37,10 +37,12 @@ from media_agent_hosted.providers.openrouter.listed import ListedModels, price_o
 from media_agent_schemas.capabilities import Estimate
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
 
 __all__ = ["OpenRouterBackend"]
 
+_VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
 _LIST_IS_FRESH_SECONDS = 24 * 3600.0
 
 
@@ -64,10 +66,9 @@ class OpenRouterBackend(HostedBackend):
         """Return the price by the list of OpenRouter, where it is kept and plain."""
         model_id = self._id(request.split_model()[1])
         entry, seconds = self.models.entries.get(model_id), request.seconds()
-        if entry is None or seconds is None:
-            return Estimate()
-        tier = tier_of(request, entry.model).name
-        cost = price_of(entry, tier, seconds)
+        if entry is None or seconds is None or any(each.role in _VIDEOS for each in request.inputs):
+            return Estimate()  # nobody says what a video that goes in adds
+        cost = price_of(entry, tier_of(request, entry.model), seconds)
         return Estimate(cost_usd=cost, source=None if cost is None else entry.model.source)
 
     def input_value(self, part: InputPart) -> JsonValue:

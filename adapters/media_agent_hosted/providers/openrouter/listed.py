@@ -40,7 +40,7 @@ class Entry:
     passed_on: tuple[str, ...] | None
     """Parameters that are handed on to who serves the model; None: nobody says which."""
     usd_per_second: Mapping[str, float] | None
-    """Its prices by resolution, "" for any other; None: they depend on more, or are not said."""
+    """Its prices by resolution, "" for all below them; None: they depend on more, or are unsaid."""
 
 
 class ListedModels(Models):
@@ -92,12 +92,19 @@ class ListedModels(Models):
         return read_at, [*_listed(body)]
 
 
-def price_of(entry: Entry, tier: str | None, seconds: float) -> float | None:
-    """Return what so many seconds of a resolution cost, in USD; None: unknown."""
+def price_of(entry: Entry, tier: Tier, seconds: float) -> float | None:
+    """Return what so many seconds of a resolution cost, in USD; None: unknown.
+
+    One that is left to the model may be the dearest; one above all that are priced has no price.
+    """
     prices = entry.usd_per_second
-    if prices is None:
+    if not prices:
         return None
-    each = prices.get((tier or "").lower(), prices.get(""))
+    if tier.value is None:
+        return max(prices.values()) * seconds
+    priced = [each.short_side for each in map(_tier, filter(None, prices)) if each is not None]
+    usual = None if any(side < tier.short_side for side in priced) else prices.get("")
+    each = prices.get(tier.value.lower(), usual)
     return None if each is None else each * seconds
 
 

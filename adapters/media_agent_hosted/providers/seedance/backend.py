@@ -13,9 +13,7 @@ from urllib.parse import quote
 from pydantic import Field, JsonValue
 
 from media_agent.errors import (
-    BackendResponseError,
     GenerationFailedError,
-    InvalidRequestError,
     MediaAgentError,
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
@@ -23,6 +21,7 @@ from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
+from media_agent_hosted.base.unproven import unproven
 from media_agent_hosted.http.inputs import InputPart
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
@@ -36,7 +35,6 @@ from media_agent_hosted.providers.seedance.errors import (
     failure_of,
 )
 from media_agent_hosted.providers.seedance.lookup import candidates
-from media_agent_hosted.providers.seedance.prompts import without_parameters
 from media_agent_hosted.providers.seedance.regions import (
     ADDRESSES,
     USUAL_MODELS,
@@ -53,7 +51,7 @@ from media_agent_schemas.request import VideoRequest
 __all__ = ["SeedanceBackend", "SeedanceOptions"]
 
 _TASKS = "/contents/generations/tasks"
-_LISTED, _SHOWN = "100", 3  # tasks that are looked through, and that a message names
+_LISTED = "100"  # tasks that are looked through
 
 
 class SeedanceOptions(ProviderOptions):
@@ -78,6 +76,7 @@ class SeedanceBackend(HostedBackend):
     options_type = SeedanceOptions
     models = Models(Path(__file__).with_name("models.yaml"), provider="seedance", most_parts=1)
     keeps = timedelta(hours=24)
+    reads_video_files = False
     cancels = "unknown"  # while it waits; work that has started continues
     cancelling_deletes = True
     lookup = "candidates"
@@ -110,16 +109,7 @@ class SeedanceBackend(HostedBackend):
         return found.model_copy(update={"models": own})
 
     def input_value(self, part: InputPart) -> JsonValue:
-        """Return an input: an address, or an image as a data URI.
-
-        Raises:
-            InvalidRequestError: it is a video that is no address.
-        """
-        if part.mime_type is not None and part.mime_type.startswith("video/"):
-            raise InvalidRequestError(
-                f"{part.role.value} is a file, and seedance takes videos by their address only",
-                hint="give it as an https address",
-            )
+        """Return an input as an object with its address, or an image as a data URI."""
         return {"url": part.value}
 
     def build(self, submission: Submission) -> Call:
@@ -180,16 +170,11 @@ class SeedanceBackend(HostedBackend):
         names = [each for each in found if each not in taken]
         if not names:
             return None
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        raise BackendResponseError(
-            f"the list of {reply.host} repeats no prompt and proves nothing; it may be "
-            f"{', '.join(names[:_SHOWN])}{more}: look whether that is the video you asked for"
-        )
+        raise unproven(reply.host, names, "repeats no prompt and proves nothing")
 
-    async def _submission(
-        self, request: VideoRequest, key: str, *, uploads: bool = True
-    ) -> Submission:
-        return without_parameters(await super()._submission(request, key, uploads=uploads))
+    def reads_parameters(self, model_id: str) -> bool:
+        """Return that any may: an endpoint does not say which model it has."""
+        return True
 
     def _id(self, model: str | None) -> str:
         model_id = super()._id(model or self.settings.model or USUAL_MODELS[self.region])

@@ -7,15 +7,12 @@ from urllib.parse import quote
 
 from pydantic import JsonValue
 
-from media_agent.errors import ContentRejectedError, MediaAgentError
+from media_agent.errors import ContentRejectedError
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend
-from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
-from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.lenient import number, text, value_at
-from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.xai.body import build_body
 from media_agent_schemas.events import Cost
@@ -59,13 +56,6 @@ class XaiBackend(HostedBackend):
             )
             return replace(status, state=State.FAILED, error=why)
         return status
-
-    def refusal(self, reply: Reply, model_id: str) -> MediaAgentError | None:
-        """Return what moderation objects to in a submission; None: it is something else."""
-        said = refusal_in(reply.object()) if reply.is_no else None
-        if said is not None and said.cause is Cause.CONTENT:
-            return said.before_acceptance(reply.host)
-        return None
 
 
 def _cost(body: JsonValue) -> Cost | None:

@@ -581,7 +581,7 @@ def test_pikaframes_too_close_or_outside_are_refused(times):
 
 
 def test_pikaframes_need_two_images():
-    with pytest.raises(InvalidRequestError, match="needs a last_frame"):
+    with pytest.raises(UnsupportedRequestError, match="starts from one last_frame"):
         body("fal-ai/pika/v2.2/pikaframes", inputs=(IMAGE, keyframe(2.0)))
 
 

@@ -441,13 +441,11 @@ async def find(tmp_path: Path, *tasks: dict[str, Any]) -> Any:
     return await backend.find(MINIMAX.plan(), key="job-1", since=NOON)
 
 
-async def test_a_task_that_repeats_the_prompt_is_ours(tmp_path: Path) -> None:
+async def test_a_task_that_repeats_the_prompt_may_be_of_another_program(tmp_path: Path) -> None:
     others = [task("other", prompt="a hare"), task("old", -900, "a fox runs")]
 
-    ref = await find(tmp_path, task("ours", prompt="a  fox runs"), *others)
-
-    assert ref.operation_id == "ours"
-    assert MINIMAX.make(tmp_path).poll(ref).path == "/v2/query/video_generation/ours"
+    with pytest.raises(BackendResponseError, match="may be same: look whether"):
+        await find(tmp_path, task("same", prompt="a  fox runs"), *others)
 
 
 @pytest.mark.parametrize(
@@ -487,15 +485,15 @@ async def test_a_list_is_read_page_by_page(tmp_path: Path) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         asked.append(request.url.params["page_num"])
         full = [task(f"t{number}", prompt="a hare") for number in range(50)]
-        page = full if len(asked) < 3 else [task("ours", prompt="a fox runs")]
+        page = full if len(asked) < 3 else [task("perhaps", prompt="a fox runs")]
         return httpx.Response(200, json={"items": page}, headers={"Date": DATE})
 
     now = (NOON + timedelta(seconds=10)).timestamp()
     backend = MINIMAX.make(tmp_path, transport=httpx.MockTransport(answer), clock=lambda: now)
-    ref = await backend.find(MINIMAX.plan(), key="job-1", since=NOON)
+    with pytest.raises(BackendResponseError, match="may be perhaps: look"):
+        await backend.find(MINIMAX.plan(), key="job-1", since=NOON)
 
-    assert ref is not None
-    assert (ref.operation_id, asked) == ("ours", ["1", "2", "3"])
+    assert asked == ["1", "2", "3"]
 
 
 async def test_an_older_task_is_looked_for_nowhere(tmp_path: Path) -> None:
@@ -533,6 +531,20 @@ async def test_a_task_is_stopped_while_it_waits_and_one_that_is_over_is_kept(
 
         assert finished.calls("cancel") == []
     assert end.type == "job.cancelled"
+
+
+async def test_a_task_that_is_gone_by_the_words_of_a_reply_is_left_alone(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.method)
+        body = {"task_id": "t-1"} if request.method == "POST" else {"message": "record not found"}
+        return httpx.Response(200, json=body)
+
+    backend = MINIMAX.make(tmp_path, transport=httpx.MockTransport(answer))
+    await backend.cancel(await backend.submit(MINIMAX.plan(), key="job-1"))
+
+    assert asked == ["POST", "GET"]
 
 
 @pytest.mark.parametrize(

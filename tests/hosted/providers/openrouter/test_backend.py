@@ -337,6 +337,8 @@ def _fields(backend: OpenRouterBackend, request: VideoRequest) -> dict[str, Any]
     [
         ({"per-video-second": "0.50", "per-video-second-1080p": "0.75"}, "720p", 2.0),
         ({"per-video-second": "0.50", "per-video-second-1080p": "0.75"}, "1080p", 3.0),
+        ({"per-video-second": "0.50", "per-video-second-1080p": "0.75"}, "2k", None),
+        ({"per-video-second": "0.50", "per-video-second-2K": "0.75"}, "2k", 3.0),
         ({"per-video-second-1080p": "0.75"}, "720p", None),
         ({"per-video-second": "0.50", "per-audio-second": "0.1"}, "720p", None),
         ({"per-video-second": "n/a"}, "720p", None),
@@ -351,7 +353,7 @@ def test_a_price_is_told_where_the_list_says_it_plainly(
     backend = listed(
         tmp_path,
         supported_durations=[4],
-        supported_resolutions=["720p", "1080p"],
+        supported_resolutions=["720p", "1080p", "2K"],
         pricing_skus=skus,
     )
     request = VideoRequest(prompt="a", model=f"openrouter/{MOTION}", resolution=tier, duration=4)
@@ -360,6 +362,20 @@ def test_a_price_is_told_where_the_list_says_it_plainly(
     )
 
     assert plan.estimate.cost_usd == usd
+
+
+def test_a_price_is_never_that_of_less_than_what_may_come(tmp_path: Path) -> None:
+    skus: JsonValue = {"per-video-second": "0.50", "per-video-second-1K": "0.75"}
+    unsaid = listed(tmp_path, supported_durations=[4], pricing_skus=skus)
+    only_1k = listed(
+        tmp_path, supported_durations=[4], supported_resolutions=["1K"], pricing_skus=skus
+    )
+    request = VideoRequest(prompt="a", model=f"openrouter/{MOTION}", duration=4)
+    from_video = request.model_copy(update={"inputs": (MOVES,)})
+
+    assert unsaid.estimate(request).cost_usd == 3.0  # the resolution is left to the model
+    assert only_1k.estimate(request).cost_usd == 3.0
+    assert only_1k.estimate(from_video).cost_usd is None
 
 
 @pytest.mark.parametrize(

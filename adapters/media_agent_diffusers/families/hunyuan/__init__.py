@@ -1,0 +1,1 @@
+"""HunyuanVideo, Framepack and HunyuanVideo 1.5."""

@@ -1,0 +1,1 @@
+"""LTX-Video and LTX-2."""

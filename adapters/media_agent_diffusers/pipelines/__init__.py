@@ -1,0 +1,1 @@
+"""Pipelines of diffusers in memory: loaded, held, called."""

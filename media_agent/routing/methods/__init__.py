@@ -1,0 +1,1 @@
+"""How one model makes a video, and at what price."""

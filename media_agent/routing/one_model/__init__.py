@@ -1,1 +1,0 @@
-"""One model: how it would make a video, and at what price."""
