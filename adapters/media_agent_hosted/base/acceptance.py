@@ -69,6 +69,12 @@ def is_accepted_as(reply: Reply, found: Callable[[JsonValue], str | None], place
     return state is not None or may_be
 
 
+def may_be_at_work(said: dict[str, JsonValue]) -> bool:
+    """Whether an answer names work somewhere, or says that it waits or runs: no error undoes it."""
+    is_underway = state_of(state_said(said)) in (State.QUEUED, State.RUNNING)
+    return is_underway or work_named_in(said) != ""
+
+
 def answer_to_submission(reply: Reply, place: str) -> JsonValue:
     """Return the JSON of an answer; where it has no body, the name in its `Location`, at `place`.
 
@@ -98,7 +104,7 @@ def _names_none(body: JsonValue, words: str) -> bool:
 def _looks_accepted(reply: Reply, refusal: Refusal) -> bool:
     """Whether an answer that says no may be about work that was accepted all the same."""
     said = unwrap(reply.json())
-    if work_named_in(said):
+    if may_be_at_work(said):
         return True
     has_results = any(_holds_more(said.get(name)) for name in _RESULTS)
     return not refusal.is_plain and (has_results or reply.status in (201, 202))

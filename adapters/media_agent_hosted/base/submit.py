@@ -6,7 +6,12 @@ from pydantic import JsonValue
 
 from media_agent.backend.polled import report_refusal
 from media_agent.errors import MediaAgentError, SubmitUncertainError
-from media_agent_hosted.base.acceptance import answer_to_submission, check_accepted, is_accepted_as
+from media_agent_hosted.base.acceptance import (
+    answer_to_submission,
+    check_accepted,
+    is_accepted_as,
+    may_be_at_work,
+)
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.http.client import HttpApi, Translate
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
@@ -54,7 +59,8 @@ async def submit(
     try:
         return check_accepted(reply, body, name_in(body), missing, named=error(body)), body
     except MediaAgentError as general:
-        known = None if translate is None else translate(reply)  # a no with HTTP 200
+        may_work = may_be_at_work(unwrap(body))
+        known = None if translate is None or may_work else translate(reply)  # a no with HTTP 200
         if known is None:
             raise
         if not isinstance(known, SubmitUncertainError):

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import (
     BackendAuthenticationError,
+    BackendError,
     BackendRateLimitError,
     BackendRefusedError,
     BackendResponseError,
@@ -34,7 +35,6 @@ _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut ther
 MOST_PARTS = 2**18
 """Objects, lists and their items in an answer, where nothing else is said."""
 _PERHAPS = (303, 408, 425, 429)  # the statuses from 300 to 499 that are no plain no
-_MAY_BE_REPEATED = (BackendRateLimitError, BackendUnavailableError)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
@@ -152,11 +152,12 @@ def uncertain(host: str, said: str) -> SubmitUncertainError:
 def error_of(reply: Reply, translate: Translate | None) -> MediaAgentError:
     """Return what an HTTP error means: by `translate`, else with any provider.
 
-    Where the server had trouble with a paid request, no code of its own makes it safe to repeat.
+    Where the server had trouble with a paid request, no code of its own makes it safe to repeat:
+    not with the same key, nor with another one, nor elsewhere.
     """
     error = (translate and translate(reply)) or general_error(reply)
     had_trouble = reply.status >= 500 or reply.status in (408, 425)
-    if reply.paid and had_trouble and isinstance(error, _MAY_BE_REPEATED):
+    if reply.paid and had_trouble and isinstance(error, BackendError):
         return uncertain(reply.host, error.message)
     return error
 
