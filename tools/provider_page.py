@@ -25,11 +25,11 @@ _FINDS = {
     "none": "not found; look there before you send it again",
 }
 _FORMS = {
-    InputForm.DATA_URI: "inside the request, up to {largest} MiB each; or https addresses",
-    InputForm.BASE64: "inside the request, up to {largest} MiB each; or https addresses",
+    InputForm.DATA_URI: "inside the request, up to {largest} each; or https addresses",
+    InputForm.BASE64: "inside the request, up to {largest} each; or https addresses",
     InputForm.HTTPS: "https addresses only",
 }
-_NO_ADDRESSES = "inside the request, up to {largest} MiB each; addresses are not fetched"
+_NO_ADDRESSES = "inside the request, up to {largest} each; addresses are not fetched"
 _MADE_FROM = {
     VideoMode.TEXT_TO_VIDEO: "text",
     VideoMode.IMAGE_TO_VIDEO: "an image",
@@ -131,10 +131,17 @@ def _listed(values: tuple[int, ...]) -> str:
     return ", ".join(map(str, values))
 
 
+def _size(count: int) -> str:
+    """Return a number of bytes as people write it."""
+    if count % 2**20 == 0:
+        return f"{count >> 20} MiB"
+    return f"{count / 1e6:g} MB" if count >= 1_000_000 else f"{count / 1e3:g} kB"
+
+
 def _habits(backend: HostedBackend) -> Iterator[str]:
     stops = "yes" if backend.cancels is True else "no"
     stops = "not at any time" if backend.cancels == "unknown" else stops
-    keeps, largest = backend.keeps, backend.largest_input >> 20
+    keeps, largest = backend.keeps, _size(backend.largest_input)
     hours = None if keeps is None else round(keeps.total_seconds() / 3600)
     kept = "not documented" if hours is None else f"at least {hours} h"
     yield f"* Work can be stopped: {stops}."

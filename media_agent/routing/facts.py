@@ -20,6 +20,8 @@ from media_agent_schemas.plan import Quality
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 _VIDEOS = (InputRole.SOURCE_VIDEO, InputRole.MOTION)
+_MOST_USD = 10**6  # for a second, an image or a video: what is above it is a slip
+_LONGEST = 10**6  # seconds
 _FROM_VIDEO = (VideoMode.VIDEO_EDIT, VideoMode.VIDEO_EXTEND)
 
 
@@ -37,22 +39,28 @@ class KnownBefore:
 class Price(Schema):
     """What is charged for some requests; the first price that fits a request is its price."""
 
-    usd: float = Field(ge=0, description="In USD, for one `per`.")
+    usd: float = Field(ge=0, le=_MOST_USD, description="In USD, for one `per`.")
     per: Literal["second", "video"] = Field(description="What one unit is.")
     up_to: ResolutionTier | None = Field(default=None, description="Only up to this resolution.")
     audio: bool | None = Field(default=None, description="Only with audio, or only without.")
     modes: tuple[VideoMode, ...] | None = Field(
         default=None, description="Only for these kinds of work."
     )
-    minimum_seconds: float = Field(default=0, ge=0, description="Seconds charged at least.")
-    at_fps: float | None = Field(default=None, gt=0, description="A second is this many frames.")
+    minimum_seconds: float = Field(
+        default=0, ge=0, le=_LONGEST, description="Seconds charged at least."
+    )
+    at_fps: float | None = Field(
+        default=None, ge=1, le=1000, description="A second is this many frames."
+    )
     more_frames: int = Field(
-        default=0, ge=0, description="Frames charged in addition to those of the video."
+        default=0, ge=0, le=10**6, description="Frames charged in addition to those of the video."
     )
     images_included: int = Field(
         default=0, ge=0, description="Images of a request that cost nothing."
     )
-    usd_per_image: float = Field(default=0, ge=0, description="For each further image.")
+    usd_per_image: float = Field(
+        default=0, ge=0, le=_MOST_USD, description="For each further image."
+    )
     without_options: tuple[str, ...] = Field(
         default=(), description="Only without these options, whose charge is unknown."
     )
@@ -67,6 +75,7 @@ class Price(Schema):
     most_video_seconds: float | None = Field(
         default=None,
         gt=0,
+        le=_LONGEST,
         description="Seconds counted where they are charged: the most that a request may bring. "
         "Without it, the cost of such a request is unknown.",
     )
@@ -141,8 +150,12 @@ class Price(Schema):
 class Speed(Schema):
     """How long it takes, roughly."""
 
-    seconds_per_second: float = Field(ge=0, description="Seconds of work per second of video.")
-    start_seconds: float = Field(default=0, ge=0, description="Seconds before work starts.")
+    seconds_per_second: float = Field(
+        ge=0, le=_LONGEST, description="Seconds of work per second of video."
+    )
+    start_seconds: float = Field(
+        default=0, ge=0, le=_LONGEST, description="Seconds before work starts."
+    )
     source: str = Field(min_length=1, description="Who measured it, on what.")
     date: datetime.date = Field(description="When.")
 

@@ -11,6 +11,10 @@ import urllib.parse
 import httpx
 
 _LAST_PORT = 2**16 - 1
+_TRANSLATED = (  # RFC 6052 and RFC 4291: the last 32 bits are an address of version 4
+    ipaddress.IPv6Network("64:ff9b::/96"),
+    ipaddress.IPv6Network("::/96"),
+)
 _INNER_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
 
 
@@ -78,5 +82,12 @@ def _number_of(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | Non
         return ipaddress.IPv4Address(socket.inet_aton(host))
     with contextlib.suppress(ValueError):
         address = ipaddress.IPv6Address(host)
-        return address.ipv4_mapped or address
+        return address.ipv4_mapped or address.sixtofour or _translated(address) or address
+    return None
+
+
+def _translated(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """Return the address of version 4 that a network translates this one to, if it is such."""
+    if not address.is_loopback and any(address in each for each in _TRANSLATED):
+        return ipaddress.IPv4Address(address.packed[-4:])
     return None

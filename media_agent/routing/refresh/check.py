@@ -31,12 +31,21 @@ def check_update(
             f"the catalogue is dated {update.date}, which is to come",
             hint="every later one would be refused as older; check its date, and the clock here",
         )
+    check_newer(update, known)
+    return update
+
+
+def check_newer(update: CatalogueUpdate, known: StoredUpdate | None) -> None:
+    """Refuse an update that is older than the one in use.
+
+    Raises:
+        InvalidRequestError: it is.
+    """
     if known is not None and update.date < known.read().date:
         raise InvalidRequestError(
             f"the catalogue is of {update.date}, and the one in use is of {known.read().date}",
             hint="media-agent catalogue reset goes back to what the release knows",
         )
-    return update
 
 
 def check_signature(content: bytes, signature: bytes, public_key: str | None) -> None:

@@ -39,9 +39,13 @@ async def fetch_update(
             hint="give one such as https://example.com/catalogue.json, without a password",
         )
     signed = parsed.copy_with(path=f"{parsed.path}.sig")
-    async with asyncio.timeout(2 * _SECONDS):
-        content = await _fetch(parsed, LARGEST_FILE, transport)
-        return content, await _fetch(signed, _LARGEST_SIGNATURE, transport)
+    try:
+        async with asyncio.timeout(2 * _SECONDS):
+            content = await _fetch(parsed, LARGEST_FILE, transport)
+            return content, await _fetch(signed, _LARGEST_SIGNATURE, transport)
+    except TimeoutError:
+        said = f"{parsed.host} takes longer than {2 * _SECONDS:g} s"
+        raise BackendUnavailableError(said, hint="try again later") from None
 
 
 async def _fetch(url: httpx.URL, largest: int, transport: httpx.AsyncBaseTransport | None) -> bytes:

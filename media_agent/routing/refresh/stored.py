@@ -2,6 +2,8 @@
 
 import base64
 import datetime
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pydantic import AwareDatetime, Field, ValidationError
@@ -9,6 +11,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from media_agent.errors import StorageError
 from media_agent.routing.refresh.update import CatalogueUpdate, read_update
 from media_agent.storage.files import storage_errors, write_atomically
+from media_agent.storage.locks import lock
 from media_agent_schemas.base import Schema
 
 
@@ -37,6 +40,18 @@ class UpdateStore:
 
     def __init__(self, data_dir: Path) -> None:
         self.path = data_dir / "catalogue.json"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no other process change the update meanwhile.
+
+        Raises:
+            StorageError: the folder cannot be written.
+        """
+        with storage_errors(str(self.path)), ExitStack() as held:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock(self.path.with_suffix(".lock"), waits=True))
+            yield
 
     def get(self) -> StoredUpdate | None:
         """Return the update in use, None if there is none.

@@ -86,7 +86,8 @@ def read_update(content: bytes) -> CatalogueUpdate:
         InvalidRequestError: it is no such file at all.
     """
     try:
-        data = json.loads(content)
+        data = json.loads(content.decode())
+        json.dumps(data, ensure_ascii=False).encode()  # half surrogates could not be written again
         date = datetime.date.fromisoformat(data["date"])
         backends = dict(data["backends"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -96,7 +97,7 @@ def read_update(content: bytes) -> CatalogueUpdate:
         ) from None
     left_out: list[str] = []
     read = {
-        str(backend): dict(_read_models(str(backend), models, left_out))
+        str(backend): dict(_read_models(str(backend), models, date, left_out))
         for backend, models in backends.items()
     }
     return CatalogueUpdate(date, read, tuple(left_out))
@@ -120,7 +121,7 @@ def list_differences(
 
 
 def _read_models(
-    backend: str, models: object, left_out: list[str]
+    backend: str, models: object, made: datetime.date, left_out: list[str]
 ) -> Iterator[tuple[str, Changes]]:
     """Yield the facts about each model of a backend that can be read."""
     if not isinstance(models, dict):
@@ -130,13 +131,16 @@ def _read_models(
         if not isinstance(said, dict):
             left_out.append(f"{backend}/{name}: it should have a table of facts")
             continue
-        changes = dict(_read_facts(f"{backend}/{name}", said, left_out))
+        if not name.isprintable() or not name:
+            left_out.append(f"{backend}/{name}: no model has such a name")
+            continue
+        changes = dict(_read_facts(f"{backend}/{name}", said, made, left_out))
         if changes:
             yield name, changes
 
 
 def _read_facts(
-    name: str, said: Mapping[str, Any], left_out: list[str]
+    name: str, said: Mapping[str, Any], made: datetime.date, left_out: list[str]
 ) -> Iterator[tuple[str, object]]:
     for fact in _TAKEN:
         if fact not in said:
@@ -144,7 +148,11 @@ def _read_facts(
         value = said[fact]
         try:
             if fact == "prices":
-                yield fact, _PRICES.validate_python([_known_only(each, Price) for each in value])
+                prices = _PRICES.validate_python([_known_only(each, Price) for each in value])
+                if any(price.date > made for price in prices):  # it would never count as old
+                    left_out.append(f"{name}: prices: read after the file was made, on {made}")
+                    continue
+                yield fact, prices
             else:
                 known = ModelFacts.model_validate({fact: _known_only(value, _TABLES.get(fact))})
                 yield fact, getattr(known, fact)

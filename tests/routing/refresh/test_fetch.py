@@ -1,5 +1,7 @@
 """An update is fetched by https alone, whole, and of a bounded size."""
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -9,6 +11,7 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
+from media_agent.routing.refresh import fetch
 from media_agent.routing.refresh.fetch import LARGEST_FILE, fetch_update
 
 pytestmark = pytest.mark.anyio
@@ -61,6 +64,16 @@ async def test_anything_but_the_file_is_refused(
 async def test_a_missing_signature_is_named() -> None:
     with pytest.raises(BackendResponseError, match=r"prices.json.sig \(the signature\)"):
         await fetch_update(URL, serving(file=httpx.Response(200, content=b"{}")))
+
+
+async def test_a_server_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    monkeypatch.setattr(fetch, "_SECONDS", 0.005)
+    with pytest.raises(BackendUnavailableError, match=r"example\.com takes longer than"):
+        await fetch_update(URL, httpx.MockTransport(hang))
 
 
 async def test_a_broken_connection_can_be_tried_again() -> None:

@@ -67,6 +67,10 @@ def test_unknown_fields_are_ignored_at_every_depth() -> None:
     ("said", "about"),
     [
         ({"prices": [{**PRICE, "usd": -1}]}, "acme/one: prices: 0.usd"),
+        ({"prices": [{**PRICE, "usd": 1e308}]}, "acme/one: prices: 0.usd"),
+        ({"prices": [{**PRICE, "at_fps": 1e-300}]}, "acme/one: prices: 0.at_fps"),
+        ({"prices": [{**PRICE, "minimum_seconds": 1e308}]}, "acme/one: prices: 0.minimum_seconds"),
+        ({"prices": [{**PRICE, "date": "2999-01-01"}]}, "acme/one: prices: read after the file"),
         ({"prices": "free"}, "acme/one: prices"),
         ({"prices": 3}, "acme/one: prices: it should be a list"),
         ({"status": "asleep"}, "acme/one: status"),
@@ -87,11 +91,23 @@ def test_a_malformed_fact_is_left_out_alone_and_named(said: object, about: str) 
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b'{"date": "soon", "backends": {}}', b"\xff", b"[" * 100_000],
+    [
+        *(b"", b"[]", b"{}", b'{"date": "soon", "backends": {}}', b"\xff", b"[" * 100_000),
+        '{"date": "2026-11-28", "backends": {}}'.encode("utf-16"),  # it is kept as UTF-8
+        b'{"date": "2026-11-28", "backends": {"acme": {"\\ud800": {"licence": "MIT"}}}}',
+    ],
 )
 def test_what_is_no_catalogue_at_all_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidRequestError, match="the catalogue file cannot be read"):
         read_update(content)
+
+
+@pytest.mark.parametrize("name", ["", "one\x1b[2J", "one\n", "\u202eeno"])
+def test_a_name_that_no_model_has_is_left_out(name: str) -> None:
+    update = read(**{name: {"licence": "MIT"}})
+
+    assert update.backends == {"acme": {}}
+    assert "no model has such a name" in update.left_out[0]
 
 
 def test_differences_are_said_in_words_and_unknown_ids_are_flagged() -> None:

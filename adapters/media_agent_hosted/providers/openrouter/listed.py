@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -18,7 +19,7 @@ from media_agent.errors import StorageError
 from media_agent.storage.files import write_atomically
 from media_agent_hosted.models.facts import HostedModel, InMode, Models, Seconds, Tier
 from media_agent_hosted.parsing.lenient import moment, number, read_json, text, trim, unwrap, whole
-from media_agent_schemas.media import ResolutionTier
+from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, ResolutionTier
 from media_agent_schemas.request import VideoMode
 
 _SHIPPED = Models(Path(__file__).with_name("models.yaml"), provider="openrouter")
@@ -28,6 +29,12 @@ _RATIOS = ("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3", "21:9", "9:21")
 _TIERS = ("360p", "480p", "720p", "768p", "1080p", "1K", "2K", "4K")
 _SHORT_SIDES = {"1k": 1024, "2k": 1440, "4k": 2160}
 _OUR_NAMES = {tier.value for tier in ResolutionTier}
+_MOST_MODELS = 1000  # of a list that anybody who answers there may write
+_MOST_VALUES = 100  # durations, resolutions and ratios of a model
+_LONGEST = 3600  # seconds of one video
+_DEAREST = 1000.0  # USD for a second
+_LARGEST_TIER = LARGEST_SIDE * 9 // 16  # of which a frame of 16:9 is still one
+_LAST_MOMENT = 4e9  # seconds since 1970; what is beyond it is no time
 _UNSAID = Tier(short_side=720)  # a resolution that is left to the model
 _PRICE = re.compile(r"per-video-second(?:-(\d+p|\dk))?", re.IGNORECASE)
 
@@ -65,9 +72,13 @@ class ListedModels(Models):
         if read_at is None:
             return {}
         usual = next(iter(_SHIPPED.by_id.values()))
-        said = (each for each in listed if _ID.fullmatch(text(each.get("id")) or ""))
+        said = [each for each in listed if _ID.fullmatch(text(each.get("id")) or "")]
         when = datetime.fromtimestamp(read_at, UTC).date()
-        return {str(each["id"]): _entry(each, usual, when, self._longest) for each in said}
+        return {
+            name: _entry(name, each, usual, when, self._longest)
+            for each in said
+            if (name := text(each.get("id"))) is not None
+        }
 
     @property
     def read_at(self) -> float | None:
@@ -89,6 +100,8 @@ class ListedModels(Models):
         except (OSError, ValueError, StorageError):
             return None, []
         read_at = moment(body.get("read_at")) if isinstance(body, dict) else None
+        if read_at is None or not 0 <= read_at <= _LAST_MOMENT:
+            return None, []
         return read_at, [*_listed(body)]
 
 
@@ -110,20 +123,23 @@ def price_of(entry: Entry, tier: Tier, seconds: float) -> float | None:
 
 def _listed(body: JsonValue) -> Iterator[dict[str, JsonValue]]:
     data = body.get("data") if isinstance(body, dict) else None
-    yield from (each for each in (data if isinstance(data, list) else []) if isinstance(each, dict))
+    listed = data if isinstance(data, list) else []
+    yield from islice((each for each in listed if isinstance(each, dict)), _MOST_MODELS)
 
 
-def _entry(said: dict[str, JsonValue], usual: HostedModel, when: date, longest: float) -> Entry:
-    name = str(said["id"])
+def _entry(
+    name: str, said: dict[str, JsonValue], usual: HostedModel, when: date, longest: float
+) -> Entry:
     audio = said.get("generate_audio")
     called = trim(text(said.get("name")) or name)
+    tiers = _tiers(_texts(said, "supported_resolutions"))
     changes: dict[str, object] = {
         "id": name,
         "description": f"{called} at OpenRouter, by its list of {when}",
         "source": f"the list of OpenRouter of {when}; unverified for the frame rate",
         "length": _length(_texts(said, "supported_durations"), longest),
-        "tiers": _tiers(_texts(said, "supported_resolutions")),
-        "ratios": _ratios(_texts(said, "supported_aspect_ratios")),
+        "tiers": tiers,
+        "ratios": _ratios(_texts(said, "supported_aspect_ratios"), tiers),
         "seed": _known(said.get("seed")),
         "audio_field": None if audio is False else usual.audio_field,
         "may_lack_audio": not isinstance(audio, bool),
@@ -141,7 +157,7 @@ def _texts(said: dict[str, JsonValue], name: str) -> tuple[str, ...] | None:
     values = said.get(name)
     if not isinstance(values, list):
         return None
-    return tuple(each for each in map(text, values) if each is not None)
+    return tuple(each for each in map(text, values[:_MOST_VALUES]) if each is not None)
 
 
 def _known(value: JsonValue) -> bool | str:
@@ -149,7 +165,9 @@ def _known(value: JsonValue) -> bool | str:
 
 
 def _length(said: tuple[str, ...] | None, longest: float) -> Seconds:
-    values = sorted({each for each in map(whole, said or ()) if each is not None and each > 0})
+    values = sorted(
+        {each for each in map(whole, said or ()) if each is not None and 0 < each <= _LONGEST}
+    )
     values = values or [*range(1, max(1, int(longest)) + 1)]
     default = min(values, key=lambda each: abs(each - 5))
     return Seconds(seconds=tuple(values), default=default, as_text=False)
@@ -166,14 +184,22 @@ def _tiers(said: tuple[str, ...] | None) -> tuple[Tier, ...]:
 def _tier(value: str) -> Tier | None:
     word = value.lower()
     lines = whole(word.removesuffix("p")) if word.endswith("p") else _SHORT_SIDES.get(word)
-    if lines is None or lines <= 0:
+    if lines is None or not SMALLEST_SIDE <= lines <= _LARGEST_TIER:
         return None
     name = ResolutionTier(word) if word in _OUR_NAMES else None
     return Tier(value=value, name=name, short_side=lines)
 
 
-def _ratios(said: tuple[str, ...] | None) -> tuple[str, ...]:
-    return tuple(each for each in (_RATIOS if said is None else said) if _RATIO.fullmatch(each))
+def _ratios(said: tuple[str, ...] | None, tiers: tuple[Tier, ...]) -> tuple[str, ...]:
+    """Return the aspect ratios, without any whose frames would be larger than a video may be."""
+    named = [each for each in (_RATIOS if said is None else said) if _RATIO.fullmatch(each)]
+    largest = max(tier.short_side for tier in tiers)
+    return tuple(each for each in named if largest * _stretch(each) <= LARGEST_SIDE)
+
+
+def _stretch(ratio: str) -> float:
+    sides = [int(part) for part in ratio.split(":")]
+    return max(sides) / min(sides)
 
 
 def _modes(usual: HostedModel, frames: tuple[str, ...] | None) -> dict[VideoMode, InMode]:
@@ -193,7 +219,7 @@ def _prices(skus: dict[str, JsonValue]) -> Mapping[str, float] | None:
     prices: dict[str, float] = {}
     for name, said in skus.items():
         match, usd = _PRICE.fullmatch(name), number(said)
-        if match is None or usd is None or usd < 0:
+        if match is None or usd is None or not 0 <= usd <= _DEAREST:
             return None
         prices[(match[1] or "").lower()] = usd
     return prices or None

@@ -41,7 +41,7 @@ def update(url: str | None = None, /, *, dry_run: Flag = False, json: Flag = Fal
     from datetime import UTC, datetime
 
     from media_agent.errors import InvalidRequestError
-    from media_agent.routing.refresh.check import check_update
+    from media_agent.routing.refresh.check import check_newer, check_update
     from media_agent.routing.refresh.fetch import fetch_update
     from media_agent.routing.refresh.stored import UpdateStore
 
@@ -54,7 +54,9 @@ def update(url: str | None = None, /, *, dry_run: Flag = False, json: Flag = Fal
     found = check_update(content, signature, key, known=store.get(), today=now.date())
     changes = _list_changes(settings, found)
     if not dry_run:
-        store.put(place, content, signature, now)
+        with store.held():
+            check_newer(found, store.get())  # another run may have read one meanwhile
+            store.put(place, content, signature, now)
     if json:
         write_json(_as_json(found, changes))
         return 0

@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from media_agent.cli import main
+from media_agent.cli.commands.setup import catalogue
 from media_agent.config.settings import load_settings
 from media_agent.routing.refresh import fetch
+from media_agent.routing.refresh.stored import UpdateStore
 from tests.routing.refresh.signing import PUBLIC_KEY, sign
 
 MODEL = "fal-ai/wan/v2.7/text-to-video"
@@ -45,6 +48,25 @@ def price(capsys: pytest.CaptureFixture[str], model: str = MODEL) -> str:
     assert main(["backends", f"fal/{model}", "--json"]) == 0
     (said,) = json.loads(capsys.readouterr().out)["data"]
     return f"{said['estimate']['cost_usd'] / said['estimate_seconds_of_video']:g}"
+
+
+def test_of_two_updates_at_once_the_newer_one_stays(
+    serve: Serve, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer one is kept while the older one is being read."""
+    newer = file(0.04, "2026-11-28")
+    store = UpdateStore(load_settings().data_dir)
+
+    def list_changes(*given: object) -> list[object]:
+        store.put(URL, newer, sign(newer), datetime.now(UTC))
+        return []
+
+    serve(file(0.05, "2026-11-27"))
+    monkeypatch.setattr(catalogue, "_list_changes", list_changes)
+
+    assert main(["catalogue", "update"]) == 2
+    assert "and the one in use is of 2026-11-28" in capsys.readouterr().err
+    assert store.get().content == newer.decode()  # type: ignore[union-attr]
 
 
 def test_newer_prices_hold_until_they_are_reset(

@@ -364,6 +364,32 @@ def test_a_price_is_told_where_the_list_says_it_plainly(
     assert plan.estimate.cost_usd == usd
 
 
+def test_what_no_video_can_be_is_left_out_of_the_list(tmp_path: Path) -> None:
+    facts = listed(
+        tmp_path,
+        id=f"{MOTION}\n",
+        supported_resolutions=["99999999999999p", "9p", "720p", *("480p" for _ in range(1000))],
+        supported_aspect_ratios=["99:1", "16:9"],
+        supported_durations=[6, 10**9],
+        pricing_skus={"per-video-second": "1e308"},
+    )
+
+    said = facts.capabilities(MOTION)
+    assert (said.resolutions[0], said.aspect_ratios) == (ResolutionTier.P720, ("16:9",))
+    assert said.durations == (6,)
+    assert len(said.sizes) <= 100
+    request = VideoRequest(prompt="a", model=f"openrouter/{MOTION}", duration=6)
+    plan = negotiate(request, said, draw_seed=lambda: 7, estimate=facts.estimate)
+    assert plan.estimate.cost_usd is None
+
+
+def test_a_list_without_end_is_cut(tmp_path: Path) -> None:
+    models = ListedModels(tmp_path / "list.json", longest=5)
+    models.keep({"data": [{"id": f"acme/model-{number}"} for number in range(3000)]}, 1.8e9)
+
+    assert len(ListedModels(tmp_path / "list.json", longest=5).entries) == 1000
+
+
 def test_a_price_is_never_that_of_less_than_what_may_come(tmp_path: Path) -> None:
     skus: JsonValue = {"per-video-second": "0.50", "per-video-second-1K": "0.75"}
     unsaid = listed(tmp_path, supported_durations=[4], pricing_skus=skus)
@@ -411,7 +437,11 @@ async def test_without_a_list_parameters_for_a_vendor_are_handed_on(tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"nonsense", b'{"read_at": "x", "data": [{"id": 7}, 8]}']
+    "content",
+    [
+        *(b"", b"[]", b"nonsense", b'{"read_at": "x", "data": [{"id": 7}, 8]}'),
+        b'{"read_at": 1e300, "data": [{"id": "acme/motion-1"}]}',
+    ],
 )
 def test_a_damaged_list_counts_as_none(content: bytes, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
