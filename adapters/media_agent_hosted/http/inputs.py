@@ -165,7 +165,9 @@ def read_file(
     mime_type = media_type_of(content[:12]) or ""
     is_image = mime_type.startswith("image/")
     if len(content) > (_LARGEST_IMAGE if converts and is_image else most):
-        size = len(content) if medium.path is None else Path(medium.path).expanduser().stat().st_size
+        size = (
+            len(content) if medium.path is None else Path(medium.path).expanduser().stat().st_size
+        )
         raise InvalidRequestError(
             f"{name} is too large: {_in_words(size)}, where {_in_words(most)} is the limit",
             hint="make it smaller, or give it as an https address",

@@ -72,7 +72,7 @@ class Simulator(ABC):
     gives_files: bool = True
     """Whether videos are fetched from `video_url`, so that the call "file" can go wrong."""
     scale: int = 1
-    """How many times as wide and high its videos are: tests want tiny ones, people and inputs not."""
+    """How many times as wide and high its videos are; 1, for tests, makes tiny ones."""
     outcomes: ClassVar[tuple[str, ...]] = ("completed",)
     """The ways in which jobs can end, the usual one first."""
 
