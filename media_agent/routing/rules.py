@@ -106,7 +106,7 @@ class RoutingContext:
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 
     def note_model(self, plan: Plan, facts: ModelFacts) -> Plan:
-        """Return the plan with an adjustment that names the chosen model; warn if it is unverified."""
+        """Return the plan with an adjustment that names its model; warn of an unverified one."""
         name = f"{plan.backend}/{plan.model}"
         if facts.status == "unverified":
             warning = f"{name} {_describe_unverified(facts)}"
