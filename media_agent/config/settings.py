@@ -288,7 +288,9 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, JsonValue]:
         """Return the settings as JSON for people to read: every key in them is hidden."""
         known = [key for key in self._collect_secrets() if len(key) >= _LONG_KEY]
-        sections = {name: section.shown() for name, section in self.backends.items()}
+        sections: dict[str, JsonValue] = {
+            name: {**section.shown()} for name, section in self.backends.items()
+        }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
         others = self.model_dump(mode="json", exclude={*paths, "backends"})

@@ -91,7 +91,7 @@ class Catalogue:
     def facts_of(self, capabilities: Capabilities) -> ModelFacts:
         """Return what is known about the model with these capabilities."""
         named = (capabilities.backend, capabilities.kind)
-        backend = next((each for each in named if each in self.files), capabilities.backend)
+        backend = next((each for each in named if each and each in self.files), named[0])
         return self.facts(backend, capabilities.model)
 
     def _find_offer(self, backend: str, model: str) -> str | None:

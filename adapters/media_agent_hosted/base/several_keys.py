@@ -158,11 +158,22 @@ class BackendWithKeys:
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        """Look for work whose answer was lost, with every key: nobody knows which was used."""
+        """Look for work whose answer was lost, with every key: nobody knows which was used.
+
+        Raises:
+            MediaAgentError: none of them knows it, and one could not say so for certain.
+        """
+        trouble: MediaAgentError | None = None
         for lane in self._lanes:
-            ref = await lane.backend.find(request, key=key, since=since)
+            try:
+                ref = await lane.backend.find(request, key=key, since=since)
+            except MediaAgentError as error:  # with a key that is refused now, for example
+                trouble = trouble or error
+                continue
             if ref is not None:
                 return ref.model_copy(update={"key_name": lane.name})
+        if trouble is not None:
+            raise trouble
         return None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:

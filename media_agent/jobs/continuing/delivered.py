@@ -21,11 +21,18 @@ class Delivered:
     path: str
     model: str | None
     """What continues it unless another is named: its own model; None: that continues no videos."""
+    maker: str
+    """The backend that made it."""
     own_id: str | None
-    """What the service that made it calls it."""
+    """What the service behind that backend calls it."""
     note: Adjustment
     """What was done, for the plan and the record."""
     warnings: tuple[str, ...] = ()
+
+    def own_id_for(self, model: str | None) -> str | None:
+        """Return its id for whoever continues it; None: another backend did not make it."""
+        is_maker = model is not None and model.partition("/")[0] == self.maker
+        return self.own_id if is_maker else None
 
     def note_in(self, plan: Plan) -> Plan:
         """Return a plan that says what is continued."""
@@ -57,7 +64,7 @@ async def find_delivered(job_id: str, context: JobContext) -> Delivered | None:
         warnings = (f"job {job.id} made {job.plan.request.n} videos; this continues the first",)
     own_id = job.artifacts[0].own_id if job.artifacts else None
     follower = model if _continues_videos(capabilities) else None
-    return Delivered(path, follower, own_id, note, warnings)
+    return Delivered(path, follower, capabilities.backend, own_id, note, warnings)
 
 
 def find_source(plan: Plan, job_id: str) -> str | None:

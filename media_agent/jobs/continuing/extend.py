@@ -37,7 +37,7 @@ async def plan_extension(
             return plan.request, (plan,)
         video, options = delivered.path, replace(options, model=options.model or delivered.model)
     check_place(video)
-    own_id = None if delivered is None else delivered.own_id
+    own_id = None if delivered is None else delivered.own_id_for(options.model)
     request, words = build_request(video, options, own_id), options.allow_unknown_words
     plans = await planner.plans(request, options.policy, allow_unknown_words=words)
     said = await asyncio.to_thread(foresee_join, request)

@@ -14,10 +14,10 @@ from media_agent.negotiation.draft import NegotiationDraft, Shape
 from media_agent.negotiation.negotiate import resolve_routing
 from media_agent.negotiation.possible_lengths import find_wanted_frames, format_longest_shot
 from media_agent.negotiation.storyboard import lay_out
+from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.methods.segments import (
     MOST_SEGMENTS,
     ContinuesFrom,
-    ModelChoice,
     SegmentRow,
     list_segments,
     sum_known,

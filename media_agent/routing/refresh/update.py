@@ -174,7 +174,7 @@ def _is_older(changes: Changes, known: ModelFacts) -> bool:
     prices = changes.get("prices")
     if not isinstance(prices, tuple) or not prices or not known.prices:
         return False
-    return max(each.date for each in known.prices) > max(each.date for each in prices)
+    return bool(max(each.date for each in known.prices) > max(each.date for each in prices))
 
 
 def _format(fact: str, value: object) -> str:

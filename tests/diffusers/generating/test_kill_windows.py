@@ -62,7 +62,7 @@ def record_of(job: VideoJob) -> GenerationRecord:
 @pytest.mark.parametrize(
     ("models", "num_frames", "fps", "method"),
     [
-        (("skyreels-df",), 97 + 80 + 80 + 40, 24.0, Method.EXTEND),
+        (("skyreels-df",), 97 + 80 + 80 + 8, 24.0, Method.EXTEND),
         (("wan", "wan-i2v"), 81 + 3 * 80, 16.0, Method.CHAIN),
     ],
 )

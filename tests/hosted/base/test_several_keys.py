@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -295,3 +296,27 @@ async def test_lost_work_is_looked_for_with_every_key() -> None:
     assert asked == ["one", "two"]
     assert ref is not None
     assert ref.key_name == "two"
+
+
+@pytest.mark.parametrize("knows", ["two", "none"])
+async def test_a_key_that_cannot_look_for_lost_work_keeps_no_other_from_looking(knows: str) -> None:
+    class Lookup(FalBackend):
+        async def find(self, request: VideoRequest, **named: object) -> OperationRef | None:
+            assert self.settings.key is not None
+            if self.settings.key.get_secret_value() == "one":
+                raise BackendAuthenticationError("refused")
+            return OperationRef(backend="fal", operation_id="work-1") if knows == "two" else None
+
+    limits = [key("one"), key("two")]
+    backend = BackendWithKeys(
+        [Lane(each, Lookup(BackendSettings(Path(), key=each.key))) for each in limits]
+    )
+    looking = backend.find(REQUEST, key="job-1", since=datetime.now(UTC))
+
+    if knows == "two":
+        found = await looking
+        assert found is not None
+        assert found.key_name == "two"
+    else:  # nobody can say that the work is not there
+        with pytest.raises(BackendAuthenticationError):
+            await looking

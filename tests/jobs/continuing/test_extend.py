@@ -87,6 +87,27 @@ class Returner(Continuer):
         operation.log.publish(JobCompleted(artifacts=(describe(path),)))
 
 
+class Namer(Continuer):
+    """Has a name of its own for what it made."""
+
+    def work(self, operation: Operation) -> None:
+        path = operation.work_dir / "named.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frames = operation.request.num_frames or 0
+        write_video(path, np.full((frames, SIDE, SIDE, 3), NEW, np.uint8), fps=FPS)
+        operation.log.publish(JobStarted())
+        named = describe(path).model_copy(update={"own_id": "v-1"})
+        operation.log.publish(JobCompleted(artifacts=(named,)))
+
+
+class Other(Continuer):
+    """Another one, which knows nothing of what others made."""
+
+    @property
+    def name(self) -> str:
+        return "other"
+
+
 class ShortContinuer(Continuer):
     """Makes at most a second at once."""
 
@@ -118,10 +139,13 @@ def client_of(
     factory: type[Continuer],
     folder: Path,
     checkpoint: Callable[[str], None] = lambda step: None,
+    **others: type[Continuer],
 ) -> VideoClient:
     (folder / "none.toml").touch()
     settings = load_settings(config=folder / "none.toml", data_dir=folder / "data")
-    registry = Registry(Discovery({"continuer": BackendSpec(name="continuer", factory=factory)}))
+    factories = {"continuer": factory, **others}
+    specs = {name: BackendSpec(name=name, factory=each) for name, each in factories.items()}
+    registry = Registry(Discovery(specs))
     return VideoClient(settings=settings, registry=registry, checkpoint=checkpoint)
 
 
@@ -375,6 +399,21 @@ async def test_a_job_without_states_is_continued_on_terms_of_its_own(client: Vid
 
     assert job.plan.model == "whole"
     assert len(frames_of(job)) == FPS
+
+
+@pytest.mark.parametrize(
+    ("model", "own_id"), [(None, "v-1"), ("continuer/whole", "v-1"), ("other/part", None)]
+)
+async def test_the_id_of_a_delivered_video_is_told_to_nobody_but_its_maker(
+    model: str | None, own_id: str | None, tmp_path: Path
+) -> None:
+    async with client_of(Namer, tmp_path, other=Other) as client:
+        first = await client.generate(VideoRequest(prompt="a", model="continuer"))
+
+        job = await client.extend(first.id, prompt="b", duration=1, model=model, only_new=True)
+
+    assert first.artifacts[0].own_id == "v-1"
+    assert job.request.inputs[0].own_id == own_id
 
 
 @pytest.mark.parametrize("way", ["gone", "changed"])

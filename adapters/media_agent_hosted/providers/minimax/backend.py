@@ -17,10 +17,10 @@ from pydantic import Field, JsonValue
 from media_agent.errors import GenerationFailedError, MediaAgentError, OperationNotFoundError
 from media_agent.storage.addresses import parsed_address
 from media_agent_hosted.base.calls import Call, Status, Submission
+from media_agent_hosted.base.identity import unproven
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
-from media_agent_hosted.base.unproven import unproven
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields

@@ -16,8 +16,7 @@ from email.utils import parsedate_to_datetime
 from pydantic import JsonValue
 
 from media_agent.errors import BackendResponseError
-from media_agent_hosted.base.identity import fits_a_path
-from media_agent_hosted.base.unproven import unproven
+from media_agent_hosted.base.identity import fits_a_path, unproven
 from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.providers.openai_compatible.video import Server, Video, parse_list

@@ -123,8 +123,11 @@ def test_a_size_that_diffusers_would_round_is_refused(maker: Maker) -> None:
 
 @pytest.mark.anyio
 async def test_a_video_of_its_first_frame_alone_is_refused(maker: Maker) -> None:
-    request = maker.plan("wan-2.2-ti2v", inputs=(image(),), num_frames=1).request
+    planned = maker.plan("wan-2.2-ti2v", inputs=(image(),), num_frames=5).request
+    request = planned.model_copy(update={"num_frames": 1})  # as no plan would have it
 
+    with pytest.raises(UnsupportedRequestError, match="makes 5 to 121 frames"):
+        maker.plan("wan-2.2-ti2v", inputs=(image(),), num_frames=1)
     with pytest.raises(InvalidRequestError, match="at least 5 frames"):
         await maker.backend.submit(request, key="bad")
 

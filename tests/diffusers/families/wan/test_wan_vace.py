@@ -136,9 +136,8 @@ async def test_a_mask_that_does_not_fit_is_refused_before_any_work(
         "mask-wide": image("mask", size=(64, 32)),
         "mask-text": MediaInput(role=InputRole.MASK, data=b"no image"),
     }
-    request = maker.plan(
-        "wan-vace", mode=EDIT, inputs=tuple(given[name] for name in inputs)
-    ).request
+    planned = maker.plan("wan-vace", mode=EDIT, inputs=(given["source_video"],)).request
+    request = planned.model_copy(update={"inputs": tuple(given[name] for name in inputs)})
 
     with pytest.raises(InvalidRequestError, match=said):
         await maker.backend.submit(request, key="bad")
