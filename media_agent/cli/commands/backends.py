@@ -97,6 +97,8 @@ def _read_price(text: str | None) -> float | None:
     Raises:
         InvalidRequestError: it is not an amount.
     """
+    from media_agent.errors import InvalidRequestError
+
     price = read_number("max-price", text)
     if price is not None and price < 0:
         raise InvalidRequestError(f"--max-price {text} is not an amount")
