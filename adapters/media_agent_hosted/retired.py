@@ -20,9 +20,12 @@ _NOVA_REEL = Retirement("Amazon Nova Reel", date(2026, 9, 30), "the model card a
 _RETIRED = {
     "openai": _OPENAI,
     "sora": _OPENAI,
+    "sora-2": _OPENAI,
+    "sora-2-pro": _OPENAI,
     "azure-openai": _AZURE,
     "nova-reel": _NOVA_REEL,
     "amazon-nova-reel": _NOVA_REEL,
+    "amazon.nova-reel-v1": _NOVA_REEL,
 }
 
 

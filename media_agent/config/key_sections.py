@@ -50,6 +50,12 @@ class KeySource(Schema):
             return "the variable named by key_env is not set; do not put the key itself there"
         return f"the variable {self.key_env} is not set"
 
+    def name_origin(self, place: str) -> str:
+        """Return the place in the settings that says the key, with the variable it names."""
+        variable = self.key_env
+        is_used = self.key is None and variable is not None and value_of(variable) is not None
+        return f"{place}: {variable} from the environment" if is_used else place
+
     def find_key(self) -> SecretStr | None:
         """Return the key: `key`, else from `key_env` if that is set, else from `key_file`.
 

@@ -233,14 +233,15 @@ class Settings(BaseSettings):
             problems = (f"{key}: {each.problem or 'no key'}" for key, each in found.items())
             return there or FoundKey(problem="; ".join(problems))
         if section.names_key:
-            return FoundKey(section.find_key(), f"backends.{name}", section.key_problem())
+            origin = section.name_origin(f"backends.{name}")
+            return FoundKey(section.find_key(), origin, section.key_problem())
         return self._find_usual_key(name, spec)
 
     def _find_key_of(self, name: str, key: str, spec: BackendSpec | None) -> FoundKey:
         """Return one of several keys of a backend."""
         section, place = self.backends[name].keys[key], f"backends.{name}.keys.{key}"
         if section.names_key:
-            return FoundKey(section.find_key(), place, section.key_problem())
+            return FoundKey(section.find_key(), section.name_origin(place), section.key_problem())
         return self._find_usual_key(name, spec)
 
     def _find_usual_key(self, name: str, spec: BackendSpec | None) -> FoundKey:

@@ -102,7 +102,8 @@ def _resolve_mode_and_inputs(draft: NegotiationDraft, follows: Collection[InputR
             draft.refuse(f"inputs[{index}]", f"a URL ({medium.role})", reason)
         elif medium.url is None and capabilities.uploads is not None:
             reason = f"to {capabilities.backend}, before the request: {capabilities.uploads}"
-            draft.note(f"inputs[{index}]", f"a file ({medium.role})", "uploaded", reason)
+            used = "uploaded if it is large"
+            draft.note(f"inputs[{index}]", f"a file ({medium.role})", used, reason)
     if mode in capabilities.modes:
         draft.mismatches += find_input_mismatches(request, capabilities, follows=follows)
 

@@ -105,9 +105,12 @@ class RoutingContext:
         routing = None if self.route.model is None else self.request.routing
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 
-    def note_model(self, plan: Plan) -> Plan:
-        """Return the plan with an adjustment that names the chosen model."""
+    def note_model(self, plan: Plan, facts: ModelFacts) -> Plan:
+        """Return the plan with an adjustment that names the chosen model; warn if it is unverified."""
         name = f"{plan.backend}/{plan.model}"
+        if facts.status == "unverified":
+            warning = f"{name} {_describe_unverified(facts)}"
+            plan = plan.model_copy(update={"warnings": (*plan.warnings, warning)})
         if self.request.model == name:
             return plan
         named, offered = self.route.model is not None, self.route.offer_of
@@ -171,6 +174,11 @@ def _retired_error(name: str, facts: ModelFacts) -> ModelRetiredError:
     return ModelRetiredError(f"{name} {gone}{source}", hint=instead)
 
 
+def _describe_unverified(facts: ModelFacts) -> str:
+    since = "" if facts.status_since is None else f" since {facts.status_since:%B %Y}"
+    return f"is unverified{since}, probably retired"
+
+
 def _find_reason_to_be_named(
     capabilities: Capabilities, facts: ModelFacts, *, is_rated: bool
 ) -> str | None:
@@ -179,8 +187,7 @@ def _find_reason_to_be_named(
     if facts.status == "test":
         return "is a test backend"
     if facts.status == "unverified":
-        since = "" if facts.status_since is None else f" since {facts.status_since:%B %Y}"
-        return f"is unverified{since}, probably retired,"
+        return f"{_describe_unverified(facts)},"
     if facts.only_named is not None:
         return facts.only_named
     if facts.quality is None and not is_rated:

@@ -204,6 +204,7 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
     for variable, meant in find_unknown_variables():
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
+    written: list[ConfigFile] = []
     for name, section in settings.backends.items():
         for within, source in section.sources().items():
             place = ("backends", name, *within)
@@ -211,11 +212,14 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
                 where = sources.place((*place, "key_file"))
                 yield f"{where}: {source.key_file} is readable by other users; run chmod 600 on it"
             yield from _find_written_keys((*place, "key"), sources.files)
+            written += [file for file in sources.files if file.sets((*place, "key"))]
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
             if is_telling(header):
                 where = sources.place(("backends", name, "options", "headers", header))
                 yield f"{where}: {header} looks like a key; use auth and key_env instead"
+    for path in dict.fromkeys(file.path for file in written if is_open_to_others(file.path)):
+        yield f"{path}: other users can read this file and the keys in it; chmod 600 it"
 
 
 def _find_written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Iterator[str]:
@@ -223,5 +227,3 @@ def _find_written_keys(place: Sequence[str], files: Iterable[ConfigFile]) -> Ite
         if file.sets(place):
             where = f"{file.path}:{file.line(place)}"
             yield f"{where}: this file contains a key; use key_env or key_file to keep it elsewhere"
-            if is_open_to_others(file.path):
-                yield f"{where}: other users can read this file and the key in it; chmod 600 it"

@@ -76,6 +76,8 @@ def test_a_wrong_key(said: Said) -> None:
 
     assert "answered with status 401" in line
     assert "it refuses the key (check the key in the settings" in line
+    assert "media-agent keys list" in line
+    assert "keys of fal are made at fal.ai/dashboard/keys" in line
     assert "nobody-sees" not in line
 
 

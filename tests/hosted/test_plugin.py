@@ -29,7 +29,10 @@ def test_every_folder_of_a_provider_offers_one_backend_and_http_is_offered_besid
     assert offered == {name.replace("_", "-") for name in FOLDERS} | {"http"}
 
 
-@pytest.mark.parametrize("name", ["openai", "openai/sora-2", "azure-openai", "nova-reel"])
+@pytest.mark.parametrize(
+    "name",
+    ["openai", "openai/sora-2", "sora-2", "azure-openai", "nova-reel", "amazon.nova-reel-v1"],
+)
 @pytest.mark.anyio
 async def test_a_service_that_ended_is_known_by_name(name: str, tmp_path: Path) -> None:
     request = VideoRequest(prompt="a fox", model=name)

@@ -83,6 +83,14 @@ def test_an_offer_needs_no_rating_but_an_unverified_one_is_named_itself() -> Non
     assert "is used only when named" in report.candidates[-1].refusals[0].message
 
 
+def test_a_plan_warns_of_a_model_that_is_named_although_it_is_unverified() -> None:
+    models = {"one/wan": offer(0.1, status="unverified", status_since=datetime.date(2026, 6, 5))}
+
+    plan = router(models).plan(VideoRequest(prompt="a fox", model="one/wan"))
+
+    assert plan.warnings == ("one/wan is unverified since June 2026, probably retired",)
+
+
 def test_a_list_of_allowed_models_may_name_one_by_its_own_name() -> None:
     asked = VideoRequest(prompt="a fox", routing=Routing(allow=("wan-2.7",)))
 

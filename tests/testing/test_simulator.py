@@ -82,6 +82,17 @@ def test_a_video_has_the_measures_asked(tmp_path):
     assert (facts.frames, facts.fps, facts.width, facts.height) == (7, 10, 32, 48)
 
 
+def test_videos_are_larger_for_those_who_ask(tmp_path):
+    with Parlour() as parlour:
+        parlour.scale = 3
+        job = parlour.accept("m", {})
+        (tmp_path / "a.mp4").write_bytes(parlour.video_content(job))
+
+    usual = Video()
+    found = probe(tmp_path / "a.mp4")
+    assert (found.width, found.height) == (3 * usual.width, 3 * usual.height)
+
+
 def test_a_job_waits_then_works_then_is_done():
     with Parlour(queued_polls=2, running_polls=1) as parlour:
         name = json.loads(ask(parlour, "POST", "/videos", {})[2])["id"]

@@ -129,14 +129,26 @@ class HostedBackend(Hooks, ServiceBackend):
             )
         submission = await self._submission(request, key)
         call = self.build(submission)
-        name, body = await submit(
-            self._api,
-            call,
-            place=call.work_id or self.work_id,
-            missing=f"JSON without a usable {call.work_id or self.work_id}",
-            translate=partial(self.refusal, model_id=submission.model_id),
-        )
+        try:
+            name, body = await submit(
+                self._api,
+                call,
+                place=call.work_id or self.work_id,
+                missing=f"JSON without a usable {call.work_id or self.work_id}",
+                translate=partial(self.refusal, model_id=submission.model_id),
+            )
+        except BackendAuthenticationError as error:
+            hint = self._say_which_key(error.hint)
+            raise BackendAuthenticationError(error.message, hint=hint) from error
         return self._ref(submission, call, name, body)
+
+    def _say_which_key(self, hint: str | None) -> str:
+        said = (
+            hint,
+            "media-agent keys list says where the key is from",
+            f"keys of {self.name} are made at {self.keys_at}",
+        )
+        return "; ".join(filter(None, said))
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime

@@ -165,8 +165,11 @@ def read_file(
     mime_type = media_type_of(content[:12]) or ""
     is_image = mime_type.startswith("image/")
     if len(content) > (_LARGEST_IMAGE if converts and is_image else most):
+        size = (
+            len(content) if medium.path is None else Path(medium.path).expanduser().stat().st_size
+        )
         raise InvalidRequestError(
-            f"{name} is larger than {_in_words(most)}, too large to go along",
+            f"{name} is too large: {_in_words(size)}, where {_in_words(most)} is the limit",
             hint="make it smaller, or give it as an https address",
         )
     if _is_of_video(medium.role) or (_takes_video(limits) and not is_image):
@@ -208,8 +211,11 @@ def _flaws_of_video(content: bytes, limits: Limits) -> Iterator[str]:
 
 
 def _in_words(size: int) -> str:
-    """Return a number of bytes, in MiB where it is a whole number of them."""
-    return f"{size >> 20} MiB" if size % 2**20 == 0 else f"{size} bytes"
+    """Return a number of bytes, in MiB or MB where it is a whole number of them."""
+    for unit, name in ((2**20, "MiB"), (10**6, "MB")):
+        if size >= unit and size % unit == 0:
+            return f"{size // unit} {name}"
+    return f"{size / 2**20:.1f} MiB" if size >= 2**20 else f"{size} bytes"
 
 
 def _is_of_video(role: InputRole) -> bool:

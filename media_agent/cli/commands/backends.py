@@ -41,7 +41,8 @@ def backends(
     Args:
         name: NAME for its models, NAME/MODEL for all about one, or wan-2.7 for all offers of it.
         provider: Only the models of this backend; may be repeated.
-        mode: Only what takes text, image, ends, subjects, video or extend; repeated: all of them.
+        mode: Only what takes text, image, ends (first and last frame), subjects, video or extend;
+            repeated: all of them.
         max_price: Only models of at most so many USD a second; those of unknown price are left out.
         json: Print everything that is known as JSON.
     """
@@ -176,6 +177,8 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
     yield f"makes videos from: {', '.join(capabilities.modes)}"
     if capabilities.input_roles:
         yield f"inputs: {', '.join(capabilities.input_roles)}"
+    if takes := [*_list_takes(capabilities)]:
+        yield f"also takes: {', '.join(takes)}"
     if capabilities.controls:
         yield f"live commands: {', '.join(capabilities.controls)}"
     yield f"sizes: {_format_sizes(capabilities)}"
@@ -190,6 +193,23 @@ def _list_facts(listed: "Listed") -> Iterator[str]:
     for option in capabilities.options:
         default = "" if option.default is None else f"={dumps(option.default)}"
         yield f"--option {option.name}{default} ({option.type}): {option.description}"
+
+
+def _list_takes(capabilities: "Capabilities") -> Iterator[str]:
+    """Yield what a request may say beside prompt, inputs and measures."""
+    if capabilities.max_shots is not None and capabilities.max_shots > 1:
+        yield f"up to {capabilities.max_shots} shots"
+    if capabilities.negative_prompt is True:
+        yield "negative prompt"
+    if capabilities.seed is True:
+        yield "seed"
+    if capabilities.audio is True:
+        yield "audio or none"
+    elif capabilities.audio == "always":
+        yield "audio (always)"
+    if capabilities.camera is True:
+        moves = ", ".join(capabilities.camera_moves) or "any"
+        yield f"camera ({moves})"
 
 
 def _format_note(note: str | None) -> str:

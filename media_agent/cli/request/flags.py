@@ -33,7 +33,7 @@ class RoutingFlags:
     """How to choose the backend; any of them compares all backends unless one is named."""
 
     backend: Backend = None
-    """NAME, NAME/MODEL, or a model that several offer, such as wan-2.7; or --backend."""
+    """NAME, NAME/MODEL, or a model that several offer, such as wan-2.7."""
     option: Texts = ()
     """NAME=VALUE, an option of the chosen backend; may be repeated."""
     policy: Literal["strict", "adjust"] | None = None

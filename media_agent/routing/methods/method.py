@@ -63,7 +63,7 @@ class MethodPlanner:
                     allow_unknown_words=context.allow_unknown_words,
                     shape=self.shape,
                 )
-                return context.note_model(plan)
+                return context.note_model(plan, choice.facts)
             except MediaAgentError as error:
                 troubles.append(error)
         if troubles:
@@ -90,7 +90,7 @@ class MethodPlanner:
             )
             if request.endless or len(request.shots) > 1 or seconds > longest:
                 plan = plan.model_copy(update={"method": Method.ENDLESS})
-        return context.note_model(plan)
+        return context.note_model(plan, choice.facts)
 
     def _find_continuations(
         self, choice: ModelChoice

@@ -71,6 +71,8 @@ class Simulator(ABC):
     """Whether a second submission under the same key is the first one again."""
     gives_files: bool = True
     """Whether videos are fetched from `video_url`, so that the call "file" can go wrong."""
+    scale: int = 1
+    """How many times as wide and high its videos are; 1, for tests, makes tiny ones."""
     outcomes: ClassVar[tuple[str, ...]] = ("completed",)
     """The ways in which jobs can end, the usual one first."""
 
@@ -179,7 +181,9 @@ class Simulator(ABC):
 
     def video_content(self, job: SimulatedJob) -> bytes:
         """Return the file that a job made."""
-        return make_video(self.video(job))
+        video = self.video(job)
+        width, height = video.width * self.scale, video.height * self.scale
+        return make_video(replace(video, width=width, height=height))
 
     def count_source_frames(self, address: str, otherwise: int) -> int:
         """Return the frames of a video that is continued: one of ours, inline, or unknown."""

@@ -75,6 +75,17 @@ def test_one_backend_is_shown_with_its_options(capsys: pytest.CaptureFixture[str
     assert "mine" not in said
 
 
+def test_a_model_is_shown_with_what_a_request_may_say_to_it(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["backends", "kling/kling-v1"]) == 0
+    assert main(["backends", "kling/kling-v3"]) == 0
+
+    said = capsys.readouterr().out
+    assert "also takes: negative prompt, camera (pan_left, " in said
+    assert "also takes: up to 6 shots, negative prompt, audio or none\n" in said
+
+
 def test_one_model_that_does_not_exist_is_answered_with_the_nearest(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -138,7 +138,7 @@ class KlingBackend(HostedBackend):
         video = text(value_at(said, "task_result.videos.0.id"))
         if status.state is not State.DONE or video is None:
             return status
-        kept = f"kling keeps it as {video}: kling/{EXTENSION} continues it by option video_id"
+        kept = f"kling keeps it as {video}; kling/{EXTENSION} continues it with the option video_id"
         return replace(status, own_id=video, warnings=(kept,))
 
     def results(self, body: JsonValue) -> JsonValue:

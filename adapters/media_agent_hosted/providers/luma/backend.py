@@ -108,7 +108,7 @@ class LumaBackend(HostedBackend):
         name = text(said.get("id"))
         if status.state is not State.DONE or name is None:
             return status
-        kept = f"luma keeps it as {name}: the option generation_id of luma/ray-3.2 continues it"
+        kept = f"luma keeps it as {name}; luma/ray-3.2 continues it with the option generation_id"
         return replace(status, own_id=name, warnings=(kept,))
 
     def results(self, body: JsonValue) -> JsonValue:

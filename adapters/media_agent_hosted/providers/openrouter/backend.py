@@ -102,7 +102,7 @@ class OpenRouterBackend(HostedBackend):
         status, job = read_status(body), text(said.get("id"))
         if status.state is not State.DONE:
             return status
-        kept = f"option previous_job_id={job} changes or continues it, where the model does so"
+        kept = f"where the model can change or continue it: option previous_job_id={job}"
         warnings = [] if job is None else [kept]
         if value_at(said, "usage.is_byok") is True:
             warnings.append("it was billed to your own key at the vendor, which does not say more")

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from media_agent.testing import Simulator
 
 
+_SCALE = 10  # 640x360: providers refuse smaller images as inputs, such as the next segment's
+
+
 def simulate(
     name: str,
     /,
@@ -40,6 +43,7 @@ def simulate(
     make: Callable[..., Simulator] = kind  # what else it takes only its class knows
     faults = [Fault.parse(text) for text in fault]
     with make(faults, port=port, **_read_settings(kind, settings)) as simulator:
+        simulator.scale = _SCALE
         write_stdout(f"{name} is simulated at {simulator.url}")
         flush()
         write_stderr(

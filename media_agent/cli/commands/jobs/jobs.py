@@ -57,8 +57,12 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     yield "status", format_status(job, store)
     yield "created", _local(job.created_at)
     for sent in store.submissions.of(job.id):
+        key = None if sent.ref is None else sent.ref.key_name
         ref = "" if sent.ref is None else f" as {sent.ref.operation_id}"
-        yield "sent", f"{_local(sent.created_at)} to {sent.backend}: {sent.state}{ref}"
+        with_key = "" if key is None else f" with the key {key}"
+        yield "sent", f"{_local(sent.created_at)} to {sent.backend}: {sent.state}{ref}{with_key}"
+        for refusal in () if sent.ref is None else sent.ref.refused_keys:
+            yield "refused", f"the key {refusal.key_name}: {refusal.error.message}"
     yield "model", f"{job.plan.backend}/{job.plan.model}"
     if job.plan.origin is not None:
         yield "branched from", f"{job.plan.origin.job_id}, up to chunk {job.plan.origin.chunk}"

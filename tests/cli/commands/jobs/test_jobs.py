@@ -220,6 +220,23 @@ def test_a_hosted_video_says_each_warning_once_and_counts_no_chunks_that_nobody_
     assert said.count("requested 1280x720, received 64x36") == 1
 
 
+def test_a_job_shows_which_key_was_used_and_which_one_was_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__OPTIONS", '{"poll_seconds": 0.01}')
+    keys = '{"team": {"key": "one-key"}, "spare": {"key": "other-key"}}'
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEYS", keys)
+    with FalSimulator([Fault("submit", "status", status=401)]) as simulator:
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
+        assert main(["generate", "a fox", "--backend", "fal", "--out", "a.mp4"]) == 0
+    capsys.readouterr()
+    assert main(["jobs", "show", "last"]) == 0
+
+    shown = capsys.readouterr().out
+    assert " with the key spare\n" in shown
+    assert "refused   the key team: 127.0.0.1" in shown
+
+
 def test_a_video_that_is_longer_than_planned_is_not_a_share_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -147,6 +147,19 @@ Authorization = "Bearer {SECRET}"
     assert f'headers.Authorization = "[key]" ({file}:17)' in shown
 
 
+def test_a_file_that_others_can_read_is_told_of_once_however_many_keys_it_has(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sections = (f'[backends.{name}]\nkey = "{SECRET}"\n' for name in ("fal", "xai", "kling"))
+    file.write_text("".join(sections))
+    file.chmod(0o644)
+
+    _, lines = checked(capsys)
+
+    assert sum("key_env or key_file" in line for line in lines) == 3
+    assert sum("chmod 600" in line for line in lines) == 1
+
+
 def test_a_key_that_stands_in_the_file_is_warned_of_and_never_shown(
     file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -749,7 +749,7 @@ def test_an_image_goes_along_as_a_data_uri_of_its_real_type(tmp_path, kind, mime
         (image_bytes("JPEG", (64, 64))[:-40], "is damaged"),
         (b"\xff\xd8\xff" + image_bytes(), "is damaged"),
         (bomb(), "more than 64 million pixels"),
-        (b"a" * (LARGEST_INLINE + 1), "larger than 20 MiB"),
+        (b"a" * (LARGEST_INLINE + 1), "too large: 20.0 MiB, where 20 MiB is the limit"),
     ],
     ids=["text", "half", "gif", "half-jpeg", "mixed", "bomb", "large"],
 )

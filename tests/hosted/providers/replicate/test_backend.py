@@ -143,7 +143,7 @@ def test_the_plan_says_that_files_are_uploaded() -> None:
 
     plan = negotiate(request, backend.capabilities(SEEDANCE), draw_seed=lambda: 7)
 
-    said = next(each for each in plan.adjustments if each.used == "uploaded")
+    said = next(each for each in plan.adjustments if each.used == "uploaded if it is large")
     assert "256 kB" in said.reason
     assert "24 hours" in said.reason
 

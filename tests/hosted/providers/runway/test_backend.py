@@ -199,7 +199,7 @@ async def test_a_large_file_is_uploaded_without_the_key_and_the_plan_says_so(
     )
     plan = negotiate(request, backend.capabilities("aleph2"), draw_seed=lambda: 7)
     [said] = [each for each in plan.adjustments if each.field == "inputs[0]"]
-    assert (said.used, said.asked) == ("uploaded", "a file (source_video)")
+    assert (said.used, said.asked) == ("uploaded if it is large", "a file (source_video)")
     assert "runway keeps them for a day" in said.reason
 
 
