@@ -52,6 +52,8 @@ _STRING, _ARRAY = 8, 9
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 """Bytes of the other kinds of values in a header."""
 _MOST_DIMENSIONS = 8
+_LONGEST_VALUE = 2**24
+"""Bytes of one text in a header; a length beyond is damage, and would be read into memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +198,19 @@ class _Header:
 
     def take(self, count: int) -> bytes:
         """Return the next bytes."""
+        self._check_left(count)
+        if count > _LONGEST_VALUE:
+            raise ValueError("has a damaged header")
+        return self._reader.read(count)
+
+    def pass_over(self, count: int) -> None:
+        """Skip the next bytes, which nobody needs."""
+        self._check_left(count)
+        self._reader.seek(count, os.SEEK_CUR)
+
+    def _check_left(self, count: int) -> None:
         if count > self.size - self.position:
             raise ValueError("is cut off or has a damaged header")
-        return self._reader.read(count)
 
     def number(self, width: int) -> int:
         """Return the next number, taken for a whole one."""
@@ -215,7 +227,7 @@ class _Header:
             return name, self._read_plain(kind)
         kind, count = self.number(4), self.number(8)
         if kind in _WIDTHS:
-            self.take(count * _WIDTHS[kind])
+            self.pass_over(count * _WIDTHS[kind])
         else:
             for _ in range(count):
                 self._read_plain(kind)

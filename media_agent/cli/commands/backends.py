@@ -51,7 +51,7 @@ def backends(
     from media_agent.routing.listing import list_all, list_one
 
     modes = [_read_mode(each) for each in mode]
-    price = read_number("max-price", max_price)
+    price = _read_price(max_price)
     settings = load_settings()
     registry = Registry(kinds=settings.kinds())
     _check_providers(provider, registry)
@@ -90,6 +90,20 @@ def _read_mode(word: str) -> str:
     if word not in by_word:
         raise InvalidRequestError(f"unknown mode {word!r}", hint=did_you_mean(word, by_word))
     return by_word[word]
+
+
+def _read_price(text: str | None) -> float | None:
+    """Return the most that a second may cost, in USD.
+
+    Raises:
+        InvalidRequestError: it is not an amount.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    price = read_number("max-price", text)
+    if price is not None and price < 0:
+        raise InvalidRequestError(f"--max-price {text} is not an amount")
+    return price
 
 
 def _check_providers(names: Sequence[str], registry: "Registry") -> None:

@@ -171,6 +171,7 @@ def test_all_offers_of_a_model_can_be_listed(capsys: pytest.CaptureFixture[str])
     [
         (["--mode", "images"], "unknown mode 'images' (did you mean image?"),
         (["--provider", "fel"], "unknown backend 'fel' (did you mean fal?"),
+        (["--max-price", "-1"], "--max-price -1 is not an amount"),
         (["--max-price", "cheap"], "--max-price 'cheap' is not a number"),
     ],
 )

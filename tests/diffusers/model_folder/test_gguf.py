@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import re
 import sys
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -403,3 +404,26 @@ def test_values_of_every_kind_are_passed_over(tmp_path: Path) -> None:
     read = read_gguf(file)
 
     assert (read.architecture, read.kind, read.tensors[0].bytes) == ("wan", "F32", 128)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        (2**28).to_bytes(8, "little"),  # the length of a name
+        bytes(8) + b"\x09\0\0\0" + b"\x00\0\0\0" + (2**28).to_bytes(8, "little"),  # of a list
+    ],
+    ids=["text", "list"],
+)
+def test_a_length_in_a_damaged_header_fills_no_memory(value: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "damaged.gguf"
+    counts = (1).to_bytes(8, "little") * 2
+    with path.open("wb") as file:
+        file.write(b"GGUF" + (3).to_bytes(4, "little") + counts + value)
+        file.truncate(2**29)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="damaged header"):
+            read_gguf(path)
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
