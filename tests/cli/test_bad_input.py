@@ -96,7 +96,7 @@ def test_a_missing_key(said: Said) -> None:
     ("name", "way_out"),
     [
         ("sandbx", "did you mean sandbox?"),
-        ("nonsense/model", "valid: diffusers, fal, google"),
+        ("quux/model", "valid: dashscope, diffusers, fal, google"),
         ("magi/tinny", "did you mean tiny?"),
         ("sandbox/slade", "did you mean slate?"),
         ("fal/nonsense", "ids look like fal-ai/"),
