@@ -25,7 +25,7 @@ NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
     "docs/how-to/simulate-a-provider.md": 1,
     "docs/how-to/steer-and-branch.md": 1,
     "docs/how-to/train-magi-tiny.md": 2,
-    "docs/how-to/use-a-diffusers-model.md": 9,
+    "docs/how-to/use-a-diffusers-model.md": 10,
     "docs/how-to/use-a-gradio-app.md": 2,
     "docs/how-to/use-an-openai-compatible-server.md": 5,
     "docs/how-to/use-comfyui.md": 2,

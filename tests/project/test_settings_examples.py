@@ -21,8 +21,10 @@ BLOCKS = [
 def test_the_settings_on_our_pages_have_no_faults(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
-    for variable in ("FAL_KEY", "MY_FAL_KEY", "ACME_KEY"):
+    for variable in ("FAL_KEY", "FAL_KEY_TEAM", "MY_FAL_KEY", "ACME_KEY"):
         monkeypatch.setenv(variable, "k")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / ".fal-spare.key").write_text("k")
     file = tmp_path / "media-agent.toml"
     file.write_text(text)
 

@@ -30,11 +30,12 @@ def _known(model: HostedModel) -> dict[str, object]:
     roles = (model.inputs, *(model.for_mode(mode).inputs for mode in model.by_mode))
     most = {role: each.most for inputs in roles for role, each in inputs.items()}
     moves = () if model.camera is None else tuple(model.camera.moves)
+    modes = model.modes if model.by_mode else ()
     return {
         **facts,
         "description": model.description,
         "modes": model.modes,
-        "by_mode": {mode: _facts_of_mode(model.for_mode(mode)) for mode in model.by_mode},
+        "by_mode": {mode: _facts_of_mode(model.for_mode(mode)) for mode in modes},
         "input_roles": model.roles,
         "max_inputs": most,
         "default_size": None if model.needs else sizes[0],

@@ -530,3 +530,12 @@ async def test_each_way_to_end_without_a_video(
             await DASHSCOPE.run(DASHSCOPE.make(tmp_path, simulator.url))
 
         assert simulator.accepted == (outcome == "lost")
+
+
+def test_a_mode_asked_for_by_name_takes_its_own_inputs_alone() -> None:
+    text = VideoMode.TEXT_TO_VIDEO
+
+    with pytest.raises(UnsupportedRequestError, match="accepts no inputs"):
+        DASHSCOPE.plan("wan3.0-video", mode=text, inputs=(FIRST,))
+
+    assert DASHSCOPE.plan("wan3.0-video", mode=text).inputs == ()

@@ -21,10 +21,10 @@ from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     ConfigurationError,
-    InvalidRequestError,
     MediaAgentError,
     OperationNotFoundError,
     SubmitUncertainError,
+    UnsupportedRequestError,
 )
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
@@ -231,7 +231,7 @@ async def test_several_first_frames_are_refused(tmp_path: Path) -> None:
     frame = {"role": "first_frame", "data": "aGVsbG8="}
     parameters = OPTIONS["parameters"] | {"image": "{first_frame}"}
     async with running(tmp_path, parameters=parameters) as (simulator, backend):
-        with pytest.raises(InvalidRequestError, match="one first_frame; given: 2"):
+        with pytest.raises(UnsupportedRequestError, match="2 of role first_frame"):
             await run(backend, inputs=[frame, frame])
 
     assert simulator.requests == []
