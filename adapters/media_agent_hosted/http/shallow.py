@@ -6,14 +6,15 @@ only names and states of it are wanted. What is kept of it stays small.
 
 import re
 
-_PLAIN = rb'[^"{}\[\]]++|"(?:[^"\\]++|\\.)*+"'
-_FLAT = rb"[{\[](?:%b)*+[}\]]" % _PLAIN
-_NESTED = rb"[{\[](?:%b|%b)*+[}\]]" % (_PLAIN, _FLAT)
-_TO_BRACKET = re.compile(rb"(?:%b)*+" % _PLAIN, re.DOTALL)
+# Atomic groups: Python 3.11.2 matches possessive ones wrongly.
+_PLAIN = rb'[^"{}\[\]]++|"(?>(?:[^"\\]++|\\.)*)"'
+_FLAT = rb"[{\[](?>(?:%b)*)[}\]]" % _PLAIN
+_NESTED = rb"[{\[](?>(?:%b|%b)*)[}\]]" % (_PLAIN, _FLAT)
+_TO_BRACKET = re.compile(rb"(?>(?:%b)*)" % _PLAIN, re.DOTALL)
 """All up to the next bracket, with whole strings on the way; one that is cut off is not taken."""
-_OVER_NESTED = re.compile(rb"(?:%b|%b)*+" % (_PLAIN, _NESTED), re.DOTALL)
+_OVER_NESTED = re.compile(rb"(?>(?:%b|%b)*)" % (_PLAIN, _NESTED), re.DOTALL)
 """The same, over whole objects and lists too: what is dropped need not be looked at any closer."""
-_TO_QUOTE = re.compile(rb'(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_TO_QUOTE = re.compile(rb'(?>(?:[^"\\]++|\\.)*)"', re.DOTALL)
 _OPENING = b"{["
 
 

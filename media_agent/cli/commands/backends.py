@@ -41,8 +41,7 @@ def backends(
     Args:
         name: NAME for its models, NAME/MODEL for all about one, or wan-2.7 for all offers of it.
         provider: Only the models of this backend; may be repeated.
-        mode: Only what takes text, image, ends (first and last frame), subjects, video or extend;
-            repeated: all of them.
+        mode: Only what takes text, image, ends, subjects, video or extend; repeated: all of them.
         max_price: Only models of at most so many USD a second; those of unknown price are left out.
         json: Print everything that is known as JSON.
     """
