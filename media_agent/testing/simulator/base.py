@@ -56,6 +56,11 @@ class SimulatedJob:
     polls: int = 0
     is_cancelled: bool = False
 
+    @property
+    def shade(self) -> int:
+        """How light its video is, so that one job's differs from another's."""
+        return int(self.id[-4:], 16) * 40 % 200
+
 
 @dataclass(slots=True)
 class _Armed:

@@ -1,6 +1,7 @@
 """The HTTP server under every simulator, and what goes in and out of it."""
 
 import json as json_module
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,6 +28,11 @@ class Call:
     headers: Mapping[str, str]  # names in lower case
     body: bytes
     arguments: Mapping[str, str] = field(default_factory=dict)  # groups of the route's pattern
+
+    @property
+    def has_bearer(self) -> bool:
+        """Whether it has a header `Authorization: Bearer ...`, whatever the key."""
+        return bool(re.fullmatch(r"Bearer \S+", self.headers.get("authorization", "")))
 
     def json(self) -> dict[str, JsonValue]:
         """Return the body as a JSON object; an empty one if it is anything else."""

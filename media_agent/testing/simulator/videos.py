@@ -23,6 +23,24 @@ class Video:
     shade: int = 60  # 0 to 255: makes one video differ from another
 
 
+_SMALL = {
+    "16:9": (64, 36),
+    "9:16": (36, 64),
+    "1:1": (48, 48),
+    "4:3": (64, 48),
+    "3:4": (48, 64),
+    "3:2": (72, 48),
+    "2:3": (48, 72),
+    "21:9": (84, 36),
+    "adaptive": (64, 36),
+}
+
+
+def small_shapes(*ratios: str) -> dict[str, tuple[int, int]]:
+    """Return width and height of a small video of each ratio that a provider takes."""
+    return {ratio: _SMALL[ratio] for ratio in ratios}
+
+
 @lru_cache(maxsize=32)
 def make_video(video: Video) -> bytes:
     """Return an MP4 of a white bar that wanders once across the image."""

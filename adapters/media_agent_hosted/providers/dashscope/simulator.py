@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FPS, _USUAL = 24, 5
 _TIMES = {
@@ -19,13 +19,7 @@ _TIMES = {
     "scheduled_time": "2026-11-20 10:00:01.000",
     "end_time": "2026-11-20 10:01:40.000",
 }
-_SHAPES = {
-    "16:9": (64, 36),
-    "9:16": (36, 64),
-    "1:1": (48, 48),
-    "4:3": (64, 48),
-    "3:4": (48, 64),
-}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4")
 _FAILURES = {
     "failed": ("InternalError.Algo", "The model failed"),
     "moderated": ("DataInspectionFailed", "Input data may contain inappropriate content."),
@@ -64,7 +58,7 @@ class DashscopeSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return Answer(401, _say("InvalidApiKey", "Invalid API-key provided."))
 
@@ -79,8 +73,7 @@ class DashscopeSimulator(Simulator):
         width, height = _SHAPES.get(str(asked.get("ratio")), _SHAPES["16:9"])
         if down and int(down) > int(across):
             width, height = _SHAPES["9:16"]
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(job), float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()

@@ -11,7 +11,7 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
 from media_agent_schemas.request import VideoMode
@@ -20,7 +20,7 @@ _WORDS = (
     "The content could not be processed because it contained material flagged by a content checker."
 )
 _MOST_FRAMES = 5000
-_SHAPES = {"16:9": (64, 36), "9:16": (36, 64), "1:1": (48, 48), "4:3": (64, 48), "3:4": (48, 64)}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4")
 
 
 class FalSimulator(Simulator):
@@ -57,8 +57,7 @@ class FalSimulator(Simulator):
         fps = next((float(each) for each in named if isinstance(each, int | float)), usual)
         frames = self._frames(job, model, fps)
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(max(1, min(frames, _MOST_FRAMES)), fps, width, height, shade)
+        return Video(max(1, min(frames, _MOST_FRAMES)), fps, width, height, job.shade)
 
     def _frames(self, job: SimulatedJob, model: HostedModel | None, fps: float) -> int:
         said, source = job.input.get("num_frames"), _source_of(job)

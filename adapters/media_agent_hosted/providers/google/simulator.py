@@ -12,10 +12,10 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FPS, _USUAL, _LONGEST = 24, 8, 15
-_SHAPES = {"16:9": (64, 36), "9:16": (36, 64)}
+_SHAPES = small_shapes("16:9", "9:16")
 _STATES = {"queued": "queued", "running": "in_progress"}
 
 
@@ -51,8 +51,7 @@ class GoogleSimulator(Simulator):
         form = job.input["response_format"]
         wanted = form if isinstance(form, dict) else {}
         width, height = _SHAPES.get(str(wanted.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * (_seconds(wanted) or _USUAL), float(_FPS), width, height, shade)
+        return Video(_FPS * (_seconds(wanted) or _USUAL), float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()

@@ -4,7 +4,6 @@ What the documents leave open is invented here: the words of errors, and which m
 the real ones, the partners name addresses of their own, of which nothing is here.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -67,7 +66,7 @@ class HuggingFaceSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return Answer(401, {"error": "Invalid username or password."})
 
@@ -82,7 +81,7 @@ class HuggingFaceSimulator(Simulator):
         fps = float(str(asked.get("frames_per_second", 24)))
         frames, seconds = asked.get("num_frames"), asked.get("duration", asked.get("seconds", 5))
         made = frames if isinstance(frames, int) else round(fps * float(str(seconds)))
-        return Video(made, fps, shade=int(job.id[-4:], 16) * 40 % 200)
+        return Video(made, fps, shade=job.shade)
 
     def _mapping(self, call: Call) -> Answer:
         name = call.arguments["model"]

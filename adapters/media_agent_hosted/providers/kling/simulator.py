@@ -4,7 +4,6 @@ What the documents leave open is invented here: most words of errors, how a seco
 is rejected, and which fields belong to a path.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,11 +11,11 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FPS, _USUAL = 24, 5
 _CREATED, _UPDATED = 1763600000000, 1763600005000
-_SHAPES = {"16:9": (64, 36), "9:16": (36, 64), "1:1": (48, 48)}
+_SHAPES = small_shapes("16:9", "9:16", "1:1")
 _NEEDS = {
     "image2video": ("image",),
     "multi-image2video": ("image_list",),
@@ -52,7 +51,7 @@ class KlingSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return Answer(401, _say(1002, "Authorization is empty"))
 
@@ -67,8 +66,7 @@ class KlingSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(job), float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body, kind = call.json(), call.arguments["kind"]

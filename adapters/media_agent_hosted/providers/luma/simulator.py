@@ -4,7 +4,6 @@ What the documents leave open is invented here: the words of errors, and for how
 looked at before it is ready: for one question.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -12,18 +11,11 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FPS, _USUAL = 24, 5
 _CREATED = "2026-11-20T10:00:00Z"
-_SHAPES = {
-    "16:9": (64, 36),
-    "9:16": (36, 64),
-    "1:1": (48, 48),
-    "4:3": (64, 48),
-    "3:4": (48, 64),
-    "21:9": (84, 36),
-}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4", "21:9")
 _STATES = {"queued": "queued", "running": "processing"}
 _REFERENCES = ("url", "data", "generation_id", "file_id")
 _FAILURES = {
@@ -63,7 +55,7 @@ class LumaSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return Answer(401, self.error_body("Invalid or missing API key"))
 
@@ -78,8 +70,7 @@ class LumaSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(_options(job.input)), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(_options(job.input)), float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()

@@ -4,7 +4,6 @@ What the documents leave open is invented here: most words of errors, that a lis
 repeat its prompt, and the HTTP status with which an unknown task or a late cancelling is answered.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -12,18 +11,10 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FPS, _USUAL = 24, 5
-_SHAPES = {
-    "16:9": (64, 36),
-    "9:16": (36, 64),
-    "1:1": (48, 48),
-    "4:3": (64, 48),
-    "3:4": (48, 64),
-    "21:9": (84, 36),
-    "adaptive": (64, 36),
-}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4", "21:9", "adaptive")
 _ROLES = {
     "image_url": ("first_frame", "last_frame", "reference_image"),
     "video_url": ("reference_video", "base_video"),
@@ -67,7 +58,7 @@ class MiniMaxSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return _refuse(401, "authorized_error", 1004, "login fail")
 
@@ -82,8 +73,7 @@ class MiniMaxSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(job), float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body, kind = call.json(), call.arguments["kind"]

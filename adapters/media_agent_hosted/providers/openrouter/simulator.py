@@ -3,7 +3,6 @@
 What the documents leave open is invented here: the words of errors, and which models there are.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,9 +10,9 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
-_SHAPES = {"16:9": (64, 36), "9:16": (36, 64), "1:1": (48, 48), "4:3": (64, 48), "3:4": (48, 64)}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4")
 _FPS = 24
 _USD_A_SECOND = 0.142
 _BLOCKED = "Content was blocked by the provider"
@@ -83,7 +82,7 @@ class OpenRouterSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return _error(401, "No auth credentials found")
 
@@ -94,8 +93,7 @@ class OpenRouterSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(job), float(_FPS), width, height, job.shade)
 
     def _models(self, call: Call) -> Answer:
         return Answer(200, {"data": MODELS})

@@ -4,7 +4,6 @@ Of the answer to an upload only what names the file is simulated.
 """
 
 import hashlib
-import re
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,13 +13,13 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FAILED = "CUDA out of memory"
 _MODERATED = (
     "The input or output was flagged as sensitive. Please try again with different inputs. (E005)"
 )
-_SHAPES = {"16:9": (64, 36), "9:16": (36, 64), "1:1": (48, 48), "4:3": (64, 48), "3:4": (48, 64)}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4")
 _MOST_FRAMES = 5000
 _FILES_KEPT = 24 * 3600  # seconds
 _STEPS = 20
@@ -46,7 +45,7 @@ class ReplicateSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         said = "You did not pass a valid authentication token"
         return Answer(401, {"title": "Unauthenticated", "detail": said, "status": 401})
@@ -62,8 +61,7 @@ class ReplicateSimulator(Simulator):
         frames, seconds = fields.get("num_frames"), fields.get("duration", 5)
         made = frames if isinstance(frames, int) else round(fps * float(str(seconds)))
         width, height = _SHAPES.get(str(fields.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(max(1, min(made, _MOST_FRAMES)), fps, width, height, shade)
+        return Video(max(1, min(made, _MOST_FRAMES)), fps, width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         fields = call.json().get("input")

@@ -42,7 +42,7 @@ class RunwaySimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...` with a version."""
-        if not re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if not call.has_bearer:
             return Answer(401, self.error_body("the API key is missing"))
         if call.headers.get("x-runway-version") is None:
             return Answer(400, self.error_body("X-Runway-Version is missing"))
@@ -58,9 +58,8 @@ class RunwaySimulator(Simulator):
         across, _, down = str(job.input.get("ratio", "16:9")).partition(":")
         scale = 64 / max(int(across), int(down))
         width, height = (max(16, round(int(side) * scale / 2) * 2) for side in (across, down))
-        shade = int(job.id[-4:], 16) * 40 % 200
         length = seconds if isinstance(seconds, int) else _USUAL
-        return Video(_FPS * length, float(_FPS), width, height, shade)
+        return Video(_FPS * length, float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body, needed = call.json(), _NEEDS.get(call.arguments["kind"], ("promptText",))

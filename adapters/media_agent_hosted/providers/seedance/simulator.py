@@ -3,7 +3,6 @@
 What the documents leave open is invented here: most words of errors, and the answer to a cancel.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,18 +10,10 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
 _FPS, _USUAL, _DAY = 24, 5, 86400
-_SHAPES = {
-    "16:9": (64, 36),
-    "9:16": (36, 64),
-    "1:1": (48, 48),
-    "4:3": (64, 48),
-    "3:4": (48, 64),
-    "21:9": (84, 36),
-    "adaptive": (64, 36),
-}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4", "21:9", "adaptive")
 _TOKENS_A_SECOND = 21600  # of 720p at 16:9
 _SENSITIVE = "The request failed because the output video may contain sensitive information."
 _FAILURES = {
@@ -64,7 +55,7 @@ class SeedanceSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return Answer(401, _say("AuthenticationError", "The API key is missing or invalid."))
 
@@ -79,8 +70,7 @@ class SeedanceSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES[str(job.input.get("ratio", "16:9"))]
-        shade = int(job.id[-4:], 16) * 40 % 200
-        return Video(_FPS * _seconds(job), float(_FPS), width, height, shade)
+        return Video(_FPS * _seconds(job), float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()

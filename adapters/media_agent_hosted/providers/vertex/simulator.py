@@ -3,7 +3,6 @@
 What the documents leave open is invented here: the words of errors.
 """
 
-import re
 from binascii import b2a_base64
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +12,10 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video, make_video
+from media_agent.testing.simulator.videos import Video, make_video, small_shapes
 
 _FPS, _USUAL = 24, 8
-_SHAPES = {"16:9": (64, 36), "9:16": (36, 64)}
+_SHAPES = small_shapes("16:9", "9:16")
 _PLACE = (
     r"(?:/v1)?/(?P<place>(?:projects/[^/]+/locations/[^/]+/)?"
     r"publishers/google/models/(?P<model>[^/:]+))"
@@ -39,7 +38,7 @@ class VertexSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever has neither a token nor an API key."""
-        has_token = re.fullmatch(r"Bearer \S+", call.headers.get("authorization", ""))
+        has_token = call.has_bearer
         if has_token or call.headers.get("x-goog-api-key"):
             return None
         return _refuse(401, "UNAUTHENTICATED", "the access token is missing")
@@ -53,9 +52,8 @@ class VertexSimulator(Simulator):
         asked = _parameters(job.input)
         seconds = asked.get("durationSeconds")
         width, height = _SHAPES.get(str(asked.get("aspectRatio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
         length = seconds if isinstance(seconds, int) else _USUAL
-        return Video(_FPS * length, float(_FPS), width, height, shade)
+        return Video(_FPS * length, float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()

@@ -3,7 +3,6 @@
 What the documents leave open is invented here: the words of errors, and which status they have.
 """
 
-import re
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -11,17 +10,9 @@ from pydantic import JsonValue
 
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.testing.simulator.videos import Video
+from media_agent.testing.simulator.videos import Video, small_shapes
 
-_SHAPES = {
-    "16:9": (64, 36),
-    "9:16": (36, 64),
-    "1:1": (48, 48),
-    "4:3": (64, 48),
-    "3:4": (48, 64),
-    "3:2": (72, 48),
-    "2:3": (48, 72),
-}
+_SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4", "3:2", "2:3")
 _FPS = 24
 _LONGEST, _USUAL = 15, 8  # seconds
 _SOURCE_FRAMES = 96  # of a video that cannot be looked at
@@ -44,7 +35,7 @@ class XaiSimulator(Simulator):
 
     def refusal(self, call: Call) -> Answer | None:
         """Refuse whatever is not `Authorization: Bearer ...`."""
-        if re.fullmatch(r"Bearer \S+", call.headers.get("authorization", "")):
+        if call.has_bearer:
             return None
         return Answer(401, {"error": "the API key is missing", "code": "unauthenticated"})
 
@@ -55,12 +46,11 @@ class XaiSimulator(Simulator):
     def video(self, job: SimulatedJob) -> Video:
         """Return a video of the length and shape asked, small."""
         width, height = _SHAPES.get(str(job.input.get("aspect_ratio")), _SHAPES["16:9"])
-        shade = int(job.id[-4:], 16) * 40 % 200
         source = _address(job.input.get("video"))
         frames = 0 if source is None else self.count_source_frames(source, _SOURCE_FRAMES)
         if source is None or "duration" in job.input:  # an extension, behind its source
             frames += _FPS * _seconds(job)
-        return Video(frames, float(_FPS), width, height, shade)
+        return Video(frames, float(_FPS), width, height, job.shade)
 
     def _submit(self, call: Call) -> Answer:
         body = call.json()
