@@ -11,7 +11,7 @@ from media_agent.distribution import own_version
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
-from media_agent.server.openai import content, videos
+from media_agent.server.openai import content, continuing, files, models, videos
 
 
 def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastAPI:
@@ -30,6 +30,6 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
 
     app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
     add_error_handlers(app)
-    for part in (videos, content):
+    for part in (continuing, videos, content, files, models):
         app.include_router(part.router)
     return app

@@ -29,7 +29,7 @@ _JSON_FIELDS = frozenset(
 )
 """Fields whose text in a form may be JSON: only they can be objects."""
 
-Value: TypeAlias = "None | bool | int | float | str | list[Value] | dict[str, Value] | UploadFile"
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | UploadFile | None"
 Fields: TypeAlias = dict[str, Value]
 
 

@@ -50,7 +50,7 @@ async def get_content(
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
-        return answer_file(request, path, _name(job, path.suffix), path.stem.partition("-")[2])
+        return answer_file(request, path, _name(job, path.suffix), path.stem)
     if variant == "partial":
         return _answer(request, job, _find_partial(job))
     number = _read_number(variant)

@@ -12,6 +12,7 @@ from pydantic import JsonValue
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
+from media_agent.jobs.housekeeping.remove import INPUTS
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Fields, Value, list_uploads
@@ -24,8 +25,8 @@ from media_agent.server.openai.create_fields import (
 )
 from media_agent.server.openai.input_files import as_input, check_inputs
 from media_agent.server.openai.references import Reference, bring, list_references
-from media_agent.server.repeats import read_call
-from media_agent_schemas.capabilities import Capabilities
+from media_agent.server.repeats import NewJobCall, read_call
+from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
@@ -80,7 +81,7 @@ async def create_video(
             request, own = build_request(
                 parsed.video, parsed.own, inputs=inputs, options=parsed.options
             )
-            return await start(server, caller, request, own, job_id, call.key, call.fingerprint)
+            return await start(server, caller, request, own, job_id, call)
 
     job, _ = await server.repeats.once(server.host, call, make)
     return job
@@ -150,19 +151,20 @@ async def start(
     request: VideoRequest,
     own: OwnFields,
     job_id: str,
-    key: str | None,
-    fingerprint: str,
+    call: NewJobCall,
+    plans: Sequence[Plan] | None = None,
 ) -> VideoJob:
     """Begin a job of a caller."""
     return await server.host.call(
         lambda client: client.start(
             request,
+            plans=plans,
             job_id=job_id,
             policy=own.policy,
             label=own.label,
             allow_unknown_words=own.allow_unknown_words,
-            idempotency_key=key,
-            fingerprint=fingerprint,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
             caller=caller.name,
         )
     )
@@ -170,9 +172,9 @@ async def start(
 
 @contextlib.asynccontextmanager
 async def new_folder(server: ServerContext) -> AsyncIterator[tuple[str, Path]]:
-    """Give the id of a new job and a folder for its inputs, which goes if the job fails to begin."""
+    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin."""
     job_id = server.host.client.new_job_id()
-    folder = server.host.client.store.jobs.folder(job_id) / "inputs"
+    folder = server.host.client.store.jobs.folder(job_id) / INPUTS
     try:
         yield job_id, folder
     except BaseException:

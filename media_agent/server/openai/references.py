@@ -84,8 +84,7 @@ async def bring(
         StorageError: it cannot be written.
     """
     paths = []
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
+    await asyncio.to_thread(_make, folder)
     for number, each in enumerate(references):
         paths.append(await _bring_one(server, caller, each, folder, number))
     return paths
@@ -169,6 +168,11 @@ def _write_data_url(field: str, url: str, target: Path) -> None:
         raise InvalidRequestError(f"{field} is a data URL without content")
     with storage_errors(str(target)):
         target.write_bytes(content)
+
+
+def _make(folder: Path) -> None:
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _copy(file: BinaryIO, target: Path) -> None:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from media_agent.errors import StorageError
-from media_agent.provenance.job_sheet import write_job_sheet
+from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors, write_aside
 from media_agent_schemas.jobs import VideoJob
@@ -21,7 +21,7 @@ def make_thumbnail(job: VideoJob, video: Artifact, folder: Path) -> Path:
     from media_agent.video.codec import iterate_images, probe
     from media_agent.video.images import as_webp, shrink
 
-    source, target = _check(job, video), folder / f"thumbnail-{_digest(video)}.webp"
+    source, target = _check(job, video), _beside(video, folder, "-thumbnail.webp")
     if target.exists():
         return target
     middle = probe(source).frames // 2
@@ -48,12 +48,12 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
     from media_agent.video.images import as_jpeg
 
     _check(job, video)
-    target = folder / f"spritesheet-{_digest(video)}.jpg"
+    target = _beside(video, folder, ".jpg")
     if target.exists():
         return target
     with storage_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
-    sheet = folder / f"sheet-{_digest(video)}.png"
+    sheet = _beside(video, folder, ".png")
     if not sheet.exists():
         write_job_sheet(job, sheet)
     with open_medium(sheet, "image") as medium:
@@ -61,8 +61,9 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
     return target
 
 
-def _digest(video: Artifact) -> str:
-    return (video.sha256 or "")[:16]
+def _beside(video: Artifact, folder: Path, ending: str) -> Path:
+    """Return the place of an image of a video, beside its contact sheet."""
+    return folder / f"{sheet_name(video).removesuffix('.png')}{ending}"
 
 
 def _check(job: VideoJob, video: Artifact) -> Path:

@@ -1,10 +1,11 @@
 """What the OpenAI-shaped routes answer."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from media_agent_schemas.jobs import CostSource, JobStatus
+from media_agent_schemas.request import VideoMode
 
 
 class WireModel(BaseModel):
@@ -94,4 +95,77 @@ class VideoDeleted(WireModel):
 
     id: str
     object: Literal["video.deleted"] = "video.deleted"
+    deleted: Literal[True] = True
+
+
+class ModelDetails(WireModel):
+    """What this server knows of a model beyond OpenAI's fields."""
+
+    alias_of: str | None = Field(default=None, description="The model that this name means here.")
+    is_default: bool = Field(default=False, description="Whether it makes videos without a model.")
+    offer_of: str | None = Field(
+        default=None, description="The model that several backends offer under this name."
+    )
+    modes: list[VideoMode] = Field(default=[], description="Kinds of work.")
+    price: str | None = Field(default=None, description="Of a second of video; null: unknown.")
+    local: bool | None = Field(default=None, description="Whether it runs on the server's machine.")
+    verification: str | None = Field(default=None, description="How far it was checked.")
+    missing: str | None = Field(default=None, description="What is missing; null: nothing.")
+    capabilities: dict[str, Any] | None = Field(
+        default=None, description="All that is known of it; only where it is asked for by its id."
+    )
+
+
+class Model(WireModel):
+    """A model that can be named in a call."""
+
+    id: str = Field(description='"backend/model", or a name that the settings map to one.')
+    object: Literal["model"] = "model"
+    created: int = Field(default=0, description="Always 0: unknown.")
+    owned_by: str = Field(description="The backend.")
+    media_agent: ModelDetails = Field(description="What this server knows beyond that.")
+
+
+class ModelList(WireModel):
+    """The models there are."""
+
+    object: Literal["list"] = "list"
+    data: list[Model]
+
+
+class FileDetails(WireModel):
+    """What this server knows of a file beyond OpenAI's fields."""
+
+    sha256: str = Field(description="Digest of its bytes.")
+
+
+class File(WireModel):
+    """A file to be used in requests."""
+
+    id: str = Field(description='Give it as {"file_id"}.')
+    object: Literal["file"] = "file"
+    bytes: int = Field(ge=1, description="Its size.")
+    created_at: int = Field(description="Seconds since 1970.")
+    expires_at: int | None = Field(default=None, description="Seconds since 1970; null: never.")
+    filename: str = Field(description="As it was sent.")
+    purpose: str = Field(description="As it was sent.")
+    status: Literal["processed"] = "processed"
+    media_agent: FileDetails = Field(description="What this server knows beyond that.")
+
+
+class FileList(WireModel):
+    """A page of files."""
+
+    object: Literal["list"] = "list"
+    data: list[File]
+    first_id: str | None = None
+    last_id: str | None = None
+    has_more: bool = False
+
+
+class FileDeleted(WireModel):
+    """A file that is gone."""
+
+    id: str
+    object: Literal["file"] = "file"
     deleted: Literal[True] = True
