@@ -1,5 +1,6 @@
 """Whether work may have been accepted, and whether it was paid: what decides if one buys again."""
 
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 _MAYBE = frozenset({"internal"})
@@ -12,6 +13,15 @@ _ACCEPTED = frozenset(
 def may_be_accepted(code: str) -> bool | None:
     """Return whether a provider may have accepted work, by the code of an error; None: unknown."""
     return None if code in _MAYBE else code in _ACCEPTED
+
+
+def choose_next_step(error: ErrorInfo, *, accepted: bool | None) -> str:
+    """Return what to do after an error of a call."""
+    if accepted is not False:
+        return "look among the videos there are (GET /v1/videos) before you create it again"
+    if error.retryable:
+        return "send the same call again later"
+    return error.hint or "change the call: the same one fails again"
 
 
 def was_accepted(job: VideoJob) -> bool | None:

@@ -8,6 +8,7 @@ A stopped job is `failed` there, with the code job_cancelled. A job of unknown o
 from media_agent.routing.explain import describe_changes
 from media_agent.server.openai.wire import JobDetails, Video, WireError
 from media_agent.server.verdict import was_accepted, was_billed
+from media_agent.server.wording import info_to_http, to_http
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
@@ -79,8 +80,8 @@ def _details_of(job: VideoJob) -> JobDetails:
         phase=None if job.status.is_terminal else job.phase,
         chunks_ready=job.chunks_ready,
         frames_ready=job.frames_ready,
-        adjustments=describe_changes(job.plan),
-        warnings=list(job.warnings),
+        adjustments=[to_http(each) for each in describe_changes(job.plan)],
+        warnings=[to_http(each) for each in job.warnings],
         seed=job.plan.request.seed,
         quote_usd=job.quote_usd,
         cost_usd=job.cost_usd,
@@ -102,6 +103,7 @@ def _error_of(job: VideoJob) -> WireError | None:
         error = ErrorInfo(code="job_cancelled", message="the video was stopped on request")
     if error is None:
         return None
+    error = info_to_http(error)
     said = error.message if error.hint is None else f"{error.message}; {error.hint}"
     return WireError(code=error.code, message=said)
 
