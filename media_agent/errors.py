@@ -22,6 +22,7 @@
         IdempotencyConflictError       idempotency_conflict
         JobCancelledError              job_cancelled
         NotResumableError              not_resumable
+        VideoNotReadyError             video_not_ready
       ConfigurationError               configuration           .faults
       PluginError                      plugin
       StorageError                     storage: disk full, folder gone, file damaged
@@ -210,6 +211,13 @@ class NotResumableError(JobError):
     code = "not_resumable"
 
 
+class VideoNotReadyError(JobError):
+    """A video is not finished, and what was asked needs the whole of it."""
+
+    code = "video_not_ready"
+    retryable = True
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with the settings: where, as ("backends", "fal", "key"), and what."""
@@ -277,6 +285,7 @@ OUTCOMES: dict[str, Outcome] = {
     "storage": Outcome(507, 21),
     "backend_refused": Outcome(502, 22),
     "video_not_fetched": Outcome(502, 23),
+    "video_not_ready": Outcome(409, 29),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

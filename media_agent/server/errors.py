@@ -60,7 +60,7 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
 
 async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
     status = http_status(error)
-    headers = {}
+    headers = {"x-should-retry": str(to_info(error).retryable).lower()}  # OpenAI's clients ask
     if isinstance(error, BackendRateLimitError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, round(error.retry_after)))
     return JSONResponse(build_error(to_info(error), status), status, headers)

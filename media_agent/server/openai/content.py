@@ -8,7 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError
+from media_agent.client import VideoClient
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    JobNotFoundError,
+    MediaAgentError,
+    VideoNotReadyError,
+)
 from media_agent.ledger.ledger import Ledger
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
@@ -23,6 +30,7 @@ router = APIRouter(tags=["videos"])
 
 _LOOK_SECONDS = 0.2
 _BLOCK = 256 * 1024
+_PATIENCE = 30.0  # seconds until the first chunk of a video
 
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
@@ -50,19 +58,17 @@ async def get_content(
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
-        return answer_file(request, path, _name(job, path.suffix), path.stem)
+        name = _name(job, path.suffix)
+        return await asyncio.to_thread(answer_file, request, path, name, path.stem)
     if variant == "partial":
-        return _answer(request, job, _find_partial(job))
+        return await asyncio.to_thread(_answer, request, job, _find_partial(job))
     number = _read_number(variant)
-    if number == 0 and not job.status.is_terminal and job.chunks_ready:
-        path = await server.host.read(lambda ledger: _find_growing(ledger, job.id))
-        if path is not None:
-            return StreamingResponse(
-                _follow(server, job.id, path),
-                media_type="video/mp4",
-                headers={"Cache-Control": "no-store", "Accept-Ranges": "none"},
-            )
-    return _answer(request, job, _find_whole(job, number))
+    if number == 0 and not job.status.is_terminal:
+        growing = await _await_growing(server, job)
+        if growing is not None:
+            return _stream(request, server, job, growing)
+        job = await server.host.read(lambda ledger: ledger.jobs.get(job.id))
+    return await asyncio.to_thread(_answer, request, job, _find_whole(job, number))
 
 
 router.add_api_route(
@@ -108,7 +114,7 @@ def _find_whole(job: VideoJob, number: int) -> Artifact:
         if any(each.kind is ArtifactKind.PARTIAL_VIDEO for each in job.artifacts):
             way_out += "; variant=partial is what there is of it"
         raise JobError(f"video {job.id} {said}", hint=way_out)
-    raise JobError(
+    raise VideoNotReadyError(
         f"video {job.id} is not finished", hint=f"GET /v1/videos/{job.id} until it is completed"
     )
 
@@ -118,6 +124,45 @@ def _find_partial(job: VideoJob) -> Artifact:
         if each.kind is ArtifactKind.PARTIAL_VIDEO:
             return each
     raise JobNotFoundError(f"video {job.id} has no partial video")
+
+
+async def _await_growing(server: ServerContext, job: VideoJob) -> Path | None:
+    """Return the file that a video grows in, as soon as there is one.
+
+    None: its backend delivers it at the end only, or nothing of it comes for a while.
+    """
+    until = asyncio.get_running_loop().time() + _PATIENCE
+    streams = await _streams(server, job)
+    while True:
+        path = await server.host.read(lambda ledger: _find_growing(ledger, job.id))
+        is_over = await server.host.read(lambda ledger: _is_over(ledger, job.id))
+        if path is not None or is_over or not streams:
+            return path
+        if asyncio.get_running_loop().time() > until or server.stopping.is_set():
+            return None
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _streams(server: ServerContext, job: VideoJob) -> bool:
+    """Return whether a backend delivers chunks while it works."""
+
+    async def look(client: VideoClient) -> bool:
+        capabilities = await client.capabilities(f"{job.plan.backend}/{job.plan.model}")
+        return capabilities.streams is True and not job.plan.segments
+
+    try:
+        return await server.host.call(look)
+    except MediaAgentError:  # it is gone, or cannot be asked now
+        return False
+
+
+def _stream(request: Request, server: ServerContext, job: VideoJob, path: Path) -> Response:
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    if request.method == "HEAD":
+        answer = Response(media_type="video/mp4", headers=headers)
+        del answer.headers["content-length"]  # nobody knows it yet
+        return answer
+    return StreamingResponse(_follow(server, job.id, path), media_type="video/mp4", headers=headers)
 
 
 def _find_growing(ledger: Ledger, job_id: str) -> Path | None:
@@ -137,7 +182,9 @@ async def _follow(server: ServerContext, job_id: str, path: Path) -> AsyncIterat
     is opened again then, at the same place.
     """
     sent = 0
-    while not server.stopping.is_set():
+    while True:
+        if server.stopping.is_set():
+            raise ConnectionAbortedError("the server ends, and the video has not")
         is_over = await server.host.read(lambda ledger: _is_over(ledger, job_id))
         block = await asyncio.to_thread(_read_from, path, sent)
         while block:

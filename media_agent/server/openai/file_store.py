@@ -4,7 +4,6 @@ An id is drawn and cannot be guessed. The name that a caller gives is only shown
 """
 
 import asyncio
-import hashlib
 import re
 import secrets
 import shutil
@@ -17,6 +16,7 @@ from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.uploads import Upload
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
+from media_agent.server.openai.body import digest_of
 from media_agent.storage.files import storage_errors, write_aside
 
 MOST_BYTES = 512 * 2**20
@@ -115,8 +115,7 @@ def _write(content: BinaryIO, target: Path) -> tuple[int, str]:
     size = content.tell()
     if not 0 < size <= MOST_BYTES:
         raise InvalidRequestError(f"the file has {size} bytes, not 1 to {MOST_BYTES}")
-    content.seek(0)
-    digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = digest_of(content)
     content.seek(0)
     with storage_errors(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -235,10 +235,11 @@ async def _read_options(
 def _as_option(value: Any, kind: str) -> JsonValue:
     """Return the value of an option, which is text in a form, as it is meant."""
     if not isinstance(value, str) or kind == "string":
-        return value
+        plain: JsonValue = value
+        return plain
     readers: dict[str, Callable[[str], JsonValue]] = {"integer": int, "number": float}
     if kind == "boolean":
-        return {"true": True, "false": False}.get(value.lower(), value)
+        return value.lower() == "true" if value.lower() in ("true", "false") else value
     with contextlib.suppress(ValueError):
         return readers[kind](value)
     return value

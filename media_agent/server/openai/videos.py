@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
-from media_agent.errors import JobError
+from media_agent.errors import VideoNotReadyError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.openai.body import read_body
@@ -101,7 +101,7 @@ async def _stop(server: ServerContext, job: VideoJob) -> VideoJob:
     """Stop a video and return it as it ended.
 
     Raises:
-        JobError: it has not stopped yet.
+        VideoNotReadyError: it has not stopped yet.
     """
     job_id = job.id
     await server.host.call(lambda client: client.cancel(job_id))
@@ -112,8 +112,8 @@ async def _stop(server: ServerContext, job: VideoJob) -> VideoJob:
         if job.status.is_terminal and not is_at_work:
             return job
         if asyncio.get_running_loop().time() > until:
-            raise JobError(
-                f"video {job_id} is being stopped", hint=f"DELETE /v1/videos/{job_id} again"
+            raise VideoNotReadyError(
+                f"video {job_id} is still being stopped", hint=f"DELETE /v1/videos/{job_id} again"
             )
         await asyncio.sleep(_LOOK_SECONDS)
 
