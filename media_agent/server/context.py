@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from media_agent.config.settings import Settings
 from media_agent.server.access.caller import LOCAL, Caller
 from media_agent.server.host import ClientHost
+from media_agent.server.live.events import EventHub
 
 SCOPES = frozenset({"videos:read", "videos:write", "admin"})
 
@@ -19,6 +20,7 @@ class ServerContext:
 
     host: ClientHost
     settings: Settings
+    events: EventHub
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 
