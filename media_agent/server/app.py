@@ -13,12 +13,18 @@ from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
 from media_agent.server.native import actions, events, jobs, plans
+from media_agent.server.openai import content, continuing, files, models, videos
 
 _ROUTERS = (
     jobs.router,
     actions.router,
     events.router,
     plans.router,
+    continuing.router,
+    videos.router,
+    content.router,
+    files.router,
+    models.router,
 )
 
 
