@@ -4,14 +4,14 @@ A field is used, or it is refused with its name; none is dropped.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.suggest import did_you_mean
 from media_agent.validation import in_words
-from media_agent_schemas.base import Asked, OnlyNumbers
+from media_agent_schemas.base import Asked, OnlyNumbers, Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import Label
 from media_agent_schemas.media import Size
@@ -24,6 +24,15 @@ from media_agent_schemas.request import (
     Text,
     VideoRequest,
 )
+
+INPUT_FIELDS = (
+    "input_reference",
+    "input_references",
+    "image_reference",
+    "reference_url",
+    "image_url",
+)
+"""Fields that are images: OpenAI's, then those of servers like it."""
 
 
 def _read_size(value: object) -> object:
@@ -77,6 +86,20 @@ class OwnFields(Asked):
     max_cost_usd: Annotated[float, Field(ge=0), OnlyNumbers] | None = Field(
         default=None, description="Refuse a video that costs more."
     )
+
+
+class ExpiresAfter(Schema):
+    """When a file goes by itself."""
+
+    anchor: Literal["created_at"] = Field(description="From when on it counts.")
+    seconds: int = Field(ge=3600, le=2_592_000, description="1 hour to 30 days.")
+
+
+class NewFile(Schema):
+    """What is said of a file that is sent."""
+
+    purpose: str = Field(pattern=r"^[a-z][a-z_-]{0,63}$", description="Such as vision.")
+    expires_after: ExpiresAfter | None = Field(default=None, description="Absent: never.")
 
 
 _REQUEST_NAMES = {"seconds": "duration", "num_outputs_per_prompt": "n", "generate_sound": "audio"}

@@ -22,7 +22,7 @@ from media_agent.server.access.caller import Caller
 from media_agent.server.access.inputs import fetch_input
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Value, digest_of
-from media_agent.server.openai.file_store import find_file
+from media_agent.server.openai.inputs.file_store import find_file
 from media_agent.storage.files import storage_errors
 from media_agent_schemas.media import InputRole
 
