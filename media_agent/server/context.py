@@ -28,7 +28,7 @@ class ServerContext:
     """Set when the server shuts down: streams end then."""
 
 
-def get_context(request: Request) -> ServerContext:
+async def get_context(request: Request) -> ServerContext:
     """Return the server that a request came to."""
     return cast(ServerContext, request.app.state.context)
 

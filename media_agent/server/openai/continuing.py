@@ -39,12 +39,12 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 router = APIRouter(tags=["videos"])
 
+_EDIT = describe_new_video(("video",), video=True)
+_EXTENSION = describe_new_video(("video",), video=True, inputs=False)
+_REMIX = describe_new_video(("prompt",))
 
-@router.post(
-    "/v1/videos/edits",
-    response_model=Video,
-    openapi_extra=describe_new_video(("video",), video=True),
-)
+
+@router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
 async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to change a video as a prompt says, with a model that edits videos."""
     body = await read_body(request)
@@ -58,11 +58,7 @@ async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResp
         await body.aclose()
 
 
-@router.post(
-    "/v1/videos/extensions",
-    response_model=Video,
-    openapi_extra=describe_new_video(("video",), video=True, inputs=False),
-)
+@router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
     body = await read_body(request)
@@ -76,9 +72,7 @@ async def extend(request: Request, server: Server, caller: CallerHere) -> JSONRe
         await body.aclose()
 
 
-@router.post(
-    "/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=describe_new_video(("prompt",))
-)
+@router.post("/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=_REMIX)
 async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin a video like a finished one with another prompt.
 

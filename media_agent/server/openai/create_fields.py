@@ -130,6 +130,12 @@ def build_request(
     Raises:
         InvalidRequestError: a value is impossible, or a field is given twice.
     """
+    known = {*OwnFields.model_fields, *VideoRequest.model_fields}
+    for name in own:
+        if name not in known:
+            raise InvalidRequestError(
+                f"unknown field media_agent.{name:.100}", hint=did_you_mean(name, known)
+            )
     given = _gather(video)
     beside = {name: own[name] for name in own if name in OwnFields.model_fields}
     rest = {name: value for name, value in own.items() if name not in beside}

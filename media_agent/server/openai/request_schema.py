@@ -1,4 +1,4 @@
-"""What the routes take, for /openapi.json: their bodies are read by hand, since they have two forms.
+"""What the routes take, for /openapi.json: their bodies have two forms, and are read by hand.
 
 The schemas are made of the models that the bodies are checked with, so that both say the same.
 """
@@ -27,6 +27,7 @@ _PLACE: dict[str, Any] = {
         },
     ],
 }
+_NUMBER_AS_TEXT = {"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?$"}
 _FILE = {"type": "string", "format": "binary", "description": "A file, or what JSON takes."}
 _VIDEO_ID = {
     "type": "object",
@@ -41,6 +42,7 @@ def describe_new_video(
 ) -> dict[str, Any]:
     """Return the body of a route that makes a video, as JSON and as a form."""
     fields = schema_of(NewVideo)
+    fields["properties"]["seconds"]["anyOf"].append(_NUMBER_AS_TEXT)  # as OpenAI's clients send it
     own = schema_of(OwnFields)
     own["additionalProperties"] = True
     own["description"] = (

@@ -9,10 +9,12 @@ import secrets
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.uploads import Upload
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
@@ -67,6 +69,7 @@ async def store_file(
     Raises:
         InvalidRequestError: it is empty or too large, or the caller has too many.
     """
+    await _remove_expired(server)
     file_id = f"file-{secrets.token_hex(16)}"
     target = folder_of(server) / file_id
     size, digest = await asyncio.to_thread(_write, content, target)
@@ -100,9 +103,19 @@ async def remove_file(server: ServerContext, caller: Caller, file_id: str) -> No
         JobNotFoundError: as `find_file` does.
     """
     found = await find_file(server, caller, file_id)
-    await server.host.read(lambda ledger: ledger.uploads.remove(file_id))
+    await server.host.read(partial(_forget, file_id))
     with storage_errors(str(found.path)):
         await asyncio.to_thread(found.path.unlink, missing_ok=True)
+
+
+async def _remove_expired(server: ServerContext) -> None:
+    for file_id in await server.host.read(lambda ledger: ledger.uploads.expired()):
+        await server.host.read(partial(_forget, file_id))
+        await asyncio.to_thread((folder_of(server) / file_id).unlink, missing_ok=True)
+
+
+def _forget(file_id: str, ledger: Ledger) -> None:
+    ledger.uploads.remove(file_id)
 
 
 def folder_of(server: ServerContext) -> Path:
