@@ -1,10 +1,10 @@
 """Files that are sent once and used in several calls."""
 
 import httpx
+import openai
 import pytest
 from fastapi import FastAPI
 
-import openai
 from media_agent.server.context import ServerContext, get_caller
 from tests.server.openai.test_videos import ALICE
 

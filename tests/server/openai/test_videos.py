@@ -3,10 +3,10 @@
 from typing import Any
 
 import httpx
+import openai
 import pytest
 from fastapi import FastAPI
 
-import openai
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext, get_caller
 from tests.server.openai.conftest import SMALL, Finish

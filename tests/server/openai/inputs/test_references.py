@@ -1,19 +1,23 @@
 """What a call may name as an input, and that nothing of the server's machine is among it."""
 
 import base64
-from typing import Any
+from pathlib import Path
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
+from media_agent.server.access.caller import LOCAL, Caller
 from media_agent.server.context import ServerContext, get_caller
+from media_agent.server.openai.body import Value
+from media_agent.server.openai.inputs.references import bring, list_references
 from media_agent_schemas.media import InputRole
 from tests.server.openai.conftest import SMALL, TINY
 from tests.server.openai.test_videos import ALICE
 
 pytestmark = pytest.mark.anyio
 
+LOCAL_CALLER = Caller(LOCAL, frozenset(), sees_all=True, is_remote=False)
 PATHS = (
     "/etc/passwd",
     "file:///etc/passwd",
@@ -55,25 +59,38 @@ async def test_a_path_of_the_server_is_no_input_in_any_spelling(http: httpx.Asyn
 async def test_an_image_is_brought_into_the_folder_of_the_job(
     http: httpx.AsyncClient, server: ServerContext, png: bytes
 ) -> None:
+    files = {"input_reference": ("../../x.png", png, "image/png")}
+
+    reply = await http.post("/v1/videos", data=TINY, files=files)
+
+    video = reply.json()["id"]
+    (medium,) = server.host.client.store.jobs.get(video).request.inputs
+    place = server.host.client.store.jobs.folder(video) / "inputs" / "0"
+    assert (medium.role, medium.path) == (InputRole.FIRST_FRAME, str(place))
+    assert place.read_bytes() == png
+    assert str(place.parent) not in reply.text
+
+
+async def test_every_way_to_give_bytes_gives_the_same(
+    http: httpx.AsyncClient, server: ServerContext, png: bytes, tmp_path: Path
+) -> None:
     data = base64.b64encode(png).decode()
     url = f"data:image/png;base64,{data}"
     sent = await http.post("/v1/files", files={"file": ("x", png)}, data={"purpose": "vision"})
-    ways: list[dict[str, Any]] = [
-        {"data": TINY, "files": {"input_reference": ("../../x.png", png, "image/png")}},
-        {"json": {**TINY, "input_reference": {"image_url": url}}},
-        {"json": {**TINY, "image_reference": [{"type": "image_url", "image_url": {"url": url}}]}},
-        {"json": {**TINY, "media_agent": {"inputs": [{"role": "first_frame", "data": data}]}}},
-        {"data": {**TINY, "input_reference[file_id]": sent.json()["id"]}},
+    ways: list[Value] = [
+        url,
+        {"image_url": url},
+        {"type": "image_url", "image_url": {"url": url, "detail": "low"}},
+        {"role": "last_frame", "data": data},
+        {"url": url.replace("base64,", "BASE64, ")},
+        {"file_id": sent.json()["id"]},
     ]
-    for way in ways:
-        reply = await http.post("/v1/videos", **way)
+    references = list_references("input_reference", ways)
 
-        video = reply.json()["id"]
-        (medium,) = server.host.client.store.jobs.get(video).request.inputs
-        place = server.host.client.store.jobs.folder(video) / "inputs" / "0"
-        assert (medium.role, medium.path) == (InputRole.FIRST_FRAME, str(place))
-        assert place.read_bytes() == png
-        assert str(place.parent) not in reply.text
+    paths = await bring(server, LOCAL_CALLER, references, tmp_path)
+
+    assert [path.read_bytes() for path in paths] == [png] * len(ways)
+    assert [each.role for each in references if each.role] == [InputRole.LAST_FRAME]
 
 
 async def test_what_is_no_image_is_refused_and_leaves_nothing(
