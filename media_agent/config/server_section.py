@@ -6,6 +6,7 @@ from pydantic import Field
 
 from media_agent_schemas.base import Schema
 
+Origin = Annotated[str, Field(pattern=r"^https?://[^\s/@?#*]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -23,4 +24,9 @@ class ServerSection(Schema):
         pattern=r"^https?://[^\s@?#]+$",
         description="How others reach the server, such as https://video.example.com; default: "
         "the address that a request came to.",
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Pages of other sites that may call it from a browser, such as "
+        "https://studio.example.com.",
     )
