@@ -12,6 +12,7 @@ from pathlib import Path
 from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.database import BUSY_SECONDS, Database
+from media_agent.ledger.deliveries import Deliveries
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
 from media_agent.ledger.owner import Owner, is_alive
@@ -43,6 +44,7 @@ class Ledger:
         self.submissions = Submissions(self.database, self.owners)
         self.commands = Commands(self.database, self.owners)
         self.costs = Costs(self.database)
+        self.deliveries = Deliveries(self.database)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

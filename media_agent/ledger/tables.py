@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 6
+LEDGER_VERSION = 7
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -85,6 +85,28 @@ CREATE TABLE commands (
     command TEXT NOT NULL
 )"""
 
+_ENDPOINTS = """
+CREATE TABLE endpoints (
+    name TEXT NOT NULL PRIMARY KEY,  -- as the settings call it; its secret is only there
+    url TEXT NOT NULL,
+    events JSON NOT NULL,  -- the types that it hears of
+    disabled TEXT  -- why nothing is sent there any more; absent: it is in use
+)"""
+
+_DELIVERIES = """
+CREATE TABLE deliveries (
+    endpoint TEXT NOT NULL REFERENCES endpoints (name) ON DELETE CASCADE,
+    job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,  -- of the event that ended the job
+    event TEXT NOT NULL,  -- what is sent: video.completed
+    created_at FLOAT NOT NULL,  -- this time and the others: seconds since the epoch
+    attempts INTEGER NOT NULL,
+    due_at FLOAT,  -- absent: it is not sent again
+    delivered_at FLOAT,
+    answer TEXT,  -- what came of the last attempt
+    PRIMARY KEY (endpoint, job_id, sequence)
+)"""
+
 LISTED = "part_of IS NULL AND removed_at IS NULL"
 """What a list of jobs shows: no segments, and nothing that was removed."""
 
@@ -112,4 +134,9 @@ TABLES = (
     _ARTIFACTS,
     _COMMANDS,
     "CREATE INDEX commands_by_job ON commands (job_id)",
+    _ENDPOINTS,
+    _DELIVERIES,
+    "CREATE INDEX deliveries_due ON deliveries (endpoint, due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX deliveries_by_time ON deliveries (created_at)",
+    "CREATE INDEX deliveries_by_job ON deliveries (job_id)",
 )

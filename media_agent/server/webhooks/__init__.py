@@ -1,0 +1,1 @@
+"""Webhooks: events that are sent to endpoints, and callbacks of providers that are taken."""
