@@ -23,7 +23,9 @@ Number = Annotated[float, OnlyNumbers]
 
 OptionTexts = Annotated[
     tuple[str, ...] | None,
-    Field(description="Options of that model, each as NAME=VALUE; list_models tells those of one."),
+    Field(
+        description="Options of that model, each as NAME=VALUE; list_video_backends tells those of one."
+    ),
 ]
 PolicyWord = Annotated[
     Policy | None,

@@ -28,11 +28,14 @@ JobId = Annotated[str, Field(description="Job ID returned by create_video.")]
 
 
 class GetVideo(ToolArguments):
-    """Return the state of a job: progress, and once finished its video and contact sheet."""
+    """Return the state of a job: progress, and once finished its video and files."""
 
     tool = "get_video"
 
     job_id: JobId
+    contact_sheet: bool | None = Field(
+        default=None, description="True: show frames of the finished video, as an image."
+    )
 
 
 class WaitVideo(ToolArguments):
@@ -50,14 +53,6 @@ class WaitVideo(ToolArguments):
     def patience(self) -> float:
         """Return how long to wait, in seconds."""
         return _USUAL_WAIT if self.seconds is None else self.seconds
-
-
-class LookAtVideo(ToolArguments):
-    """Show the contact sheet of a finished job as an image: frames of its video, with prompts."""
-
-    tool = "look_at_video"
-
-    job_id: JobId
 
 
 class SteerVideo(ToolArguments):
@@ -170,13 +165,13 @@ class ListVideos(ToolArguments):
         return _USUALLY_LISTED if self.limit is None else self.limit
 
 
-class ListModels(ToolArguments):
+class ListVideoBackends(ToolArguments):
     """List models with price, lengths and what is missing; one model also with the words it knows.
 
     For the price of a certain video call plan_video.
     """
 
-    tool = "list_models"
+    tool = "list_video_backends"
 
     search: str | None = Field(
         default=None, description="Only names that contain this, such as wan; null: all."
@@ -188,10 +183,9 @@ TOOLS: tuple[type[ToolArguments], ...] = (
     CreateVideo,
     GetVideo,
     WaitVideo,
-    LookAtVideo,
     SteerVideo,
     ExtendVideo,
     CancelVideo,
     ListVideos,
-    ListModels,
+    ListVideoBackends,
 )

@@ -11,7 +11,6 @@ from pydantic import JsonValue, ValidationError
 from media_agent.client import VideoClient
 from media_agent.errors import (
     InvalidRequestError,
-    JobError,
     MediaAgentError,
     StorageError,
     to_info,
@@ -30,15 +29,14 @@ from media_agent.tools.job_arguments import (
     CancelVideo,
     ExtendVideo,
     GetVideo,
-    ListModels,
+    ListVideoBackends,
     ListVideos,
-    LookAtVideo,
     SteerVideo,
     WaitVideo,
 )
 from media_agent.tools.new_videos import create_video, extend_video, plan_video
 from media_agent.tools.plan_views import view_models
-from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
+from media_agent.tools.views import NO_SHEET, JobListView, JobView, view_job, view_jobs
 from media_agent.validation import in_words
 from media_agent.wording import info_to_tools
 from media_agent_schemas.base import Schema
@@ -113,16 +111,14 @@ class ToolBox:
             case CreateVideo():
                 return await self._view(await create_video(self._client, self._caller, arguments))
             case GetVideo():
-                return await self._view(await self._attach(arguments.job_id))
+                return await self._get(arguments)
             case WaitVideo():
                 return await self._view(await self._wait(arguments))
-            case LookAtVideo():
-                return await self._look_at(arguments.job_id)
             case ExtendVideo():
                 return await self._view(await extend_video(self._client, self._caller, arguments))
             case ListVideos():
                 return await self._list_videos(arguments)
-            case ListModels():
+            case ListVideoBackends():
                 return view_models(await self._client.models(), arguments.search)
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
                 place = "next" if at is None else at
@@ -131,22 +127,9 @@ class ToolBox:
                 return await self._view(await self._client.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")
 
-    async def _look_at(self, job_id: str) -> SheetView:
-        """Return the contact sheet of a job.
-
-        Raises:
-            JobError: it has no video yet, or none that can be shown.
-        """
-        job = await self._client.get(job_id)
-        if not job.status.is_terminal:
-            raise JobError(f"job {job_id} has no video yet", hint="call wait_video first")
-        view = await self._view(job)
-        if view.contact_sheet is None:
-            reasons = "; ".join((*view.warnings, *([view.error.message] if view.error else [])))
-            raise JobError(f"job {job_id} has no contact sheet: {reasons or view.status}")
-        return SheetView(
-            job_id=job_id, image=view.contact_sheet, next="judge whether it shows what was asked"
-        )
+    async def _get(self, arguments: GetVideo) -> JobView:
+        view = await self._view(await self._attach(arguments.job_id))
+        return view.with_image() if arguments.contact_sheet else view
 
     async def _list_videos(self, arguments: ListVideos) -> JobListView:
         status = () if arguments.status is None else arguments.status
@@ -210,7 +193,7 @@ def _add_sheet(job: VideoJob, folder: Path) -> VideoJob:
         if not sheet.exists():
             _write_sheet(job, video, sheet)
     except MediaAgentError as error:
-        said = f"no contact sheet: {error.message}"
+        said = f"{NO_SHEET}: {error.message}"
         return job.model_copy(update={"warnings": (*job.warnings, said)})
     image = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
     return job.model_copy(update={"artifacts": (*job.artifacts, image)})

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC
+from typing import Self
 
 from pydantic import Field
 
@@ -14,9 +15,9 @@ from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
 _NEXT = {
-    JobStatus.QUEUED: "call wait_video",
-    JobStatus.IN_PROGRESS: "call wait_video",
-    JobStatus.COMPLETED: "call look_at_video to judge the video, then use it",
+    JobStatus.QUEUED: "call wait_video with job_id JOB_ID",
+    JobStatus.IN_PROGRESS: "call wait_video with job_id JOB_ID",
+    JobStatus.COMPLETED: "call get_video with contact_sheet true to judge the video, then use it",
     JobStatus.FAILED: "read error; to try again, at its full price, call create_video with another "
     "idempotency_key",
     JobStatus.CANCELLED: "read warnings; to generate it after all, at its full price, call "
@@ -32,6 +33,7 @@ _NOBODY_WORKS = (
     "do not create it again, and do not wait: no process works on it, and it could not be "
     "resumed; let a person run media-agent jobs resume JOB_ID, which says why"
 )
+NO_SHEET = "no contact sheet"
 _PROMPT_SHOWN = 60  # characters
 _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
 
@@ -52,6 +54,9 @@ class JobView(Schema):
         default=None, description="The frames of a video that broke off."
     )
     contact_sheet: str | None = Field(default=None, description="Image with frames of the video.")
+    image: str | None = Field(
+        default=None, description="The contact sheet, to be shown; only when it was asked for."
+    )
     record: str | None = Field(
         default=None, description="Exactly what was asked, sent and delivered."
     )
@@ -61,6 +66,16 @@ class JobView(Schema):
     warnings: tuple[str, ...] = Field(default=(), description="Warnings to consider.")
     error: ErrorInfo | None = Field(default=None, description="Why the video is missing.")
     next: str = Field(description="Next step.")
+
+    def with_image(self) -> Self:
+        """Return the same with the contact sheet as an image; without one, with the reason."""
+        if self.contact_sheet is not None:
+            shown = {"image": self.contact_sheet, "next": "judge whether it shows what was asked"}
+            return self.model_copy(update=shown)
+        if any(each.startswith(NO_SHEET) for each in self.warnings):
+            return self
+        reason = f"{NO_SHEET}: the video is {'missing' if self.finished else 'not finished yet'}"
+        return self.model_copy(update={"warnings": (*self.warnings, reason)})
 
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
@@ -98,14 +113,6 @@ def _suggest_next(job: VideoJob, *, is_moving: bool) -> str:
     elif not job.status.is_terminal and not is_moving:
         said = _NOBODY_WORKS
     return said.replace("JOB_ID", job.id)
-
-
-class SheetView(Schema):
-    """The contact sheet of a job; `ToolBox.content` makes an image of it."""
-
-    job_id: str = Field(description="The job.")
-    image: str = Field(description="PNG with frames of the video, over each stretch its prompt.")
-    next: str = Field(description="Next step.")
 
 
 class ListedJob(Schema):
