@@ -1,1 +1,1 @@
-"""Webhooks: events that are sent to endpoints, and callbacks of providers that are taken."""
+"""Webhooks: events that go out, callbacks of providers that come in."""
