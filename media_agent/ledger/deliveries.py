@@ -22,6 +22,7 @@ INSERT INTO deliveries (endpoint, job_id, sequence, event, created_at, attempts,
 SELECT name, jobs.id, :sequence, :event, :time, 0, :time
 FROM endpoints, jobs
 WHERE jobs.id = :job AND part_of IS NULL
+    AND (endpoints.caller IS NULL OR endpoints.caller = jobs.caller)
     AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = :event)"""
 _DUE = """
 SELECT * FROM deliveries
@@ -49,6 +50,8 @@ class EndpointTerms:
     url: str
     events: tuple[str, ...]
     """The types that it hears of, such as "video.completed"."""
+    caller: str | None = None
+    """Whose jobs it hears of; None: all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +107,11 @@ class Deliveries:
             for name in known.keys() - wanted.keys():
                 transaction.change("DELETE FROM endpoints WHERE name = :name", name=name)
             for name, terms in wanted.items():
-                values = {"url": terms.url, "events": json.dumps(terms.events)}
+                values = {
+                    "url": terms.url,
+                    "events": json.dumps(terms.events),
+                    "caller": terms.caller,
+                }
                 if name not in known:
                     insert(transaction, "endpoints", name=name, **values)
                     continue

@@ -92,6 +92,7 @@ CREATE TABLE endpoints (
     name TEXT NOT NULL PRIMARY KEY,  -- as the settings call it; its secret is only there
     url TEXT NOT NULL,
     events JSON NOT NULL,  -- the types that it hears of
+    caller TEXT,  -- whose jobs it hears of; absent: all
     disabled TEXT  -- why nothing is sent there any more; absent: it is in use
 )"""
 

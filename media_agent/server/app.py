@@ -11,6 +11,8 @@ from media_agent.distribution import own_version
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
+from media_agent.server.webhooks import routes as webhooks
+from media_agent.server.webhooks.service import open_webhooks
 
 
 def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastAPI:
@@ -22,11 +24,13 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
         context = app.state.context = ServerContext(host, settings)
         try:
             await host.start()
-            yield
+            async with open_webhooks(host, settings) as app.state.callbacks:
+                yield
         finally:
             context.stopping.set()
             await host.aclose()
 
     app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
     add_error_handlers(app)
+    app.include_router(webhooks.router)
     return app

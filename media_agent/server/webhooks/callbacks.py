@@ -3,6 +3,7 @@
 A callback never moves a job: what the provider answers to the poll does.
 """
 
+import asyncio
 import json
 import time
 from collections import OrderedDict
@@ -40,13 +41,17 @@ class Callbacks:
 
     def __init__(
         self,
-        checks: Mapping[str, Check | None],
+        read_checks: Callable[[], Mapping[str, Check | None]],
         look_now: LookNow,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Name each backend with what checks its signatures; None: they are not signed."""
-        self._checks = checks
+        """`read_checks` names each backend with what checks its signatures; None: nothing can.
+
+        It is called for the first callback, in a thread.
+        """
+        self._read_checks = read_checks
+        self._checks: Mapping[str, Check | None] | None = None
         self._look_now = look_now
         self._clock = clock
         self._taken: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -56,6 +61,8 @@ class Callbacks:
 
         The names of headers are in lower case, or `headers` does not mind.
         """
+        if self._checks is None:
+            self._checks = await asyncio.to_thread(self._read_checks)
         if backend not in self._checks:
             return Verdict.UNKNOWN_BACKEND
         check = self._checks[backend]

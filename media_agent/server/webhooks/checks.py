@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from media_agent.backend.protocol import CallbackSigning
 from media_agent.server.webhooks.callbacks import Check
+from media_agent.server.webhooks.sender import open_client
 from media_agent.server.webhooks.signing import is_signed, is_signed_by_fal, read_key_set
 
 _KEPT_SECONDS = 24 * 3600.0  # as fal allows its keys to be kept
@@ -70,11 +71,11 @@ class KeySet:
             _LOGGER.warning("keys to check callbacks cannot be had: %s", type(error).__name__)
 
 
-def fetch_keys(client: httpx.AsyncClient, url: str) -> FetchKeys:
+def fetch_keys(url: str, open_client: Callable[[], httpx.AsyncClient] = open_client) -> FetchKeys:
     """Return what fetches the keys at an address."""
 
     async def fetch() -> tuple[Ed25519PublicKey, ...]:
-        async with client.stream("GET", url) as response:
+        async with open_client() as client, client.stream("GET", url) as response:
             response.raise_for_status()
             body = bytearray()
             async for piece in response.aiter_bytes():

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from media_agent.backend.protocol import CallbackSigning
 from media_agent.server.webhooks.callbacks import LARGEST_BODY, Callbacks, operation_ids
 from media_agent.server.webhooks.checks import check_for
-from media_agent.server.webhooks.routes import build_router
+from media_agent.server.webhooks.routes import router
 from media_agent.server.webhooks.signing import read_secrets, sign
 
 SECRETS = read_secrets("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "the secret")
@@ -40,7 +40,8 @@ def api(looked: Looked) -> httpx.AsyncClient:
     signed = check_for(CallbackSigning("standard-webhooks"), SECRETS, fetch=pytest.fail)
     checks = {"replicate": signed, "kling": None}
     app = FastAPI()
-    app.include_router(build_router(Callbacks(checks, looked, clock=lambda: NOW)))
+    app.include_router(router)
+    app.state.callbacks = Callbacks(lambda: checks, looked, clock=lambda: NOW)
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://here")
 
 

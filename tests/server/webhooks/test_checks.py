@@ -20,8 +20,10 @@ class Keys:
         self.now = 0.0
         self.asked = 0
         self.reply = httpx.Response(200, json=key_set(OLD))
-        client = httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
-        self.set = KeySet(fetch_keys(client, URL), clock=lambda: self.now)
+        self.set = KeySet(fetch_keys(URL, self.open), clock=lambda: self.now)
+
+    def open(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.asked += 1
