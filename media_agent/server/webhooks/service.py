@@ -1,7 +1,12 @@
 """The webhooks of a server: events go out while it runs, and callbacks come in."""
 
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import Future
+
+import httpx
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
@@ -15,6 +20,8 @@ from media_agent.server.webhooks.checks import check_for, fetch_keys
 from media_agent.server.webhooks.deliverer import Deliverer, Endpoint
 from media_agent.server.webhooks.sender import Attempt, open_client, send
 from media_agent.server.webhooks.signing import read_secrets
+
+_LOGGER = logging.getLogger(__name__)
 
 
 def read_endpoints(settings: Settings) -> dict[str, Endpoint]:
@@ -56,7 +63,12 @@ def read_checks(settings: Settings) -> dict[str, Check | None]:
 
 
 @contextlib.asynccontextmanager
-async def open_webhooks(host: ClientHost, settings: Settings) -> AsyncIterator[Callbacks]:
+async def open_webhooks(
+    host: ClientHost,
+    settings: Settings,
+    *,
+    open_client: Callable[[], httpx.AsyncClient] = open_client,
+) -> AsyncIterator[Callbacks]:
     """Deliver events while the context lasts; yields what takes callbacks.
 
     Raises:
@@ -67,15 +79,34 @@ async def open_webhooks(host: ClientHost, settings: Settings) -> AsyncIterator[C
     async def look_now(backend: str, operation_id: str) -> None:
         await host.call(lambda client: client.look_now(backend, operation_id))
 
-    delivering = host.begin(lambda client: deliver(client, endpoints))
+    delivering = host.begin(lambda client: _deliver(client, endpoints, open_client))
+    delivering.add_done_callback(_report)
     try:
         yield Callbacks(lambda: read_checks(settings), look_now)
     finally:
         delivering.cancel()
 
 
-async def deliver(client: VideoClient, endpoints: Mapping[str, Endpoint]) -> None:
-    """Deliver what waits for the endpoints until cancelled."""
+async def send_test(
+    name: str,
+    endpoint: Endpoint,
+    *,
+    open_client: Callable[[], httpx.AsyncClient] = open_client,
+) -> Attempt:
+    """Send an event of the type "webhook.test" to an endpoint once, and say what it answered."""
+    now = time.time()
+    event = Delivery(name, f"test_{now:.0f}", 0, "webhook.test", created_at=now)
+    async with open_client() as http:
+        return await send(http, endpoint.terms.url, event, secrets=endpoint.secrets, now=now)
+
+
+async def _deliver(
+    client: VideoClient,
+    endpoints: Mapping[str, Endpoint],
+    open_client: Callable[[], httpx.AsyncClient],
+) -> None:
+    if not endpoints:  # those of an earlier start are gone
+        return client.store.deliveries.keep_endpoints({}, time.time())
     async with open_client() as http:
 
         async def post(endpoint: Endpoint, delivery: Delivery, now: float) -> Attempt:
@@ -83,6 +114,12 @@ async def deliver(client: VideoClient, endpoints: Mapping[str, Endpoint]) -> Non
             return await send(http, url, delivery, secrets=secrets, now=now)
 
         await Deliverer(client.store.deliveries, endpoints, post).run()
+
+
+def _report(delivering: Future[None]) -> None:
+    error = None if delivering.cancelled() else delivering.exception()
+    if error is not None:
+        _LOGGER.error("no events are delivered until the next start", exc_info=error)
 
 
 def _secrets_of(section: SecretSource | None, place: str) -> tuple[bytes, ...]:
