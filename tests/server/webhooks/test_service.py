@@ -207,12 +207,13 @@ async def test_a_callback_lets_a_provider_be_polled_at_once(
             host: ClientHost = app.state.context.host
             request = VideoRequest(prompt="a cat", model="replicate/wan-video/wan-2.2-t2v-fast")
             job = await host.call(lambda client: client.start(request))
+            job_id = job.id
             while not job.status.is_terminal:
                 if job.ref is not None:
                     body = {"id": job.ref.operation_id, "status": "succeeded"}
                     answer = await http.post("/v1/webhooks/replicate", json=body)
                     assert answer.status_code == 204
                 await asyncio.sleep(0.02)
-                job = await host.call(lambda client: client.get(job.id))
+                job = await host.call(lambda client: client.get(job_id))
 
     assert job.status == "completed"
