@@ -11,6 +11,7 @@ from media_agent.distribution import own_version
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
+from media_agent.server.page import page
 
 
 def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastAPI:
@@ -29,4 +30,5 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
 
     app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
     add_error_handlers(app)
+    app.include_router(page.router)
     return app
