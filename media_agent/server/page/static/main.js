@@ -38,6 +38,15 @@ function route() {
   isFirst = false
 }
 
+/** Offer to sign out, where somebody is signed in. */
+async function showSession() {
+  try {
+    signOut.hidden = !(await call("session")).needs_key
+  } catch {
+    signOut.hidden = true // the view itself says what is wrong
+  }
+}
+
 function title(text) {
   document.title = text === null ? "media-agent" : `${text} – media-agent`
 }
@@ -47,7 +56,7 @@ window.addEventListener("signed-out", () => {
   leave.abort()
   signOut.hidden = true
   showSignIn({ main, title }, () => {
-    signOut.hidden = false
+    showSession()
     route()
   })
 })
@@ -64,3 +73,4 @@ onReach((reached) => {
   offline.textContent = reached ? "" : "The server cannot be reached. Trying again…"
 })
 route()
+showSession()

@@ -12,12 +12,12 @@ export function showSignIn({ main, title }, onDone) {
   const form = h("form", { class: "card narrow" },
     h("h1", {}, "Sign in"),
     h("p", { class: "muted" }, "This server asks for an API key."),
-    field("API key", key, "On the machine of the server, media-agent serve-keys add makes one."),
+    field("API key", key, "On the machine of the server, media-agent server-keys add NAME makes one."),
     said, button)
   form.addEventListener("submit", (event) => {
     event.preventDefault()
     busy(button, async () => {
-      await call("session", { method: "POST", json: { key: key.value.trim() } })
+      await call("session", { method: "POST", headers: { Authorization: `Bearer ${key.value.trim()}` } })
       onDone()
     }, said)
   })

@@ -4,7 +4,7 @@ import { facts, fill, h, place } from "../lib/dom.js"
 import { follow } from "../lib/follow.js"
 import { ago, clock, count, isOver, moment, money, plain, seconds, stateName } from "../lib/words.js"
 import { buildActions } from "./actions.js"
-import { changeList } from "../lib/changes.js"
+import { showChanges } from "../lib/changes.js"
 import { badge, bar, problem, promptOf } from "../lib/parts.js"
 import { buildPlayer } from "./player.js"
 import { buildRecord } from "./record.js"
@@ -24,7 +24,7 @@ export function showJob({ main, signal, title }, id) {
   const trouble = place("div", {}, showTrouble)
   const shots = place("section", { class: "card" }, showShots)
   const details = place("section", { class: "card" }, showFacts)
-  const changes = place("section", { class: "card" }, showChanges)
+  const changes = place("section", { class: "card" }, showAdjusted)
   const view = h("div", { class: "job", hidden: true },
     h("div", { class: "wide" }, player.element, h("div", { class: "heading" }, name, state), live, spoken, trouble, steering.element, shots, record.element),
     h("div", { class: "side" }, actions.element, details, changes))
@@ -66,10 +66,17 @@ export function showJob({ main, signal, title }, id) {
   })
 }
 
-function shortened(text, most = 160) {
+const HEADING = 160 // letters
+
+const isShort = (text) => Array.from(text.trim()).length <= HEADING
+
+function shortened(text, most = HEADING) {
   const letters = Array.from(text.trim())
   return letters.length <= most ? letters.join("") : `${letters.slice(0, most).join("").trimEnd()}…`
 }
+
+/** Return how long a planned video is, in seconds; null: open. */
+const lengthOf = (sent) => sent.duration ?? (sent.num_frames && sent.fps ? sent.num_frames / sent.fps : null)
 
 function showProgress(over, progress, phase, chunks, frames, fps) {
   if (over) return []
@@ -91,8 +98,8 @@ function showTrouble(status, error, warnings) {
 }
 
 function showShots(asked, sent) {
-  const board = asked.prompt === null ? asked.shots : [{ prompt: asked.prompt, duration: sent.duration }]
-  const used = sent.prompt === null ? sent.shots : [{ prompt: sent.prompt, duration: sent.duration }]
+  const board = asked.shots.length > 0 || asked.prompt === null ? asked.shots : [{ prompt: asked.prompt, duration: lengthOf(sent) }]
+  const used = sent.shots.length > 0 || sent.prompt === null ? sent.shots : [{ prompt: sent.prompt, duration: lengthOf(sent) }]
   let from = 0
   const rows = board.map((shot, index) => {
     const sentShot = used.length === board.length ? used[index] : null
@@ -105,7 +112,8 @@ function showShots(asked, sent) {
         sentShot !== null && sentShot.prompt !== shot.prompt && sentShot.prompt !== null
           ? h("p", { class: "hint" }, `Sent as: ${sentShot.prompt}`) : null))
   })
-  if (rows.length === 0) return []
+  const isTold = rows.length === 1 && used[0]?.prompt === board[0].prompt && isShort(board[0].prompt) && !asked.negative_prompt
+  if (rows.length === 0 || isTold) return [] // the heading has it all
   return [h("h2", {}, rows.length === 1 ? "Prompt" : "Storyboard"), h("ol", { class: "shots" }, ...rows),
     asked.negative_prompt ? h("p", { class: "hint" }, `Not: ${asked.negative_prompt}`) : null]
 }
@@ -116,7 +124,7 @@ function listFacts({ id, status, plan, quote_usd, cost_usd, cost_source, created
   return [
     ["Price, planned", money(quote_usd)],
     [isOver(status) ? "Cost" : "Cost so far", accepted ? `${money(cost_usd)}${cost_source === "quote" ? " (as quoted)" : ""}` : null],
-    ["Length", sent.endless ? "endless" : seconds(sent.duration ?? (sent.num_frames && sent.fps ? sent.num_frames / sent.fps : null))],
+    ["Length", sent.endless ? "endless" : seconds(lengthOf(sent))],
     ["Size", sent.size ? plain(sent.size) : sent.resolution ?? sent.aspect_ratio],
     ["Frames per second", sent.fps],
     ["Seed", sent.seed],
@@ -125,7 +133,7 @@ function listFacts({ id, status, plan, quote_usd, cost_usd, cost_source, created
     ["Files", artifacts.length > 1 ? artifacts.length : null],
     ["Started", moment(created_at)],
     ["Label", label],
-    ["Asked by", caller],
+    ["Asked by", caller === "local" ? null : caller],
     ["Job", id],
   ]
 }
@@ -134,7 +142,9 @@ function showFacts(rows) {
   return [h("h2", {}, "Facts"), facts(rows)]
 }
 
-function showChanges(adjustments, warnings) {
+function showAdjusted(adjustments, warnings) {
   if (adjustments.length === 0 && warnings.length === 0) return []
-  return [h("h2", {}, "What was adjusted"), changeList(adjustments), ...warnings.map((each) => h("p", { class: "hint" }, each))]
+  const hasChanges = adjustments.some((each) => each.asked !== null) || warnings.length > 0
+  return [h("h2", {}, hasChanges ? "What was adjusted" : "As you asked"), showChanges(adjustments, null),
+    ...warnings.map((each) => h("p", { class: "notice" }, each))]
 }

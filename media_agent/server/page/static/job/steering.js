@@ -40,7 +40,7 @@ export function buildSteering(id, signal) {
   async function learn(job) {
     controls = [] // asked once
     try {
-      const query = new URLSearchParams({ backend: job.plan.backend })
+      const query = new URLSearchParams({ backend: job.plan.backend, search: job.plan.model, limit: 100 })
       const { data } = await call(`backends?${query}`, { signal })
       const own = data.find((each) => each.model === job.plan.model)
       controls = own?.controls ?? (job.plan.request.endless ? ["change_prompt", "finish"] : [])

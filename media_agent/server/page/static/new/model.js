@@ -1,40 +1,50 @@
 // Which model: a name, or nothing; and what is worth knowing of the one that is named.
 
 import { call } from "../lib/api.js"
-import { h, place } from "../lib/dom.js"
+import { fill, h, place } from "../lib/dom.js"
 import { money } from "../lib/words.js"
 
 const SHOWN_WORDS = 80
+const OFFERED = 30
+const CALM = 250 // ms without a key before it is searched
 
 export function buildModel(signal) {
   const names = h("datalist", { id: "models" })
   const input = h("input", { list: "models", placeholder: "Choose for me", autocomplete: "off", spellcheck: "false" })
-  const about = place("div", { class: "notice", "aria-live": "polite", hidden: true }, describe)
-  let models = new Map()
+  const about = place("div", { class: "notice plain", "aria-live": "polite", hidden: true }, describe)
+  const models = new Map()
+  let timer = null
 
-  function tell() {
-    const model = models.get(input.value.trim())
-    about.show(model ?? null)
-    about.hidden = about.childNodes.length === 0
+  async function search() {
+    const words = input.value.trim()
+    if (models.has(words)) {
+      tell()
+      return
+    }
+    try {
+      const { data } = await call(`backends?${new URLSearchParams({ search: words, limit: OFFERED })}`, { signal })
+      for (const each of data) models.set(`${each.backend}/${each.model}`, each)
+      fill(names, ...data.map((each) => h("option", { value: `${each.backend}/${each.model}` })))
+    } catch {
+      // the field works without suggestions; the plan says what is wrong with a name
+    }
+    tell()
   }
 
-  input.addEventListener("input", tell)
+  const tell = () => about.show(models.get(input.value.trim()) ?? null)
+
+  input.addEventListener("input", () => {
+    clearTimeout(timer)
+    timer = setTimeout(search, CALM)
+  })
+  signal.addEventListener("abort", () => clearTimeout(timer))
   return {
     input,
     about: [names, about],
+    load: search,
     choose(name) {
       input.value = name
-      tell()
-    },
-    async load() {
-      try {
-        const { data } = await call("backends", { signal })
-        models = new Map(data.map((each) => [`${each.backend}/${each.model}`, each]))
-        names.append(...[...models.keys()].map((value) => h("option", { value })))
-        tell()
-      } catch {
-        // the field works without suggestions; the plan says what is wrong with a name
-      }
+      search()
     },
   }
 }

@@ -2,7 +2,7 @@
 
 import { fill, h } from "../lib/dom.js"
 import { bytes, count, money, seconds } from "../lib/words.js"
-import { changeList } from "../lib/changes.js"
+import { showChanges } from "../lib/changes.js"
 import { problem } from "../lib/parts.js"
 
 const METHODS = {
@@ -48,15 +48,15 @@ function showChosen({ backend, model, estimate, method, submissions, seams, plan
     h("p", { class: "price" }, priceOf(estimate.cost_usd)),
     h("p", { class: "chosen" }, `${backend}/${model}`),
     h("ul", { class: "points" }, ...[
-      estimate.seconds === null ? "Nobody knows how long it takes" : `Ready in about ${seconds(estimate.seconds)}`,
+      estimate.seconds === null ? "how long it takes is not known" : `ready in about ${seconds(estimate.seconds)}`,
       (METHODS[method] ?? method) + (submissions > 1 ? `: ${count(submissions, "submission")}, ${count(seams, "seam")}` : ""),
-      local ? "On this machine: nothing leaves it" : "At a provider: prompt and images are sent there",
-      memory ? `Memory: ${bytes(memory.needed_bytes)} of ${bytes(memory.free_bytes)} free` : null,
-      `Checked: ${verification.level}`,
-      estimate.source ? `Price from: ${estimate.source}` : null,
+      local ? "on this machine: nothing leaves it" : "at a provider: prompt and images are sent there",
+      memory ? `memory: ${bytes(memory.needed_bytes)} of ${bytes(memory.free_bytes)} free` : null,
+      `checked: ${verification.level}`,
+      estimate.source ? `price from: ${estimate.source}` : null,
     ].filter(Boolean).map((each) => h("li", {}, each))),
     missing ? h("p", { class: "notice" }, `It lacks ${missing}`) : null,
-    plan && plan.adjustments.length > 0 ? [h("h3", {}, "What would differ"), changeList(plan.adjustments)] : null,
+    plan ? showChanges(plan.adjustments, h("h3", {}, "What would differ")) : null,
     ...(plan?.warnings ?? []).map((each) => h("p", { class: "notice" }, each)),
   ]
 }
