@@ -4,6 +4,7 @@ import { call, makeKeys } from "../lib/api.js"
 import { field, fill, h } from "../lib/dom.js"
 import { buildImage } from "./image.js"
 import { buildModel } from "./model.js"
+import { buildOptions } from "./options.js"
 import { busy } from "../lib/parts.js"
 import { buildPlan } from "./plan.js"
 import { buildShots } from "./shots.js"
@@ -15,7 +16,8 @@ export function showCreate({ main, signal, title }) {
   const changed = () => form.dispatchEvent(new Event("input"))
   const shots = buildShots(changed)
   const image = buildImage(changed, signal)
-  const model = buildModel(signal)
+  const options = buildOptions()
+  const model = buildModel(signal, options)
   const plan = buildPlan((name) => { model.choose(name); changed() })
   const shape = select("shape", [["", "As the model does"], ["16:9", "16:9, wide"], ["9:16", "9:16, upright"], ["1:1", "1:1, square"], ["4:3", "4:3"], ["3:4", "3:4"], ["21:9", "21:9, cinema"]])
   const resolution = select("resolution", [["", "As the model does"], "360p", "480p", "540p", "720p", "768p", "1080p", "2k", "4k"])
@@ -40,7 +42,8 @@ export function showCreate({ main, signal, title }) {
         field("What it should not show", negative),
         h("div", { class: "pair" }, field("What a model cannot do", policy), field("Most it may cost, in USD", limit)),
         field("Label", label, "A word of your own, to find videos and count costs by."),
-        h("label", { class: "check", for: "unknown-words" }, unknownWords, "Allow words that the model does not know"))),
+        h("label", { class: "check", for: "unknown-words" }, unknownWords, "Allow words that the model does not know"),
+        options.element)),
     h("div", { class: "side" }, h("section", { class: "card plan", "aria-label": "Plan" },
       h("h2", {}, "Plan"), plan.element, start, said)))
   const keyFor = makeKeys()
@@ -48,7 +51,7 @@ export function showCreate({ main, signal, title }) {
   let planning = null
 
   function read() {
-    const request = { ...shots.read(), ...image.read() }
+    const request = { ...shots.read(), ...image.read(), ...options.read() }
     const exact = size.value.match(/(\d+)\s*[xX]\s*(\d+)/)
     if (exact) request.size = { width: Number(exact[1]), height: Number(exact[2]) }
     else {

@@ -8,7 +8,7 @@ const SHOWN_WORDS = 80
 const OFFERED = 30
 const CALM = 250 // ms without a key before it is searched
 
-export function buildModel(signal) {
+export function buildModel(signal, options) {
   const names = h("datalist", { id: "models" })
   const input = h("input", { list: "models", placeholder: "Choose for me", autocomplete: "off", spellcheck: "false" })
   const about = place("div", { class: "notice plain", "aria-live": "polite", hidden: true }, describe)
@@ -31,7 +31,11 @@ export function buildModel(signal) {
     tell()
   }
 
-  const tell = () => about.show(models.get(input.value.trim()) ?? null)
+  function tell() {
+    const model = models.get(input.value.trim()) ?? null
+    about.show(model)
+    options.show(model)
+  }
 
   input.addEventListener("input", () => {
     clearTimeout(timer)
