@@ -62,8 +62,8 @@ export function buildActions(id, signal, { onChanged }) {
       over ? null : button("Stop", () => act.cancel(quote), "danger"),
       status === "outcome_unknown" ? button("Look it up at the provider", act.reconcile, "primary") : null,
       ["failed", "cancelled", "outcome_unknown"].includes(status) ? button("Resume", act.resume) : null,
-      status === "completed" ? button("Continue it…", () => act.extend()) : null,
-      chunks > 0 ? button("Branch it…", () => act.branch(chunks)) : null,
+      status === "completed" ? button("Continue…", () => act.extend()) : null,
+      chunks > 0 ? button("Branch…", () => act.branch(chunks)) : null,
       over ? button("Delete…", act.remove, "quiet") : null,
     ]
   })

@@ -26,8 +26,9 @@ export function showJob({ main, signal, title }, id) {
   const details = place("section", { class: "card" }, showFacts)
   const changes = place("section", { class: "card" }, showAdjusted)
   const view = h("div", { class: "job", hidden: true },
-    h("div", { class: "wide" }, player.element, h("div", { class: "heading" }, name, state), live, spoken, trouble, steering.element, shots, record.element),
-    h("div", { class: "side" }, actions.element, details, changes))
+    h("div", { class: "wide" }, player.element, h("div", { class: "heading" }, name, state), live, spoken, trouble, steering.element, shots),
+    h("div", { class: "side" }, actions.element, details, changes),
+    h("div", { class: "below" }, record.element))
   fill(main, h("p", {}, h("a", { href: "#/" }, "All videos")), said, view)
 
   function show(job) {

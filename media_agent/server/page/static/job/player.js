@@ -20,6 +20,7 @@ export function buildPlayer(id, signal) {
   let source = "none" // growing, hls, whole
   let hls = null
   let timer = null
+  let mayUseHls = true
 
   function load(kind, url, { plays = true } = {}) {
     const at = video.currentTime
@@ -28,7 +29,7 @@ export function buildPlayer(id, signal) {
     source = kind
     waiting.hidden = true
     video.hidden = false
-    seek.hidden = kind !== "growing"
+    seek.hidden = kind !== "growing" || !mayUseHls
     note.textContent = NOTES[kind]
     if (url !== null) video.src = url
     video.addEventListener("loadedmetadata", () => { if (at > 0) video.currentTime = at }, { once: true, signal })
@@ -37,7 +38,12 @@ export function buildPlayer(id, signal) {
 
   function useGrowing() {
     load("growing", file)
-    timer = setTimeout(() => { if (video.readyState < 2) useHls() }, PATIENCE)
+    if (mayUseHls) timer = setTimeout(() => { if (video.readyState < 2) useHls() }, PATIENCE)
+  }
+
+  function leaveHls() {
+    mayUseHls = false
+    useGrowing()
   }
 
   async function useHls() {
@@ -50,6 +56,7 @@ export function buildPlayer(id, signal) {
     }
     load("hls", null)
     hls = new Hls({ startPosition: Math.max(video.currentTime, 0), enableWorker: false })
+    hls.on(Hls.Events.ERROR, (event, { fatal }) => { if (fatal && source === "hls") leaveHls() })
     hls.loadSource(playlist)
     hls.attachMedia(video)
   }
@@ -60,7 +67,7 @@ export function buildPlayer(id, signal) {
     hls = null
   }
 
-  video.addEventListener("error", () => { if (source === "growing" && video.error) useHls() })
+  video.addEventListener("error", () => { if (source === "growing" && video.error && mayUseHls) useHls() })
   signal.addEventListener("abort", () => {
     close()
     video.removeAttribute("src")

@@ -7,7 +7,6 @@ import { bytes, clock, isOver, money, moment, plain, seconds } from "../lib/word
 export function buildRecord(id, signal) {
   const path = `jobs/${encodeURIComponent(id)}/record`
   const element = place("section", { class: "card" }, (record) => (record === null ? [] : showRecord(record, path)))
-  element.hidden = true
   let wanted = ""
 
   return {

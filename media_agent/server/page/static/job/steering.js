@@ -10,15 +10,15 @@ export function buildSteering(id, signal) {
   const said = h("div", { "aria-live": "polite" })
   const prompt = h("textarea", { rows: 2, required: true })
   const now = h("input", { type: "checkbox", id: "steer-now" })
-  const button = h("button", { class: "primary" }, "Change the prompt")
+  const button = h("button", { class: "primary", form: "steering" }, "Change the prompt")
   const finish = actionButton("Finish the video", async () => {
     await call(`${path}/finish`, { method: "POST", json: {}, signal })
     said.replaceChildren(h("p", { class: "good" }, "It ends after its next chunk, complete."))
   }, { said })
-  const form = h("form", {},
+  const form = h("form", { id: "steering" },
     field("From now on it shows", prompt),
-    h("div", { class: "row" },
-      h("label", { class: "check", for: "steer-now" }, now, "also in chunks already begun"), h("span", { class: "grow" }), button))
+    h("label", { class: "check", for: "steer-now" }, now, "also in chunks already begun"))
+  const buttons = h("div", { class: "row end" }, finish, button)
   form.addEventListener("submit", (event) => {
     event.preventDefault()
     busy(button, async () => {
@@ -34,7 +34,7 @@ export function buildSteering(id, signal) {
   const log = place("ol", { class: "log" }, (entries) => entries.map((each) =>
     h("li", {}, h("span", { class: "time" }, `chunk ${each.chunk}`), h("p", { class: "prompt" }, each.prompt))))
   const heading = h("h2", {}, "Steer")
-  const element = h("section", { class: "card", hidden: true }, heading, form, h("div", { class: "row end" }, finish), said, log)
+  const element = h("section", { class: "card", hidden: true }, heading, form, buttons, said, log)
   let controls = null
 
   async function learn(job) {
@@ -52,10 +52,11 @@ export function buildSteering(id, signal) {
 
   function arrange(job) {
     const running = !isOver(job.status)
-    form.hidden = !running || !controls.includes("change_prompt")
-    finish.parentElement.hidden = !running || !controls.includes("finish")
+    form.hidden = button.hidden = !running || !controls.includes("change_prompt")
+    finish.hidden = !running || !controls.includes("finish")
+    buttons.hidden = button.hidden && finish.hidden
     heading.textContent = running ? "Steer" : "Steered"
-    element.hidden = form.hidden && finish.parentElement.hidden && changed.length === 0
+    element.hidden = buttons.hidden && changed.length === 0
   }
 
   return {

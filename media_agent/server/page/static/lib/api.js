@@ -9,7 +9,7 @@ export class ServerError extends Error {
     super(info.message ?? body?.error?.message ?? `The server answered ${status}.`)
     this.status = status
     this.code = info.code ?? body?.error?.code ?? null
-    this.hint = info.hint ?? (retryAfter ? `Try again in ${retryAfter} s.` : null)
+    this.hint = info.hint ?? info.next ?? (retryAfter ? `Try again in ${retryAfter} s.` : null)
   }
 }
 

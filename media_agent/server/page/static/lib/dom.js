@@ -21,7 +21,7 @@ export function fill(element, ...children) {
 
 /** Return a place whose content is built again only when what it shows has changed. */
 export function place(tag, attributes, build) {
-  const element = h(tag, attributes)
+  const element = h(tag, { ...attributes, hidden: true })
   let shown
   element.show = (...values) => {
     const now = JSON.stringify(values)

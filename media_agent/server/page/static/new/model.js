@@ -11,7 +11,7 @@ const CALM = 250 // ms without a key before it is searched
 export function buildModel(signal, options) {
   const names = h("datalist", { id: "models" })
   const input = h("input", { list: "models", placeholder: "Choose for me", autocomplete: "off", spellcheck: "false" })
-  const about = place("div", { class: "notice plain", "aria-live": "polite", hidden: true }, describe)
+  const about = place("div", { class: "notice plain" }, describe)
   const models = new Map()
   let timer = null
 

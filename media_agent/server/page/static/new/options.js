@@ -5,7 +5,7 @@ import { field, h, place } from "../lib/dom.js"
 export function buildOptions() {
   let backend = null
   let inputs = []
-  const element = place("fieldset", { hidden: true }, (model) => {
+  const element = place("fieldset", {}, (model) => {
     inputs = (model?.options ?? []).map((option) => ({ option, input: buildInput(option) }))
     return inputs.length === 0 ? [] : [
       h("legend", {}, `Options of ${model.backend}/${model.model}`),
