@@ -11,7 +11,23 @@ from media_agent.distribution import own_version
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
+from media_agent.server.live.events import EventHub
+from media_agent.server.native import actions, events, jobs, plans
+from media_agent.server.openai import content, continuing, files, models, videos
 from media_agent.server.page import page
+
+_ROUTERS = (
+    jobs.router,
+    actions.router,
+    events.router,
+    plans.router,
+    continuing.router,
+    videos.router,
+    content.router,
+    files.router,
+    models.router,
+    page.router,
+)
 
 
 def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastAPI:
@@ -20,15 +36,17 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
     @contextlib.asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = app.state.context = ServerContext(host, settings)
+        context = app.state.context = ServerContext(host, settings, EventHub(host))
         try:
             await host.start()
             yield
         finally:
             context.stopping.set()
+            await context.events.aclose()
             await host.aclose()
 
     app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
     add_error_handlers(app)
-    app.include_router(page.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     return app

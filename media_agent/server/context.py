@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 from media_agent.config.settings import Settings
 from media_agent.server.access.caller import LOCAL, Caller
 from media_agent.server.host import ClientHost
+from media_agent.server.live.events import EventHub
+from media_agent.server.repeats import Repeats
 
 SCOPES = frozenset({"videos:read", "videos:write", "admin"})
 
@@ -19,6 +21,9 @@ class ServerContext:
 
     host: ClientHost
     settings: Settings
+    events: EventHub
+    repeats: Repeats = field(default_factory=Repeats)
+    """Calls for new jobs that are being planned."""
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 
