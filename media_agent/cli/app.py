@@ -28,6 +28,7 @@ from media_agent.cli.commands.setup.init import init
 from media_agent.cli.commands.setup.keys import build_keys_app
 from media_agent.cli.commands.videos.generate import generate
 from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
+from media_agent.cli.commands.videos.watch import watch
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def build_app() -> App:
     app.command(finish)
     app.command(branch)
     app.command(extend)
+    app.command(watch)
     app.command(serve)
     app.command(build_server_keys_app())
     app.command(build_webhooks_app())

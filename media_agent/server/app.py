@@ -17,6 +17,7 @@ from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
 from media_agent.server.native import actions, events, jobs, plans
 from media_agent.server.openai import content, continuing, files, models, videos
+from media_agent.server.page import page
 from media_agent.server.webhooks import routes as webhooks
 from media_agent.server.webhooks.service import open_webhooks
 
@@ -32,6 +33,7 @@ _ROUTERS = (
     models.router,
     session_routes.router,
     webhooks.router,
+    page.router,
 )
 
 
