@@ -37,7 +37,8 @@ class JobRunner:
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
-        terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
+        if inputs:
+            terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
             id=job_id,
             chunks_ready=0 if plan.origin is None else plan.origin.kept_chunks,
