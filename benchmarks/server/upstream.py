@@ -79,7 +79,7 @@ class Upstream:
             "object": "video",
             "model": "sora-2",
             "status": "completed" if is_done else "in_progress",
-            "progress": 100 if is_done else 0,
+            "progress": min(100, int(100 * (time.time() - created) / self._seconds)),
             "created_at": int(created),
             "completed_at": int(created + self._seconds) if is_done else None,
             "seconds": "4",
