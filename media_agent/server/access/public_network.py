@@ -41,9 +41,9 @@ def open_public_client(*, timeout: httpx.Timeout) -> httpx.AsyncClient:
 
 
 def is_public(address: Address) -> bool:
-    """Return whether an address is of the public internet, and of one machine there."""
-    inner = getattr(address, "scope_id", None) is not None or is_inner(str(address))
-    return not inner and not address.is_multicast and str(address) not in _OF_CLOUDS
+    """Return whether an address is of the public internet."""
+    has_zone = getattr(address, "scope_id", None) is not None
+    return not has_zone and not is_inner(str(address)) and str(address) not in _OF_CLOUDS
 
 
 async def check_public(text: str) -> httpx.URL:

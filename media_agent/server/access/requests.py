@@ -15,7 +15,7 @@ from media_agent_schemas.request import VideoRequest
 
 _MOST_ADDRESSES = 32  # in one request
 _WRITTEN_AS_A_PATH = re.compile(
-    r"\s*(?:[/\\~]|[A-Za-z]:[/\\]|file:|\$|%\w+%) | (?:^|[/\\])\.\.?(?:[/\\]|$)",
+    r"^\s*(?:[/\\~]|[A-Za-z]:[/\\]|file:|\$|%\w+%) | (?:^|[/\\])\.\.?(?:[/\\]|$)",
     re.VERBOSE | re.IGNORECASE,
 )
 _ADDRESS = re.compile(r"\s*https?:", re.IGNORECASE)
