@@ -15,6 +15,27 @@ from media_agent.server.access.gate import EXPOSED, Access, Gate
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
+from media_agent.server.live.events import EventHub
+from media_agent.server.native import actions, events, jobs, plans
+from media_agent.server.openai import content, continuing, files, models, videos
+from media_agent.server.page import page
+from media_agent.server.webhooks import routes as webhooks
+from media_agent.server.webhooks.service import open_webhooks
+
+_ROUTERS = (
+    jobs.router,
+    actions.router,
+    events.router,
+    plans.router,
+    continuing.router,
+    videos.router,
+    content.router,
+    files.router,
+    models.router,
+    session_routes.router,
+    webhooks.router,
+    page.router,
+)
 
 
 def build_app(
@@ -29,17 +50,21 @@ def build_app(
     @contextlib.asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = app.state.context = ServerContext(host, settings, access)
+        context = ServerContext(host, settings, access, EventHub(host))
+        app.state.context = context
         try:
             await host.start()
-            yield
+            async with open_webhooks(host, settings) as app.state.callbacks:
+                yield
         finally:
             context.stopping.set()
+            await context.events.aclose()
             await host.aclose()
 
     app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
     add_error_handlers(app)
-    app.include_router(session_routes.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.add_middleware(BodyLimits, section=settings.server)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:

@@ -13,6 +13,8 @@ from media_agent.ledger.api_keys import Scope
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.access.gate import Access
 from media_agent.server.host import ClientHost
+from media_agent.server.live.events import EventHub
+from media_agent.server.repeats import Repeats
 
 
 @dataclass
@@ -22,6 +24,9 @@ class ServerContext:
     host: ClientHost
     settings: Settings
     access: Access
+    events: EventHub
+    repeats: Repeats = field(default_factory=Repeats)
+    """Calls for new jobs that are being planned."""
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 

@@ -1,7 +1,7 @@
 """What a caller on another machine may put into a request: no name of a file of this one."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -13,7 +13,7 @@ from media_agent.server.access.public_network import check_public
 from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
 
-_MOST_ADDRESSES = 32  # in one request
+_MOST_PLACES = 32  # of inputs, and of addresses in options
 _WRITTEN_AS_A_PATH = re.compile(
     r"^\s*(?:[/\\~]|[A-Za-z]:[/\\]|file:|\$|%\w+%) | (?:^|[/\\])\.\.?(?:[/\\]|$)",
     re.VERBOSE | re.IGNORECASE,
@@ -38,20 +38,26 @@ def check_request(request: VideoRequest, caller: Caller) -> None:
             raise _forbidden(f"inputs[{number}].own_id", "leave it out")
     if request.model is not None and _WRITTEN_AS_A_PATH.search(request.model):
         raise _forbidden("model", "GET /v1/backends lists the models")
-    check_options(request.options, caller)
 
 
-def check_options(options: Options, caller: Caller) -> None:
-    """Refuse options that name files of this machine from a caller who may be on another one.
+async def check_options(options: Options, caller: Caller) -> None:
+    """Refuse options that name files or inner addresses, from a caller who may be anywhere.
 
     Raises:
-        ForbiddenError: one does.
+        ForbiddenError: one names a file of this machine.
+        InvalidRequestError: one names an address that is not public, or there are too many.
     """
     if not caller.is_remote:
         return
+    addresses = []
     for place, text in _walk(options, "options"):
         if _WRITTEN_AS_A_PATH.search(text):
             raise _forbidden(place, "give the name that the server knows it by")
+        if _ADDRESS.match(text):
+            addresses.append(text.strip())
+    _check_count(addresses)
+    for address in addresses:
+        await check_public(address)
 
 
 async def admit_request(
@@ -64,16 +70,14 @@ async def admit_request(
 
     Raises:
         ForbiddenError: as `check_request`.
-        InvalidRequestError: an address cannot be had.
+        InvalidRequestError: what an address names cannot be had.
+        TooLargeError: it is too large.
     """
     check_request(request, caller)
+    await check_options(request.options, caller)
     if not caller.is_remote:
         return request
-    addresses = [text for _, text in _walk(request.options, "") if _ADDRESS.match(text)]
-    if len(addresses) + len(request.inputs) > _MOST_ADDRESSES:
-        raise InvalidRequestError(f"a request has at most {_MOST_ADDRESSES} inputs and addresses")
-    for address in addresses:
-        await check_public(address.strip())
+    _check_count(request.inputs)
     inputs = [await _bring(medium, folder, max_bytes) for medium in request.inputs]
     return request.model_copy(update={"inputs": tuple(inputs)})
 
@@ -83,6 +87,11 @@ async def _bring(medium: MediaInput, folder: Path, max_bytes: int) -> MediaInput
         return medium
     path = await fetch_input(medium.url, folder, max_bytes=max_bytes)
     return medium.model_copy(update={"url": None, "path": str(path), "mime_type": None})
+
+
+def _check_count(places: Sized) -> None:
+    if len(places) > _MOST_PLACES:
+        raise InvalidRequestError(f"a request has at most {_MOST_PLACES} inputs")
 
 
 def _walk(value: object, place: str) -> Iterator[tuple[str, str]]:

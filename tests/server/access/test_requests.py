@@ -75,7 +75,9 @@ async def test_a_request_that_names_a_file_is_refused(
     ],
 )
 @pytest.mark.parametrize("depth", ["value", "list", "object", "name"])
-def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(path: str, depth: str) -> None:
+async def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(
+    path: str, depth: str, tmp_path: Path
+) -> None:
     value: dict[str, JsonValue] = {
         "value": path,
         "list": [1, [path]],
@@ -84,9 +86,8 @@ def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(path: str, 
     }
 
     with pytest.raises(ForbiddenError):
-        check_request(with_option(value[depth]), ALICE)
-    with pytest.raises(ForbiddenError):
-        check_options({"fal": {"extra": value[depth]}}, ALICE)
+        await admit_request(with_option(value[depth]), ALICE, tmp_path)
+    await check_options({"fal": {"extra": value[depth]}}, LOCAL_CALLER)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,10 @@ def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(path: str, 
         "",
     ],
 )
-def test_other_options_pass(value: JsonValue) -> None:
-    check_request(with_option(value), ALICE)
+async def test_other_options_pass(value: JsonValue, tmp_path: Path) -> None:
+    asked = with_option(value)
+
+    assert await admit_request(asked, ALICE, tmp_path) == asked
 
 
 async def test_an_address_within_an_option_is_public(tmp_path: Path) -> None:
