@@ -32,7 +32,7 @@ def open_public_client(*, timeout: httpx.Timeout) -> httpx.AsyncClient:
         verify=certificates(),
         follow_redirects=False,
         timeout=timeout,
-        limits=httpx.Limits(max_keepalive_connections=0),
+        limits=httpx.Limits(max_connections=64, max_keepalive_connections=0),
         headers={"User-Agent": "media-agent", "Accept-Encoding": "identity"},
     )
     return httpx_ssrf_protection(
