@@ -10,6 +10,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.distribution import own_version
 from media_agent.server.access import session_routes
+from media_agent.server.access.bodies import BodyLimits
 from media_agent.server.access.gate import EXPOSED, Access, Gate
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
@@ -64,6 +65,7 @@ def build_app(
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.add_middleware(BodyLimits, section=settings.server)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:
         app.add_middleware(  # around the gate: a preflight has no key

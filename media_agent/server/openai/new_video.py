@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ from pydantic import JsonValue
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
-from media_agent.jobs.housekeeping.remove import INPUTS
 from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_options
 from media_agent.server.context import ServerContext
+from media_agent.server.new_jobs import new_folder
 from media_agent.server.openai.body import Fields, Value, list_uploads
 from media_agent.server.openai.create_fields import (
     INPUT_FIELDS,
@@ -147,7 +147,12 @@ async def start(
     call: NewJobCall,
     plans: Sequence[Plan] | None = None,
 ) -> VideoJob:
-    """Begin a job of a caller."""
+    """Begin a job of a caller.
+
+    Raises:
+        ForbiddenError: an option names a file of this machine, and the caller may be on another.
+    """
+    await check_options(request.options, caller)
     return await server.host.call(
         lambda client: client.start(
             request,
@@ -161,20 +166,6 @@ async def start(
             caller=caller.name,
         )
     )
-
-
-@contextlib.asynccontextmanager
-async def new_folder(server: ServerContext) -> AsyncIterator[tuple[str, Path]]:
-    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin."""
-    job_id = server.host.client.new_job_id()
-    folder = server.host.client.store.jobs.folder(job_id) / INPUTS
-    try:
-        yield job_id, folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # never there
-            folder.parent.rmdir()
-        raise
 
 
 def _unwrap(fields: Fields) -> Fields:

@@ -103,7 +103,8 @@ async def _bring_one(
     elif source[:5].lower() == "data:":
         await asyncio.to_thread(_write_data_url, reference.field, source, target)
     else:
-        return await fetch_input(source, folder)
+        most = server.settings.server.max_upload_bytes
+        return await fetch_input(source, folder, max_bytes=most)
     return target
 
 
