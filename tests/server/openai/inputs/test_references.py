@@ -69,6 +69,7 @@ async def test_an_image_is_brought_into_the_folder_of_the_job(
     assert (medium.role, medium.path) == (InputRole.FIRST_FRAME, str(place))
     assert place.read_bytes() == png
     assert str(place.parent) not in reply.text
+    await http.post(f"/v1/jobs/{video}/cancel")
 
 
 async def test_every_way_to_give_bytes_gives_the_same(
