@@ -12,12 +12,14 @@ from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
-from media_agent.server.native import actions, events, jobs, plans
+from media_agent.server.live.hls import HlsVideos
+from media_agent.server.native import actions, events, jobs, live, plans
 
 _ROUTERS = (
     jobs.router,
     actions.router,
     events.router,
+    live.router,
     plans.router,
 )
 
@@ -26,9 +28,9 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
     """Return the application; its client is opened when it starts, and closed when it ends."""
 
     @contextlib.asynccontextmanager
-    async def live(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = app.state.context = ServerContext(host, settings, EventHub(host))
+        context = app.state.context = ServerContext(host, settings, EventHub(host), HlsVideos())
         try:
             await host.start()
             yield
@@ -37,7 +39,9 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
             await context.events.aclose()
             await host.aclose()
 
-    app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
+    app = FastAPI(
+        title="media-agent", version=own_version() or "0", lifespan=lifespan, docs_url=None
+    )
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)

@@ -10,6 +10,7 @@ from media_agent.config.settings import Settings
 from media_agent.server.access.caller import LOCAL, Caller
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
+from media_agent.server.live.hls import HlsVideos
 
 SCOPES = frozenset({"videos:read", "videos:write", "admin"})
 
@@ -21,6 +22,7 @@ class ServerContext:
     host: ClientHost
     settings: Settings
     events: EventHub
+    hls: HlsVideos
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 
