@@ -24,3 +24,8 @@ class ServerSection(Schema):
         description="How others reach the server, such as https://video.example.com; default: "
         "the address that a request came to.",
     )
+    models: dict[str, str] = Field(
+        default={},
+        description="Names that clients give for a model, such as sora-2, each with the "
+        '"backend" or "backend/model" that is meant.',
+    )

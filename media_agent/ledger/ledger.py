@@ -17,6 +17,7 @@ from media_agent.ledger.jobs import Jobs
 from media_agent.ledger.owner import Owner, is_alive
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.submissions import Submissions
+from media_agent.ledger.uploads import Uploads
 
 
 class Ledger:
@@ -43,6 +44,7 @@ class Ledger:
         self.submissions = Submissions(self.database, self.owners)
         self.commands = Commands(self.database, self.owners)
         self.costs = Costs(self.database)
+        self.uploads = Uploads(self.database)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

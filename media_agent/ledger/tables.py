@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 7
+LEDGER_VERSION = 8
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -87,6 +87,18 @@ CREATE TABLE commands (
     command TEXT NOT NULL
 )"""
 
+_UPLOADS = """
+CREATE TABLE uploads (
+    id TEXT NOT NULL PRIMARY KEY,
+    caller TEXT NOT NULL,
+    filename TEXT NOT NULL,  -- as the caller said; never a path
+    purpose TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    expires_at TEXT  -- absent: never
+)"""
+
 LISTED = "part_of IS NULL AND removed_at IS NULL"
 """What a list of jobs shows: no segments, and nothing that was removed."""
 
@@ -116,4 +128,6 @@ TABLES = (
     _ARTIFACTS,
     _COMMANDS,
     "CREATE INDEX commands_by_job ON commands (job_id)",
+    _UPLOADS,
+    "CREATE INDEX uploads_by_caller ON uploads (caller, created_at, id)",
 )

@@ -12,8 +12,8 @@ from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
-from media_agent.server.live.hls import HlsVideos
 from media_agent.server.native import actions, events, jobs, live, plans
+from media_agent.server.openai import content, continuing, files, models, videos
 
 _ROUTERS = (
     jobs.router,
@@ -21,6 +21,11 @@ _ROUTERS = (
     events.router,
     live.router,
     plans.router,
+    continuing.router,
+    videos.router,
+    content.router,
+    files.router,
+    models.router,
 )
 
 
@@ -30,7 +35,7 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = app.state.context = ServerContext(host, settings, EventHub(host), HlsVideos())
+        context = app.state.context = ServerContext(host, settings, EventHub(host))
         try:
             await host.start()
             yield

@@ -11,6 +11,7 @@ from media_agent.server.access.caller import LOCAL, Caller
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
 from media_agent.server.live.hls import HlsVideos
+from media_agent.server.repeats import Repeats
 
 SCOPES = frozenset({"videos:read", "videos:write", "admin"})
 
@@ -22,7 +23,9 @@ class ServerContext:
     host: ClientHost
     settings: Settings
     events: EventHub
-    hls: HlsVideos
+    hls: HlsVideos = field(default_factory=HlsVideos)
+    repeats: Repeats = field(default_factory=Repeats)
+    """Calls for new jobs that are being planned."""
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 

@@ -1,6 +1,7 @@
 """Errors as OpenAI's clients read them, with ours beside: one shape on every route.
 
-`{"error": {"message", "type", "param", "code"}, "media_agent": {"code", "retryable", ...}}`
+`{"error": {"message", "type", "param", "code"}, "media_agent": {"code", "retryable", "accepted",
+"billed", "next", ...}}`
 """
 
 import logging
@@ -18,6 +19,8 @@ from media_agent.errors import (
     http_status,
     to_info,
 )
+from media_agent.server.verdict import choose_next_step, may_be_accepted
+from media_agent.server.wording import info_to_http
 from media_agent_schemas.errors import ErrorInfo
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,12 +41,20 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> dict[str, Any]:
-    """Return the body of an error."""
+    """Return the body of an error, in the words of the server."""
+    info = info_to_http(info)
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     told = info.message if info.hint is None else f"{info.message}; {info.hint}"
+    accepted = may_be_accepted(info.code)
+    own: dict[str, Any] = info.model_dump(mode="json", exclude={"schema_version"})
     return {
         "error": {"message": told, "type": kind, "param": param, "code": info.code},
-        "media_agent": info.model_dump(mode="json", exclude={"schema_version"}),
+        "media_agent": own
+        | {
+            "accepted": accepted,
+            "billed": False if accepted is False else None,
+            "next": choose_next_step(info, accepted=accepted),
+        },
     }
 
 
