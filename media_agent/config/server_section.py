@@ -6,6 +6,7 @@ from pydantic import Field
 
 from media_agent_schemas.base import Schema
 
+Origin = Annotated[str, Field(pattern=r"^https?://[^\s/@?#*]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -28,4 +29,9 @@ class ServerSection(Schema):
         default={},
         description="Names that clients give for a model, such as sora-2, each with the "
         '"backend" or "backend/model" that is meant.',
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Pages of other sites that may call it from a browser, such as "
+        "https://studio.example.com.",
     )

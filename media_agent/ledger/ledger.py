@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from media_agent.ledger.api_keys import ApiKeys
 from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.database import BUSY_SECONDS, Database
@@ -45,6 +46,7 @@ class Ledger:
         self.commands = Commands(self.database, self.owners)
         self.costs = Costs(self.database)
         self.uploads = Uploads(self.database)
+        self.api_keys = ApiKeys(self.database)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -99,6 +99,22 @@ CREATE TABLE uploads (
     expires_at TEXT  -- absent: never
 )"""
 
+_API_KEYS = """
+CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,  -- a part of the key
+    owner TEXT NOT NULL,  -- the `caller` of jobs; several keys may share one
+    digest TEXT NOT NULL,  -- SHA-256 of the key
+    scopes TEXT NOT NULL,  -- with spaces between
+    usd_per_day FLOAT,  -- absent here and below: without a limit
+    usd_total FLOAT,
+    requests_per_minute INTEGER,
+    concurrent_jobs INTEGER,
+    created_at TEXT NOT NULL,
+    last_used_at TEXT,  -- roughly
+    expires_at TEXT,
+    revoked_at TEXT
+)"""
+
 LISTED = "part_of IS NULL AND removed_at IS NULL"
 """What a list of jobs shows: no segments, and nothing that was removed."""
 
@@ -120,6 +136,7 @@ TABLES = (
     ),
     f"CREATE INDEX jobs_unsettled ON jobs (created_at, id) WHERE {UNSETTLED}",
     "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint) WHERE fingerprint IS NOT NULL",
+    "CREATE INDEX jobs_of_caller ON jobs (caller, status) WHERE caller IS NOT NULL",
     "CREATE INDEX jobs_by_whole ON jobs (part_of) WHERE part_of IS NOT NULL",
     _SUBMISSIONS,
     "CREATE INDEX submissions_by_time ON submissions (created_at)",
@@ -130,4 +147,5 @@ TABLES = (
     "CREATE INDEX commands_by_job ON commands (job_id)",
     _UPLOADS,
     "CREATE INDEX uploads_by_caller ON uploads (caller, created_at, id)",
+    _API_KEYS,
 )

@@ -4,10 +4,13 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.distribution import own_version
+from media_agent.server.access import session_routes
+from media_agent.server.access.gate import EXPOSED, Access, Gate
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
@@ -26,16 +29,24 @@ _ROUTERS = (
     content.router,
     files.router,
     models.router,
+    session_routes.router,
 )
 
 
-def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastAPI:
-    """Return the application; its client is opened when it starts, and closed when it ends."""
+def build_app(
+    settings: Settings, *, client: VideoClient | None = None, needs_keys: bool = False
+) -> FastAPI:
+    """Return the application; its client is opened when it starts, and closed when it ends.
+
+    Until there is an API key it answers this machine only, or nobody if `needs_keys`.
+    """
+    access = Access(settings.server, needs_keys=needs_keys)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = app.state.context = ServerContext(host, settings, EventHub(host))
+        context = ServerContext(host, settings, access, EventHub(host))
+        app.state.context = context
         try:
             await host.start()
             yield
@@ -50,4 +61,13 @@ def build_app(settings: Settings, *, client: VideoClient | None = None) -> FastA
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.add_middleware(Gate, access=access)
+    if settings.server.allowed_origins:
+        app.add_middleware(  # around the gate: a preflight has no key
+            CORSMiddleware,
+            allow_origins=settings.server.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
     return app

@@ -5,6 +5,7 @@
 """
 
 import logging
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,9 +14,11 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from media_agent.errors import (
+    AuthenticationError,
     BackendRateLimitError,
     InvalidRequestError,
     MediaAgentError,
+    RateLimitError,
     http_status,
     to_info,
 )
@@ -58,12 +61,20 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
     }
 
 
-async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
+def answer_error(error: MediaAgentError) -> JSONResponse:
+    """Return the reply that says what went wrong."""
     status = http_status(error)
     headers = {}
-    if isinstance(error, BackendRateLimitError) and error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, BackendRateLimitError | RateLimitError) and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, AuthenticationError):
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(build_error(to_info(error), status), status, headers)
+
+
+async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MediaAgentError)
+    return answer_error(error)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:

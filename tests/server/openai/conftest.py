@@ -26,7 +26,7 @@ async def app() -> AsyncIterator[FastAPI]:
 @pytest.fixture
 async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
         yield client
 
 
@@ -34,7 +34,7 @@ async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 async def official(app: FastAPI) -> AsyncIterator[openai.AsyncOpenAI]:
     own = httpx2.AsyncClient(transport=httpx2.ASGITransport(app))
     async with openai.AsyncOpenAI(
-        api_key="none", base_url="http://server/v1", http_client=own, max_retries=0
+        api_key="none", base_url="http://localhost/v1", http_client=own, max_retries=0
     ) as client:
         yield client
 
