@@ -1,13 +1,13 @@
 """The application: one VideoClient, all routes over it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from media_agent.client import VideoClient
-from media_agent.config.settings import Settings
+from media_agent.config.settings import Settings, load_settings
 from media_agent.distribution import own_version
 from media_agent.server.access import session_routes
 from media_agent.server.access.gate import EXPOSED, Access, Gate
@@ -17,6 +17,8 @@ from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
 from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
+from media_agent.server.operation import health, metrics, reload
+from media_agent.server.operation.counts import CallCounts, Counting
 
 _ROUTERS = (
     jobs.router,
@@ -30,29 +32,38 @@ _ROUTERS = (
     files.router,
     models.router,
     session_routes.router,
+    health.router,
+    metrics.router,
+    reload.router,
 )
 
 
 def build_app(
-    settings: Settings, *, client: VideoClient | None = None, needs_keys: bool = False
+    settings: Settings,
+    *,
+    client: VideoClient | None = None,
+    needs_keys: bool = False,
+    read_settings: Callable[[], Settings] = load_settings,
 ) -> FastAPI:
     """Return the application; its client is opened when it starts, and closed when it ends.
 
     Until there is an API key it answers this machine only, or nobody if `needs_keys`.
     """
     access = Access(settings.server, needs_keys=needs_keys)
+    counts = CallCounts()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = ServerContext(host, settings, access, EventHub(host))
+        context = ServerContext(
+            host, settings, access, EventHub(host), counts=counts, read_settings=read_settings
+        )
         app.state.context = context
         try:
             await host.start()
             yield
         finally:
-            context.stopping.set()
-            await context.events.aclose()
+            context.stop()
             await host.aclose()
 
     app = FastAPI(
@@ -70,4 +81,5 @@ def build_app(
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
+    app.add_middleware(Counting, counts=counts)
     return app

@@ -120,14 +120,13 @@ class EventHub:
                     except TimeoutError:
                         yield ()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Let every listener end."""
         self._is_closed = True
         for job in self._watched.values():
             job.wake()
         if self._looking is not None:
             self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
 
     async def _find(self, job_id: str) -> _Watched:
         """Return a job as it is known; what happened last is read once for all who come."""

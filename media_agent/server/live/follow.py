@@ -39,8 +39,8 @@ async def follow(host: ClientHost, hub: EventHub, job: VideoJob) -> AsyncIterato
                 growing.hear(each.event for each in told)
                 async for block in growing.read():
                     yield block
-        if growing.offset == 0:
-            ended = await host.read(lambda ledger: ledger.jobs.get(job.id))
+        ended = await host.read(lambda ledger: ledger.jobs.get(job.id))
+        if growing.offset == 0 and ended.status.is_terminal:
             async for block in _read_finished(ended):
                 yield block
     finally:

@@ -9,7 +9,8 @@ import pytest
 
 from media_agent.errors import JobNotFoundError
 from media_agent.ledger.ledger import Ledger
-from media_agent.server.access.caller import LOCAL, Caller
+from media_agent.ledger.api_keys import LOCAL
+from media_agent.server.access.caller import Caller
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
 from media_agent_schemas.events import ChunkReady, JobCompleted, JobProgressed, JobStarted
@@ -42,7 +43,7 @@ def ledger(tmp_path: Path) -> Ledger:
 async def hub(ledger: Ledger) -> AsyncIterator[EventHub]:
     hub = EventHub(cast(ClientHost, Host(ledger)), look_seconds=0.001)
     yield hub
-    await hub.aclose()
+    hub.close()
 
 
 async def hear(hub: EventHub, after: int = -1, *, slowness: float = 0.0) -> list[int]:
@@ -119,7 +120,7 @@ async def test_closing_lets_everybody_go(hub: EventHub) -> None:
     listening = [asyncio.create_task(hear(hub)) for _ in range(3)]
     await asyncio.sleep(0.005)
 
-    await hub.aclose()
+    hub.close()
 
     assert await asyncio.gather(*listening) == [[], [], []]
 
