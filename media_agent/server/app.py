@@ -19,6 +19,9 @@ from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
 from media_agent.server.operation import health, metrics, reload
 from media_agent.server.operation.counts import CallCounts, Counting
+from media_agent.server.page import page
+from media_agent.server.webhooks import routes as webhooks
+from media_agent.server.webhooks.service import open_webhooks
 
 _ROUTERS = (
     jobs.router,
@@ -35,6 +38,8 @@ _ROUTERS = (
     health.router,
     metrics.router,
     reload.router,
+    webhooks.router,
+    page.router,
 )
 
 
@@ -61,7 +66,8 @@ def build_app(
         app.state.context = context
         try:
             await host.start()
-            yield
+            async with open_webhooks(host, settings) as app.state.callbacks:
+                yield
         finally:
             context.stop()
             await host.aclose()

@@ -5,6 +5,7 @@ The ledger is SQL, and jobs use it all the time: the loop that answers HTTP neve
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from media_agent.client import VideoClient
@@ -41,6 +42,10 @@ class ClientHost:
         """
         return await self._run(self._answer(work, self.client))
 
+    def begin(self, work: Callable[[VideoClient], Awaitable[T]]) -> Future[T]:
+        """Begin work beside the jobs; cancel what is returned to end it."""
+        return self._loop.soon(_await(work, self.client))
+
     async def read(self, look: Callable[[Ledger], T]) -> T:
         """Return what stands in the ledger, read in a thread beside all loops.
 
@@ -66,21 +71,23 @@ class ClientHost:
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return await asyncio.shield(asyncio.wrap_future(self._loop.soon(work)))
 
-    async def _answer(
-        self, work: Callable[[VideoClient], Awaitable[T]], client: VideoClient
-    ) -> T:
+    async def _answer(self, work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:
         self._calls[client] += 1
         try:
-            return await work(client)
+            return await _await(work, client)
         finally:
             self._calls[client] -= 1
 
     async def _retire(self, client: VideoClient) -> None:
         """Close a client when it has nothing left to do."""
-        while self._calls[client] or client.working:
+        while self._calls[client] or client.working:  # noqa: ASYNC110  # nothing says when
             await asyncio.sleep(_LOOK_SECONDS)
         await client.aclose()
         del self._calls[client]
+
+
+async def _await(work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:
+    return await work(client)
 
 
 async def _adopt_left(client: VideoClient) -> None:

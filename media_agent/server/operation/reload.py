@@ -1,7 +1,6 @@
 """New settings for a server that runs: new jobs follow them, those under way end as they began."""
 
 import asyncio
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response

@@ -14,13 +14,9 @@ def serve(*, host: str | None = None, port: int | None = None, log: Flag = False
         port: Port to listen on; default: as in [server], else 8000.
         log: Print a line for each request.
     """
-    from media_agent.backend.local import describe_missing
     from media_agent.config.settings import load_settings
-    from media_agent.errors import ConfigurationError
 
-    missing = describe_missing("server", *_NEEDED)
-    if missing is not None:
-        raise ConfigurationError(f"the server lacks {missing}")
+    check_installed()
     settings = load_settings()
     from media_agent.server.run import serve as run
 
@@ -28,3 +24,17 @@ def serve(*, host: str | None = None, port: int | None = None, log: Flag = False
     port = settings.server.port if port is None else port
     run(settings, host=host, port=port, say=write_stderr, logs=log)
     return 0
+
+
+def check_installed() -> None:
+    """Check that the packages of a server are there.
+
+    Raises:
+        ConfigurationError: they are not.
+    """
+    from media_agent.backend.local import describe_missing
+    from media_agent.errors import ConfigurationError
+
+    missing = describe_missing("server", *_NEEDED)
+    if missing is not None:
+        raise ConfigurationError(f"the server lacks {missing}")
