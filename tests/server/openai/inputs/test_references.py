@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from media_agent.server.access.caller import LOCAL, Caller
+from media_agent.server.access.caller import LOCAL_CALLER
 from media_agent.server.context import ServerContext, get_caller
 from media_agent.server.openai.body import Value
 from media_agent.server.openai.inputs.references import bring, list_references
@@ -17,7 +17,6 @@ from tests.server.openai.test_videos import ALICE
 
 pytestmark = pytest.mark.anyio
 
-LOCAL_CALLER = Caller(LOCAL, frozenset(), sees_all=True, is_remote=False)
 PATHS = (
     "/etc/passwd",
     "file:///etc/passwd",
@@ -50,10 +49,10 @@ async def test_a_path_of_the_server_is_no_input_in_any_spelling(http: httpx.Asyn
         {"role": "first_frame", "path": "/etc/passwd"},
         {"role": "first_frame", "url": "/etc/passwd"},
     ):
-        body = {"prompt": "a fox", "media_agent": {"inputs": [own]}}
-        assert (await http.post("/v1/videos", json=body)).status_code == 400
-    body = {"prompt": "a fox", "video": "/etc/passwd"}
-    assert (await http.post("/v1/videos/extensions", json=body)).status_code == 404
+        given = {"prompt": "a fox", "media_agent": {"inputs": [own]}}
+        assert (await http.post("/v1/videos", json=given)).status_code == 400
+    source = {"prompt": "a fox", "video": "/etc/passwd"}
+    assert (await http.post("/v1/videos/extensions", json=source)).status_code == 404
 
 
 async def test_an_image_is_brought_into_the_folder_of_the_job(
