@@ -10,12 +10,12 @@ from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.new_jobs import new_folder
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import OwnFields, build_request
 from media_agent.server.openai.new_video import (
     ParsedCall,
     bring_inputs,
-    new_folder,
     parse_call,
     start,
 )
