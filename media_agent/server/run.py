@@ -5,6 +5,7 @@ import uvicorn
 from media_agent.config.settings import Settings
 from media_agent.server.access.bind import check_has_key, is_open_to_others
 from media_agent.server.app import build_app
+from media_agent.server.connection import BoundedProtocol
 
 _PATIENCE = 10  # seconds that open connections have when the server ends
 
@@ -22,6 +23,8 @@ def serve(settings: Settings, *, host: str, port: int) -> None:
         build_app(settings, needs_keys=needs_keys),
         host=host,
         port=port,
+        http=BoundedProtocol,
+        ws="none",
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,
