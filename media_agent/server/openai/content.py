@@ -1,7 +1,6 @@
 """The bytes of a video: whole, in parts, or as it grows; its thumbnail and its contact sheet."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated
 
@@ -9,20 +8,16 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError
-from media_agent.ledger.ledger import Ledger
-from media_agent.server.context import Server, ServerContext
+from media_agent.server.context import Server
 from media_agent.server.file_response import answer_file
+from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
 from media_agent.server.own_job import OwnJob
-from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
 router = APIRouter(tags=["videos"])
-
-_LOOK_SECONDS = 0.2
-_BLOCK = 256 * 1024
 
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
@@ -55,13 +50,11 @@ async def get_content(
         return _answer(request, job, _find_partial(job))
     number = _read_number(variant)
     if number == 0 and not job.status.is_terminal and job.chunks_ready:
-        path = await server.host.read(lambda ledger: _find_growing(ledger, job.id))
-        if path is not None:
-            return StreamingResponse(
-                _follow(server, job.id, path),
-                media_type="video/mp4",
-                headers={"Cache-Control": "no-store", "Accept-Ranges": "none"},
-            )
+        return StreamingResponse(
+            follow(server.host, server.events, job),
+            media_type="video/mp4",
+            headers={"Cache-Control": "no-store", "Accept-Ranges": "none"},
+        )
     return _answer(request, job, _find_whole(job, number))
 
 
@@ -118,48 +111,3 @@ def _find_partial(job: VideoJob) -> Artifact:
         if each.kind is ArtifactKind.PARTIAL_VIDEO:
             return each
     raise JobNotFoundError(f"video {job.id} has no partial video")
-
-
-def _find_growing(ledger: Ledger, job_id: str) -> Path | None:
-    """Return the file that a video grows in, as its newest chunk says."""
-    for numbered in reversed(list(ledger.events.read(job_id, -1))):
-        event = numbered.event
-        if isinstance(event, ChunkReady) and event.path is not None:
-            path = Path(event.path)
-            return path if path.is_file() else None
-    return None
-
-
-async def _follow(server: ServerContext, job_id: str, path: Path) -> AsyncIterator[bytes]:
-    """Yield a growing file to the end of its job.
-
-    The process that makes it may end and another one write the file again, with the same bytes: it
-    is opened again then, at the same place.
-    """
-    sent = 0
-    while not server.stopping.is_set():
-        is_over = await server.host.read(lambda ledger: _is_over(ledger, job_id))
-        block = await asyncio.to_thread(_read_from, path, sent)
-        while block:
-            yield block
-            sent += len(block)
-            block = await asyncio.to_thread(_read_from, path, sent)
-        if is_over:
-            return
-        await asyncio.sleep(_LOOK_SECONDS)
-
-
-def _is_over(ledger: Ledger, job_id: str) -> bool:
-    try:
-        return ledger.jobs.get(job_id).status.is_terminal
-    except JobNotFoundError:  # it was deleted
-        return True
-
-
-def _read_from(path: Path, start: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(_BLOCK)
-    except FileNotFoundError:  # it is being put in place, or was tidied away
-        return b""
