@@ -17,28 +17,21 @@ from media_agent.server.context import ServerContext
 from media_agent.server.new_jobs import new_folder
 from media_agent.server.openai.body import Fields, Value, list_uploads
 from media_agent.server.openai.create_fields import (
+    INPUT_FIELDS,
     NewVideo,
     OwnFields,
     build_request,
     parse_video,
     refuse_unknown,
 )
-from media_agent.server.openai.input_files import as_input, check_inputs
-from media_agent.server.openai.references import Reference, bring, list_references
+from media_agent.server.openai.inputs.check import as_input, check_inputs
+from media_agent.server.openai.inputs.references import Reference, bring, list_references
 from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
 
-INPUT_FIELDS = (
-    "input_reference",
-    "input_references",
-    "image_reference",
-    "reference_url",
-    "image_url",
-)
-"""Fields that are images: OpenAI's, then those of servers like it."""
 OPENAI_MODELS = "sora"
 """How the names of OpenAI's models begin."""
 _WRAPPERS = ("extra_body", "extra_params")
@@ -226,10 +219,11 @@ async def _read_options(
 def _as_option(value: Any, kind: str) -> JsonValue:
     """Return the value of an option, which is text in a form, as it is meant."""
     if not isinstance(value, str) or kind == "string":
-        return value
+        plain: JsonValue = value
+        return plain
     readers: dict[str, Callable[[str], JsonValue]] = {"integer": int, "number": float}
     if kind == "boolean":
-        return {"true": True, "false": False}.get(value.lower(), value)
+        return value.lower() == "true" if value.lower() in ("true", "false") else value
     with contextlib.suppress(ValueError):
         return readers[kind](value)
     return value
