@@ -382,8 +382,10 @@ class VideoClient:
         since: datetime | None = None,
         backend: str | None = None,
         label: str | None = None,
+        caller: str | None = None,
         before: str | None = None,
         limit: int | None = None,
+        oldest_first: bool = False,
     ) -> list[JobSummary]:
         """Return the jobs of the data folder, newest first; `get` has all of one.
 
@@ -399,8 +401,10 @@ class VideoClient:
             since=since,
             backend=backend,
             label=label,
+            caller=caller,
             before=before,
             limit=limit,
+            oldest_first=oldest_first,
         )
         return self.store.jobs.list(chosen)
 

@@ -48,6 +48,7 @@ from media_agent.config.file import (
 )
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
@@ -206,6 +207,9 @@ class Settings(BaseSettings):
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
+    server: ServerSection = Field(
+        default=ServerSection(), description="How media-agent serve listens."
+    )
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
     )

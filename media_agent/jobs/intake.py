@@ -54,7 +54,15 @@ class JobIntake:
         elif not plans:
             raise InvalidRequestError("no plan was given", hint="give at least one")
         out = _absolute(options.default_out) if out is None else out
-        terms = JobOptions(tuple(plans), out, options.overwrite, key, label=options.label)
+        terms = JobOptions(
+            tuple(plans),
+            out,
+            options.overwrite,
+            key,
+            label=options.label,
+            caller=options.caller,
+            fingerprint=options.fingerprint,
+        )
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 
     def _check_terms(self, known: VideoJob, options: GenerateOptions, out: Path | None) -> None:

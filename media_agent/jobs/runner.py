@@ -48,6 +48,7 @@ class JobRunner:
             plan=plan,
             warnings=plan.warnings,
             label=terms.label,
+            caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,
         )
         kept = self._store.jobs.create(job, terms)

@@ -35,7 +35,7 @@ _IN_VAIN = """status = 'failed' AND NOT EXISTS
 _FORGET = """
 UPDATE jobs SET removed_at = :now, request = '', plans = '[]', title = '', phase = NULL,
     resume = NULL, record_path = NULL, warnings = '[]', error = NULL, out = NULL,
-    idempotency_key = NULL, inputs = '{}'
+    idempotency_key = NULL, fingerprint = NULL, inputs = '{}'
 WHERE id = :id"""
 
 
@@ -117,6 +117,18 @@ class Jobs:
         """Return whether a job has this key, and it is not free again."""
         with self._database.reading() as transaction:
             return _row_of_key(transaction, idempotency_key) is not None
+
+    def find_repeated(self, fingerprint: str, since: datetime) -> str | None:
+        """Return the newest job of a call, unless it is older; a repetition of the call means it.
+
+        One that failed before anybody can have accepted anything is not meant.
+        """
+        query = f"""
+            SELECT id FROM jobs WHERE fingerprint = :fingerprint AND created_at >= :since
+            AND NOT ({_IN_VAIN}) ORDER BY created_at DESC, id DESC LIMIT 1"""
+        with self._database.reading() as transaction:
+            row = transaction.row(query, fingerprint=fingerprint, since=text_of(since))
+        return None if row is None else row["id"]
 
     def list(self, chosen: JobFilter | None = None) -> list[JobSummary]:
         """Return the jobs that pass a filter, newest first, each with its segments in it.

@@ -76,6 +76,8 @@ def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
         "inputs": dict(terms.inputs),
         "part_of": terms.part_of,
         "label": terms.label,
+        "caller": terms.caller,
+        "fingerprint": terms.fingerprint,
         "title": _title_of(job.request),
         **plan_columns(job.plan),
         "cancel_requested": False,
@@ -117,6 +119,7 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
         label=row["label"],
+        caller=row["caller"],
         quote_usd=plan.estimate.cost_usd,
         cost_usd=cost.usd,
         cost_source=cost.source,
@@ -139,6 +142,8 @@ def terms_of(row: Row) -> JobOptions:
         inputs=json.loads(row["inputs"]),
         part_of=row["part_of"],
         label=row["label"],
+        caller=row["caller"],
+        fingerprint=row["fingerprint"],
     )
 
 

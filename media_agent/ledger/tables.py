@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 6
+LEDGER_VERSION = 7
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -11,6 +11,8 @@ CREATE TABLE jobs (
     updated_at TEXT NOT NULL,
     status TEXT NOT NULL,
     part_of TEXT,  -- the key of the submission of the video that this job makes a part of
+    caller TEXT,  -- whoever asked a server for it; absent: this machine
+    fingerprint TEXT,  -- of the call, so that a repetition without a key is known
     label TEXT,  -- of the caller, to count costs under
     backend TEXT NOT NULL,  -- of the plan that is followed; so is its model, and its price
     model TEXT NOT NULL,
@@ -95,6 +97,7 @@ _LISTINGS = {  # each alone answers which jobs a page shows, newest first
     "status": "status, created_at, id, backend, model, label",
     "backend": "backend, created_at, id, model, status, label",
     "label": "label, created_at, id, status, backend, model",
+    "caller": "caller, created_at, id, status, backend, model, label",
 }
 
 TABLES = (
@@ -104,6 +107,7 @@ TABLES = (
         for name, columns in _LISTINGS.items()
     ),
     f"CREATE INDEX jobs_unsettled ON jobs (created_at, id) WHERE {UNSETTLED}",
+    "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint) WHERE fingerprint IS NOT NULL",
     "CREATE INDEX jobs_by_whole ON jobs (part_of) WHERE part_of IS NOT NULL",
     _SUBMISSIONS,
     "CREATE INDEX submissions_by_time ON submissions (created_at)",
