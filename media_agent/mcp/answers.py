@@ -1,4 +1,4 @@
-"""From what a tool answers to a result: its JSON as text, links to files, an image if it has one."""
+"""From what a tool answers to a result: its JSON as text, links to files, perhaps an image."""
 
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 

@@ -1,7 +1,8 @@
-"""Calls of tools: a question about the price first, progress while they wait, a task or a result."""
+"""Calls of tools: a question about the price, progress while they wait, a task or a result."""
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -25,13 +26,15 @@ from media_agent.tools.parsing import parse_call
 from media_agent.tools.toolbox import error_as_data
 
 _NAMES = frozenset(tool.tool for tool in TOOLS)
-_SLICE = 1.0  # seconds between two notifications of progress
-
 Result = CallToolResult | InputRequiredResult | dict[str, JsonValue]
 
 
 async def call_tool(
-    access: Access, context: RequestContext, params: CallToolRequestParams
+    access: Access,
+    context: RequestContext,
+    params: CallToolRequestParams,
+    *,
+    report_every: float,
 ) -> Result:
     """Return what a tool answers; whatever goes wrong in it is a result as well.
 
@@ -47,8 +50,9 @@ async def call_tool(
     seconds = _find_patience(arguments)
     if isinstance(arguments, CreateVideo):
         arguments = arguments.model_copy(update={"wait_seconds": None})
+    wait = _Wait(access, context, report_every)
     if isinstance(arguments, WaitVideo):
-        answer = await _wait(access, context, arguments.job_id, seconds)
+        answer = await wait.run(arguments.job_id, seconds)
         return await build_result(access, context, answer)
     made = await _make(access, context, params, arguments)
     if isinstance(made, InputRequiredResult):
@@ -59,7 +63,7 @@ async def call_tool(
         if declares_tasks(context):
             return await build_task(access, context, job_id)
         if seconds > 0:
-            made = await _wait(access, context, job_id, seconds)
+            made = await wait.run(job_id, seconds)
     return await build_result(access, context, made)
 
 
@@ -86,18 +90,33 @@ async def _make(
     return error_as_data(answer.to_error()) if isinstance(answer, Quote) else answer
 
 
-async def _wait(access: Access, context: RequestContext, job_id: str, seconds: float) -> Answer:
-    """Wait for a job with progress; whoever gives up ends the wait and not the job."""
-    until, told = time.monotonic() + seconds, 0.0
-    while True:
-        left = max(0.01, until - time.monotonic())
-        part = WaitVideo(job_id=job_id, seconds=min(_SLICE, left))
-        answer = await access(context, lambda box, part=part: box.answer(part))
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """Waits for jobs and tells how they get on."""
+
+    access: Access
+    context: RequestContext
+    report_every: float
+
+    async def run(self, job_id: str, seconds: float) -> Answer:
+        """Return how a job stands at its end or when the time is over.
+
+        Whoever gives up ends the wait and not the job.
+        """
+        until, told = time.monotonic() + seconds, 0.0
+        while True:
+            left = max(0.01, until - time.monotonic())
+            answer = await self._look(job_id, min(self.report_every, left))
+            if "job_id" not in answer or answer["finished"] or time.monotonic() >= until:
+                return answer
+            told = max(told + 1e-4, _find_progress(answer))  # it has to rise each time
+            await self.context.session.report_progress(min(told, 1.0), 1.0, _describe(answer))
+
+    async def _look(self, job_id: str, seconds: float) -> Answer:
+        part = WaitVideo(job_id=job_id, seconds=seconds)
+        answer = await self.access(self.context, lambda box: box.answer(part))
         assert not isinstance(answer, Quote)  # waiting costs nothing
-        if "job_id" not in answer or answer["finished"] or time.monotonic() >= until:
-            return answer
-        told = max(told + 1e-4, _find_progress(answer))  # it has to rise each time
-        await context.session.report_progress(min(told, 1.0), 1.0, _describe(answer))
+        return answer
 
 
 def _find_patience(arguments: ToolArguments) -> float:

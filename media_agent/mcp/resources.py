@@ -5,6 +5,7 @@ import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from mcp.shared.exceptions import MCPError
 from mcp_types import (
@@ -29,6 +30,7 @@ from media_agent.tools.elsewhere import Answer
 from media_agent.tools.files import FILE_KINDS, FileKind, JobFile
 from media_agent_schemas.jobs import JobSummary, VideoJob
 
+T = TypeVar("T")
 LARGEST_READ = 8_000_000  # bytes; what is read is in memory, in base64 and within one message
 _PAGE = 20
 _TITLE_SHOWN = 80  # characters
@@ -143,7 +145,7 @@ def _describe(job: JobSummary) -> Resource:
     )
 
 
-def _unless_error[T](found: T | Answer) -> T:
+def _unless_error(found: T | Answer) -> T:
     """Return what was found.
 
     Raises:

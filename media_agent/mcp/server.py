@@ -43,10 +43,13 @@ _ANNOTATIONS = {
 }
 
 
-def build_server(access: Access, *, routes: Collection[str] = ()) -> Server[Any]:
+def build_server(
+    access: Access, *, routes: Collection[str] = (), report_every: float = 1.0
+) -> Server[Any]:
     """Return a server whose requests are served with the toolboxes that `access` finds.
 
-    `routes` are the names of those in the settings.
+    `routes` are the names of those in the settings; while a call waits, progress is reported every
+    so many seconds.
     """
 
     async def list_tools(
@@ -57,7 +60,7 @@ def build_server(access: Access, *, routes: Collection[str] = ()) -> Server[Any]
     async def call_tool(
         context: RequestContext, params: CallToolRequestParams
     ) -> Any:  # also tasks, which the library has no type for
-        return await calls.call_tool(access, context, params)
+        return await calls.call_tool(access, context, params, report_every=report_every)
 
     async def list_resources(
         context: RequestContext, params: PaginatedRequestParams | None
