@@ -18,6 +18,7 @@ from media_agent.cli.commands.jobs.disk import du, prune
 from media_agent.cli.commands.jobs.jobs import build_jobs_app
 from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
+from media_agent.cli.commands.servers.mcp import mcp
 from media_agent.cli.commands.servers.serve import serve
 from media_agent.cli.commands.setup.catalogue import build_catalogue_app
 from media_agent.cli.commands.setup.config import build_config_app
@@ -59,6 +60,7 @@ def build_app() -> App:
     app.command(branch)
     app.command(extend)
     app.command(serve)
+    app.command(mcp)
     app.command(backends)
     app.command(build_catalogue_app())
     app.command(doctor)

@@ -55,6 +55,13 @@ async def client(server: Server[Any], request: pytest.FixtureRequest) -> AsyncIt
         yield opened
 
 
+@pytest.fixture
+async def modern(server: Server[Any]) -> AsyncIterator[Client]:
+    """A client of today's protocol, for what does not depend on it."""
+    async with Client(server) as opened:
+        yield opened
+
+
 async def call(client: Client, tool: str, **arguments: Any) -> Any:
     """Return what a tool answers, as data."""
     result = await client.call_tool(tool, arguments)

@@ -111,14 +111,14 @@ async def test_who_gives_up_ends_the_wait_and_not_the_job(
 
 
 async def test_a_hundred_calls_that_time_out_and_are_repeated_make_one_job_each(
-    client: Client, videos: VideoClient
+    modern: Client, videos: VideoClient
 ) -> None:
     async def ask_and_give_up(number: int) -> Any:
         wish = SLOW | {"seed": number // 10}
-        call_of = client.call_tool("create_video", wish | {"wait_seconds": 30})
+        call_of = modern.call_tool("create_video", wish | {"wait_seconds": 30})
         with pytest.raises((TimeoutError, MCPError)):
             await asyncio.wait_for(call_of, 0.001 * (number % 10))
-        return await call(client, "create_video", **wish)
+        return await call(modern, "create_video", **wish)
 
     answers = await asyncio.gather(*(ask_and_give_up(number) for number in range(100)))
 
@@ -168,9 +168,9 @@ async def test_the_same_call_to_another_process_is_the_same_job(
     ],
 )
 async def test_what_is_wrong_comes_back_as_an_error_that_a_model_can_read(
-    client: Client, videos: VideoClient, tool: str, arguments: dict[str, Any], said: str
+    modern: Client, videos: VideoClient, tool: str, arguments: dict[str, Any], said: str
 ) -> None:
-    result = await client.call_tool(tool, arguments)
+    result = await modern.call_tool(tool, arguments)
 
     (part,) = result.content
     answer = json.loads(part.text)  # type: ignore[union-attr]
@@ -186,7 +186,7 @@ async def test_a_tool_that_is_not_there_is_an_error_of_the_protocol(client: Clie
 
 
 async def test_a_list_of_64_jobs_fits_and_leaves_none_out(
-    client: Client, videos: VideoClient
+    modern: Client, videos: VideoClient
 ) -> None:
     job = await videos.generate(open_request("a dog " * 50))
     for number in range(63):
@@ -196,7 +196,7 @@ async def test_a_list_of_64_jobs_fits_and_leaves_none_out(
     seen, before = [], None
     while True:
         arguments = {"limit": 50} | ({} if before is None else {"before": before})
-        result = await client.call_tool("list_videos", arguments)
+        result = await modern.call_tool("list_videos", arguments)
         page = json.loads(result.content[0].text)  # type: ignore[union-attr]
         assert len(result.content[0].text) <= 4000  # type: ignore[union-attr]
         seen += [each["job_id"] for each in page["jobs"]]
