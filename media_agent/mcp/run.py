@@ -9,7 +9,6 @@ from io import TextIOWrapper
 from typing import Any, BinaryIO
 
 import anyio
-import uvicorn
 from mcp.server.lowlevel import Server
 from mcp.server.stdio import stdio_server
 from starlette.applications import Starlette
@@ -22,7 +21,6 @@ from media_agent.tools import ToolBox
 
 LOOPBACK = "127.0.0.1"
 PATH = "/mcp"
-_ENDED = 128 + signal.SIGTERM
 _PATIENCE = 5  # seconds that open connections have when the server ends
 
 
@@ -33,6 +31,8 @@ def serve_stdio(settings: Settings, stdout: BinaryIO) -> int:
 
 def serve_http(settings: Settings, *, port: int) -> None:
     """Serve on loopback until a signal comes; jobs under way can be resumed."""
+    import uvicorn
+
     config = uvicorn.Config(
         build_http_app(VideoClient(settings=settings)),
         host=LOOPBACK,
@@ -59,10 +59,6 @@ def build_http_app(client: VideoClient) -> Starlette:
 
 
 async def _serve_stdio(settings: Settings, stdout: BinaryIO) -> int:
-    task = asyncio.current_task()
-    assert task is not None
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     text = TextIOWrapper(stdout, encoding="utf-8")
     try:
         async with (
@@ -70,12 +66,33 @@ async def _serve_stdio(settings: Settings, stdout: BinaryIO) -> int:
             VideoClient(settings=settings) as client,
         ):
             server = _build_server(client)
-            await server.run(read, write, server.create_initialization_options())
-    except asyncio.CancelledError:
-        os._exit(_ENDED)  # a thread still reads stdin, and cannot be told
+            options = server.create_initialization_options()
+            serving = asyncio.create_task(server.run(read, write, options))
+            stopping = asyncio.create_task(_wait_for_signal())
+            await asyncio.wait([serving, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                await client.aclose()
+                os._exit(128 + stopping.result())  # the thread that reads stdin cannot be told
+            stopping.cancel()
+            await serving
     finally:
         text.detach()  # stdout is not ours to close
     return 0
+
+
+async def _wait_for_signal() -> int:
+    """Return the number of the signal that ends the server."""
+    loop = asyncio.get_running_loop()
+    came: asyncio.Future[int] = loop.create_future()
+
+    def receive(number: int) -> None:
+        if not came.done():
+            came.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):  # on Windows a signal ends the process
+            loop.add_signal_handler(number, receive, number)
+    return await came
 
 
 def _build_server(client: VideoClient) -> Server[Any]:

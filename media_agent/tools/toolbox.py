@@ -1,6 +1,7 @@
 """Answers the calls of an agent: data in, data out, never an exception, never a long wait."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -180,10 +181,14 @@ class ToolBox:
         Raises:
             JobNotFoundError: there is none of this id; of those of others nothing is told.
         """
-        job = await self._client.get(job_id)
-        if not self._sees_all and job.caller != self._owner:
-            raise JobNotFoundError(f"unknown job {job_id!r}")
-        return job
+        if self._sees_all:
+            return await self._client.get(job_id)
+        with contextlib.suppress(JobNotFoundError):
+            job = await self._client.get(job_id)
+            if job.caller == self._owner:
+                return job
+        hint = "media-agent jobs list shows the jobs there are"
+        raise JobNotFoundError(f"unknown job {job_id!r:.200}", hint=hint)
 
     async def _list(
         self, status: JobStatus | tuple[JobStatus, ...], before: str | None, limit: int

@@ -151,6 +151,7 @@ async def test_an_agent_of_a_server_has_its_own_jobs_and_no_others(client: Video
         await box.call("extend_video", {"job_id": job_id, "prompt": "a dog"}),
         await box.call("list_videos", {"before": job_id}),
     ]
+    none: Any = await box.call("get_video", {"job_id": "20260101-000000-00000000"})
     file: Any = await box.call("extend_video", {"file": job_id, "prompt": "a dog"})
 
     assert mine["job_id"] != job_id
@@ -158,6 +159,8 @@ async def test_an_agent_of_a_server_has_its_own_jobs_and_no_others(client: Video
     for answer in answers:
         assert answer["error"]["code"] == "job_not_found"
         assert answer["error"]["message"] == f"unknown job {job_id!r}"
+        assert answer["error"]["hint"] == none["error"]["hint"]
+    assert none["error"]["message"] == "unknown job '20260101-000000-00000000'"
     assert file["error"]["code"] == "invalid_request"
     with pytest.raises(JobNotFoundError):
         await box.file(job_id, "video")
