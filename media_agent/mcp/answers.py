@@ -1,7 +1,10 @@
 """From what a tool answers to a result: its JSON as text, links to files, perhaps an image."""
 
+import contextlib
+
 from mcp_types import CallToolResult, ContentBlock, ImageContent, TextContent
 
+from media_agent.errors import MediaAgentError
 from media_agent.mcp.access import Access, RequestContext
 from media_agent.mcp.resources import link_files
 from media_agent.tools import ToolBox
@@ -17,7 +20,8 @@ async def build_result(access: Access, context: RequestContext, answer: Answer) 
             kind = ImageContent if part["type"] == "image" else TextContent
             blocks.append(kind.model_validate(part))
         if "video" in answer or "partial_video" in answer:
-            blocks += link_files(await box.get(str(answer["job_id"])))
+            with contextlib.suppress(MediaAgentError):  # a key may create jobs and read none
+                blocks += link_files(await box.get(str(answer["job_id"])))
         return blocks
 
     return CallToolResult(content=await access(context, describe), is_error="error" in answer)

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -40,6 +41,11 @@ _LOGGER = logging.getLogger(__name__)
 _LENGTHS = (2000, 500, 100)  # characters of a message, which may quote what the agent gave
 _LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
 
+_WRITING = (CreateVideo, ExtendVideo, SteerVideo, CancelVideo)
+
+Need = Literal["videos:read", "videos:write"]
+"""What the key of a caller has to allow."""
+
 
 class ToolBox:
     """The tools of one agent over one client.
@@ -50,7 +56,7 @@ class ToolBox:
 
     At a server `owner` is whose jobs they become, and unless `sees_all`, no others are there.
     Where an agent is on another machine, `address` says by what it knows a file of a job, and it
-    names no files of this machine.
+    names no files of this machine. `allow` raises for what its key does not allow.
     """
 
     def __init__(
@@ -62,6 +68,7 @@ class ToolBox:
         owner: str | None = None,
         sees_all: bool = True,
         address: Address | None = None,
+        allow: Callable[[Need], None] = lambda need: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -71,6 +78,7 @@ class ToolBox:
         self._owner = owner
         self._sees_all = sees_all
         self._address = address
+        self._allow = allow
         self._clock = clock
         self._sleep = sleep
 
@@ -142,6 +150,7 @@ class ToolBox:
             JobError: there is no such job, or no such file of it yet.
             StorageError: it is gone, or cannot be read or written.
         """
+        self._allow("videos:read")
         file = await find_file(self._client, await self._find(job_id), kind)
         return file if self._address is None else replace(file, place=self._address(job_id, kind))
 
@@ -155,6 +164,7 @@ class ToolBox:
         Raises:
             JobNotFoundError: there is none of this id.
         """
+        self._allow("videos:read")
         job = await self._find(job_id)
         return job if job.status.is_terminal else await self._client.adopt(job_id)
 
@@ -164,6 +174,7 @@ class ToolBox:
         Raises:
             JobNotFoundError: there is none of this id.
         """
+        self._allow("videos:write")
         await self._find(job_id)
         return await self._client.cancel(job_id)
 
@@ -173,6 +184,7 @@ class ToolBox:
         Raises:
             JobNotFoundError: there is no job `before`.
         """
+        self._allow("videos:read")
         return await self._list(JobStatus.COMPLETED, before, limit)
 
     async def _find(self, job_id: str) -> VideoJob:
@@ -199,6 +211,7 @@ class ToolBox:
         return await self._client.list(status=status, caller=only, before=before, limit=limit)
 
     async def _run(self, arguments: ToolArguments, consent: Consent) -> Schema:
+        self._allow("videos:write" if isinstance(arguments, _WRITING) else "videos:read")
         await self._check_source(arguments)
         match arguments:
             case PlanVideo():
