@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.mcp.access import OneBox
-from media_agent.mcp.server import build_server
+from media_agent.mcp.server import REPORT_EVERY, build_server
 from media_agent.tools import ToolBox
 
 LOOPBACK = "127.0.0.1"
@@ -44,9 +44,10 @@ def serve_http(settings: Settings, *, port: int) -> None:
     uvicorn.Server(config).run()
 
 
-def build_http_app(client: VideoClient) -> Starlette:
+def build_http_app(client: VideoClient, *, report_every: float = REPORT_EVERY) -> Starlette:
     """Return the application for agents of this machine; its end closes the client."""
-    app = _build_server(client).streamable_http_app(streamable_http_path=PATH, host=LOOPBACK)
+    server = _build_server(client, report_every)
+    app = server.streamable_http_app(streamable_http_path=PATH, host=LOOPBACK)
     sessions = app.router.lifespan_context
 
     @contextlib.asynccontextmanager
@@ -95,7 +96,7 @@ async def _wait_for_signal() -> int:
     return await came
 
 
-def _build_server(client: VideoClient) -> Server[Any]:
+def _build_server(client: VideoClient, report_every: float = REPORT_EVERY) -> Server[Any]:
     settings = client.settings
     box = ToolBox(client, ask_above_usd=settings.confirm_above_usd)
-    return build_server(OneBox(box), routes=settings.routes)
+    return build_server(OneBox(box), routes=settings.routes, report_every=report_every)

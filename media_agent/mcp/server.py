@@ -21,6 +21,7 @@ from media_agent.mcp import calls, resources, tasks
 from media_agent.mcp.access import Access, RequestContext
 from media_agent.tools import tool_definitions
 
+REPORT_EVERY = 1.0  # seconds
 _INSTRUCTIONS = (
     "Videos take minutes. create_video returns a job at once; wait_video waits for it. Whenever a "
     "call times out, ask for the job with get_video, or repeat create_video with the same "
@@ -44,7 +45,7 @@ _ANNOTATIONS = {
 
 
 def build_server(
-    access: Access, *, routes: Collection[str] = (), report_every: float = 1.0
+    access: Access, *, routes: Collection[str] = (), report_every: float = REPORT_EVERY
 ) -> Server[Any]:
     """Return a server whose requests are served with the toolboxes that `access` finds.
 

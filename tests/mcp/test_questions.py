@@ -58,16 +58,16 @@ async def test_after_a_yes_it_is_made_once_and_not_asked_about_again(
     assert len(await videos.list()) == 1
 
 
-@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize(
-    "person",
+    ("mode", "person"),
     [
-        Person("decline"),
-        Person("cancel"),
-        Person("accept"),
-        Person("accept", {"generate_it": False}),
-        Person("accept", {"generate_it": "true"}),
-        Person("accept", {"other": True}),
+        ("auto", Person("decline")),
+        ("legacy", Person("decline")),
+        ("auto", Person("cancel")),
+        ("auto", Person("accept")),
+        ("legacy", Person("accept", {"generate_it": False})),
+        ("auto", Person("accept", {"generate_it": "true"})),
+        ("auto", Person("accept", {"other": True})),
     ],
 )
 async def test_all_but_a_yes_submits_nothing(

@@ -20,15 +20,15 @@ def enlarge(path: str, size: int) -> None:
         file.truncate(size)
 
 
-async def test_every_file_of_a_job_is_a_resource(client: Client) -> None:
-    done = await call(client, "create_video", **WISH, wait_seconds=30)
-    templates = (await client.list_resource_templates()).resource_templates
+async def test_every_file_of_a_job_is_a_resource(modern: Client) -> None:
+    done = await call(modern, "create_video", **WISH, wait_seconds=30)
+    templates = (await modern.list_resource_templates()).resource_templates
     kinds = {each.name: each for each in templates}
 
     contents: dict[str, Any] = {}
     for kind, template in kinds.items():
         uri = template.uri_template.replace("{job_id}", done["job_id"])
-        contents[kind] = (await client.read_resource(uri)).contents[0]
+        contents[kind] = (await modern.read_resource(uri)).contents[0]
         assert contents[kind].mime_type == template.mime_type
 
     assert set(kinds) == {"video", "poster", "contact-sheet", "record"}
