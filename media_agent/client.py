@@ -341,6 +341,16 @@ class VideoClient:
         """
         return await self._running.resume(job_id, on_event, take_over=take_over)
 
+    async def begin_resume(self, job_id: str, *, take_over: bool = False) -> VideoJob:
+        """Begin to resume a job as `resume` does, and return it as it stands; `get` follows it.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobError: a living process works on it, and it is not to be taken over.
+        """
+        await self._running.begin_resume(job_id, take_over=take_over)
+        return self.store.jobs.get(job_id)
+
     async def reconcile(self, job_id: str) -> Finding:
         """Ask a backend whether it knows of work whose reply was lost; nothing is started.
 

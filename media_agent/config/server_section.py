@@ -8,6 +8,7 @@ from media_agent.config.key_sections import KeySource, SectionName
 from media_agent.config.webhook_sections import CallbackSection, WebhookSection
 from media_agent_schemas.base import Schema
 
+Origin = Annotated[str, Field(pattern=r"^https?://[^\s/@?#*]+$")]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -25,6 +26,16 @@ class ServerSection(Schema):
         pattern=r"^https?://[^\s@?#]+$",
         description="How others reach the server, such as https://video.example.com; default: "
         "the address that a request came to.",
+    )
+    models: dict[str, str] = Field(
+        default={},
+        description="Names that clients give for a model, such as sora-2, each with the "
+        '"backend" or "backend/model" that is meant.',
+    )
+    allowed_origins: tuple[Origin, ...] = Field(
+        default=(),
+        description="Pages of other sites that may call it from a browser, such as "
+        "https://studio.example.com.",
     )
     webhooks: dict[SectionName, WebhookSection] = Field(
         default={}, description="Where the end of each job is told, each with a name."

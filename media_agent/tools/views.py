@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import UTC
+from itertools import chain
 from typing import Self
 
 from pydantic import Field
 
 from media_agent.routing.explain import describe_changes
 from media_agent.shorten import shorten_to_line
+from media_agent.tools.fitting import LARGEST_ANSWER, choose_fitting, shorten_texts
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo
@@ -34,8 +36,13 @@ _NOBODY_WORKS = (
     "resumed; let a person run media-agent jobs resume JOB_ID, which says why"
 )
 NO_SHEET = "no contact sheet"
+_LARGEST = LARGEST_ANSWER - 300  # characters; `with_image` says a little more
 _PROMPT_SHOWN = 60  # characters
 _ENDED_SHORT = (JobStatus.FAILED, JobStatus.CANCELLED)
+
+
+_JOB_DETAILS = ((20, 400), (8, 200), (3, 120), (1, 60), (0, 60))
+"""Adjustments and warnings shown, characters of a text: as many as fit."""
 
 
 class JobView(Schema):
@@ -67,6 +74,16 @@ class JobView(Schema):
     error: ErrorInfo | None = Field(default=None, description="Why the video is missing.")
     next: str = Field(description="Next step.")
 
+    def shorten(self, texts: int, length: int) -> Self:
+        """Return the same with fewer and shorter texts."""
+        shorter: dict[str, object] = {
+            "adjustments": shorten_texts(self.adjustments, texts, length),
+            "warnings": shorten_texts(self.warnings, texts, length),
+        }
+        if self.error is not None:
+            shorter["error"] = shorten_info(self.error, 2 * length)
+        return self.model_copy(update=shorter)
+
     def with_image(self) -> Self:
         """Return the same with the contact sheet as an image; without one, with the reason."""
         if self.contact_sheet is not None:
@@ -80,6 +97,11 @@ class JobView(Schema):
 
 def view_job(job: VideoJob, *, verification: str | None = None, is_moving: bool = True) -> JobView:
     """Return what an agent sees of a job; of one that no process works on it says what to do."""
+    view = _view_whole(job, verification, is_moving=is_moving)
+    return choose_fitting(chain((view,), (view.shorten(*each) for each in _JOB_DETAILS)), _LARGEST)
+
+
+def _view_whole(job: VideoJob, verification: str | None, *, is_moving: bool) -> JobView:
     video = _find_video(job, ArtifactKind.VIDEO)
     partial = _find_video(job, ArtifactKind.PARTIAL_VIDEO)
     sheet = _find_video(job, ArtifactKind.CONTACT_SHEET)
@@ -134,10 +156,17 @@ class JobListView(Schema):
 
 
 def view_jobs(jobs: Sequence[JobSummary], most: int) -> JobListView:
-    """Return the first of some jobs, a line each."""
+    """Return the first of some jobs, a line each: `most` of them, or as many as fit."""
     listed = tuple(_list_job(job) for job in jobs[:most])
-    older = f"call list_videos with before {listed[-1].job_id}" if len(jobs) > most else None
-    return JobListView(jobs=listed, next=older)
+    has_more = len(jobs) > most
+    pages = (_build_page(listed, end, has_more) for end in range(len(listed), 0, -1))
+    return choose_fitting(pages) if listed else JobListView(jobs=())
+
+
+def _build_page(listed: tuple[ListedJob, ...], end: int, has_more: bool) -> JobListView:
+    is_whole = end == len(listed) and not has_more
+    older = None if is_whole else f"call list_videos with before {listed[end - 1].job_id}"
+    return JobListView(jobs=listed[:end], next=older)
 
 
 def _list_job(job: JobSummary) -> ListedJob:
@@ -149,6 +178,13 @@ def _list_job(job: JobSummary) -> ListedJob:
         prompt=shorten_to_line(job.title, _PROMPT_SHOWN),
         cost_usd=job.cost_usd,
     )
+
+
+def shorten_info(error: ErrorInfo, length: int) -> ErrorInfo:
+    """Return an error with texts of at most this length."""
+    hint = None if error.hint is None else shorten_to_line(error.hint, length)
+    message = shorten_to_line(error.message, length)
+    return error.model_copy(update={"message": message, "hint": hint})
 
 
 def _find_video(job: VideoJob, kind: ArtifactKind) -> Artifact | None:
