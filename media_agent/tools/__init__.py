@@ -2,12 +2,12 @@
 
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments, ToolShot
 from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
-from media_agent.tools.executors import (
+from media_agent.tools.agents.executors import (
     run_anthropic_tool_uses,
     run_openai_function_calls,
     run_openai_tool_calls,
 )
-from media_agent.tools.frameworks import (
+from media_agent.tools.agents.frameworks import (
     as_langchain_tools,
     as_openai_agents_tools,
     as_pydantic_ai_tools,

@@ -20,9 +20,9 @@ from media_agent.tools import (
     as_openai_agents_tools,
     as_pydantic_ai_tools,
 )
-from tests.tools.test_executors import ShownBox, tiny_png
+from tests.tools.agents.test_executors import ShownBox, tiny_png
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "agents"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples" / "agents"
 WAIT: dict[str, Any] = {"job_id": "1", "seconds": 5}
 
 pytestmark = pytest.mark.anyio

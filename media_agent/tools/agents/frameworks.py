@@ -8,7 +8,7 @@ from types import ModuleType
 from pydantic import JsonValue
 
 from media_agent.errors import ConfigurationError
-from media_agent.tools.executors import answer_call
+from media_agent.tools.agents.executors import answer_call
 from media_agent.tools.toolbox import ToolBox
 
 Definition = Mapping[str, JsonValue]
