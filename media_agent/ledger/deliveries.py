@@ -147,8 +147,7 @@ class Deliveries:
                 for row in due
             ]
             for each in taken:
-                values = {"due": each.due_at, "attempts": each.attempts}
-                transaction.change(_TAKE, **_name_of(each), **values)
+                transaction.change(_TAKE, **_name_of(each), due=each.due_at, attempts=each.attempts)
         return taken
 
     def mark_delivered(self, delivery: Delivery, answer: str, now: float) -> None:

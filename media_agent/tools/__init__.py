@@ -1,7 +1,5 @@
 """Tools for agents: plan, create, wait, look at, steer, extend, list; none blocks for a video."""
 
-from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments, ToolShot
-from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
 from media_agent.tools.agents.executors import (
     run_anthropic_tool_uses,
     run_openai_function_calls,
@@ -12,6 +10,8 @@ from media_agent.tools.agents.frameworks import (
     as_openai_agents_tools,
     as_pydantic_ai_tools,
 )
+from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments, ToolShot
+from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
 from media_agent.tools.job_arguments import (
     CancelVideo,
     ExtendVideo,
