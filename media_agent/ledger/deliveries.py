@@ -191,8 +191,8 @@ def announce(
     transaction: Transaction, job_id: str, status: JobStatus, *, sequence: int, time: datetime
 ) -> None:
     """Leave the end of a job for every endpoint that is to hear of it; segments are none's."""
-    values = {"sequence": sequence, "event": f"video.{status}", "time": time.timestamp()}
-    transaction.change(_ANNOUNCE, job=job_id, **values)
+    event, seconds = f"video.{status}", time.timestamp()
+    transaction.change(_ANNOUNCE, job=job_id, sequence=sequence, event=event, time=seconds)
 
 
 def _enable(transaction: Transaction, name: str, now: float) -> None:
