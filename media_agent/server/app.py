@@ -24,7 +24,7 @@ from media_agent.server.operation.counts import CallCounts, Counting
 from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
 from media_agent.server.page import page
 from media_agent.server.webhooks import routes as webhooks
-from media_agent.server.webhooks.service import open_webhooks
+from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
 _ROUTERS = (
     jobs.router,
@@ -56,7 +56,11 @@ def build_app(
     """Return the application; its client is opened when it starts, and closed when it ends.
 
     Until there is an API key it answers this machine only, or nobody if `needs_keys`.
+
+    Raises:
+        ConfigurationError: the settings of webhooks cannot be used.
     """
+    check_webhooks(settings)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
