@@ -20,6 +20,7 @@ from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.servers.serve import serve
 from media_agent.cli.commands.servers.server_keys import build_server_keys_app
+from media_agent.cli.commands.servers.webhooks import build_webhooks_app
 from media_agent.cli.commands.setup.catalogue import build_catalogue_app
 from media_agent.cli.commands.setup.config import build_config_app
 from media_agent.cli.commands.setup.doctor import doctor
@@ -63,6 +64,7 @@ def build_app() -> App:
     app.command(watch)
     app.command(serve)
     app.command(build_server_keys_app())
+    app.command(build_webhooks_app())
     app.command(backends)
     app.command(build_catalogue_app())
     app.command(doctor)

@@ -12,6 +12,7 @@ from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.deliver import reserve_destination
+from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
@@ -27,6 +28,7 @@ class JobRunner:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._store = context.store
+        self._lookout = Lookout(context.store)
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -37,7 +39,8 @@ class JobRunner:
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
-        terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
+        if inputs:
+            terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
             id=job_id,
             chunks_ready=0 if plan.origin is None else plan.origin.kept_chunks,
@@ -178,9 +181,9 @@ class JobRunner:
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
             raise JobError(f"this process is already working on job {job.id}")
-        run = self._runs[job.id] = JobRun(job, self._context, on_event=on_event)
+        self._runs[job.id] = JobRun(job, self._context, self._lookout, on_event=on_event)
         try:
-            yield run
+            yield self._runs[job.id]
         finally:
             del self._runs[job.id]
 

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from media_agent.errors import JobNotFoundError, StorageError
 from media_agent.ledger.database import Database, Transaction
+from media_agent.ledger.deliveries import announce
 from media_agent.ledger.kept_text import readable
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
@@ -65,6 +66,8 @@ class Events:
                 changes["resume"] = event.resume
             if isinstance(event, TerminalEvent):
                 replace_artifacts(transaction, job_id, event.artifacts)
+                status = JobStatus(str(changes["status"]))
+                announce(transaction, job_id, status, sequence=numbered.sequence, time=time)
             change_job(transaction, job_id, **changes)
         return numbered
 

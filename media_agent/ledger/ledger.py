@@ -13,6 +13,7 @@ from media_agent.ledger.api_keys import ApiKeys
 from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.database import BUSY_SECONDS, Database
+from media_agent.ledger.deliveries import Deliveries
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
 from media_agent.ledger.owner import Owner, is_alive
@@ -47,6 +48,7 @@ class Ledger:
         self.costs = Costs(self.database)
         self.uploads = Uploads(self.database)
         self.api_keys = ApiKeys(self.database)
+        self.deliveries = Deliveries(self.database)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

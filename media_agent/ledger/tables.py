@@ -115,6 +115,29 @@ CREATE TABLE api_keys (
     revoked_at TEXT
 )"""
 
+_ENDPOINTS = """
+CREATE TABLE endpoints (
+    name TEXT NOT NULL PRIMARY KEY,  -- as the settings call it; its secret is only there
+    url TEXT NOT NULL,
+    events JSON NOT NULL,  -- the types that it hears of
+    caller TEXT,  -- whose jobs it hears of; absent: all
+    disabled TEXT  -- why nothing is sent there any more; absent: it is in use
+)"""
+
+_DELIVERIES = """
+CREATE TABLE deliveries (
+    endpoint TEXT NOT NULL REFERENCES endpoints (name) ON DELETE CASCADE,
+    job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,  -- of the event that ended the job
+    event TEXT NOT NULL,  -- what is sent: video.completed
+    created_at FLOAT NOT NULL,  -- this time and the others: seconds since the epoch
+    attempts INTEGER NOT NULL,
+    due_at FLOAT,  -- absent: it is not sent again
+    delivered_at FLOAT,
+    answer TEXT,  -- what came of the last attempt
+    PRIMARY KEY (endpoint, job_id, sequence)
+)"""
+
 LISTED = "part_of IS NULL AND removed_at IS NULL"
 """What a list of jobs shows: no segments, and nothing that was removed."""
 
@@ -148,4 +171,9 @@ TABLES = (
     _UPLOADS,
     "CREATE INDEX uploads_by_caller ON uploads (caller, created_at, id)",
     _API_KEYS,
+    _ENDPOINTS,
+    _DELIVERIES,
+    "CREATE INDEX deliveries_due ON deliveries (endpoint, due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX deliveries_by_time ON deliveries (created_at)",
+    "CREATE INDEX deliveries_by_job ON deliveries (job_id)",
 )

@@ -18,6 +18,8 @@ from media_agent.server.live.events import EventHub
 from media_agent.server.native import actions, events, jobs, plans
 from media_agent.server.openai import content, continuing, files, models, videos
 from media_agent.server.page import page
+from media_agent.server.webhooks import routes as webhooks
+from media_agent.server.webhooks.service import open_webhooks
 
 _ROUTERS = (
     jobs.router,
@@ -30,6 +32,7 @@ _ROUTERS = (
     files.router,
     models.router,
     session_routes.router,
+    webhooks.router,
     page.router,
 )
 
@@ -50,7 +53,8 @@ def build_app(
         app.state.context = context
         try:
             await host.start()
-            yield
+            async with open_webhooks(host, settings) as app.state.callbacks:
+                yield
         finally:
             context.stopping.set()
             await context.events.aclose()
