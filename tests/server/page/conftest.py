@@ -18,7 +18,7 @@ CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module")  # while it is open no other loop can run in this thread
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
