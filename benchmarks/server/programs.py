@@ -54,8 +54,8 @@ class Program:
         """End it and all that it started."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
+        with contextlib.suppress(psutil.Error, subprocess.TimeoutExpired):
+            self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
         for each in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
