@@ -66,9 +66,9 @@ class JobRunner:
                 raise
         return kept, kept is job
 
-    def start(self, job: VideoJob) -> None:
+    def start(self, job: VideoJob, *, force: bool = False) -> None:
         """Work on a job from now on, though nobody waits for it."""
-        task = asyncio.create_task(self._run(job))
+        task = asyncio.create_task(self._run(job, force=force))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
 
@@ -131,17 +131,16 @@ class JobRunner:
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
         """Resume a job as `VideoClient.resume` says, and return it as it ended."""
-        job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not await self._can_resume(job):
+        job, is_resumable = await self._find_resumable(job_id, take_over=take_over)
+        if not is_resumable:
             return job
-        if job.status.is_terminal and job_id in self._tasks:
-            await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
-        if self._is_here(job_id) or (self._store.owners.is_claimed(job_id) and not take_over):
-            raise JobError(
-                f"another process is working on job {job_id}",
-                hint="wait for it, cancel it, or take it over if that process is hung",
-            )
         return await self.run(job, on_event, force=take_over, lets_go=lets_go)
+
+    async def begin_resume(self, job_id: str, *, take_over: bool = False) -> None:
+        """Begin to resume a job as `resume` does, though nobody waits for it."""
+        job, is_resumable = await self._find_resumable(job_id, take_over=take_over)
+        if is_resumable:
+            self.start(job, force=take_over)
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
@@ -190,12 +189,12 @@ class JobRunner:
         finally:
             del self._runs[job.id]
 
-    async def _run(self, job: VideoJob) -> None:
+    async def _run(self, job: VideoJob, *, force: bool = False) -> None:
         try:
             async with self._turns.turn() as has_begun:
                 with self._at_work(job, None) as run:
                     run.on_submitted = has_begun
-                    await run.run()
+                    await run.run(force=force)
         except (JobError, OwnershipLostError):
             _LOGGER.debug("another process is working on job %s", job.id)
         except MediaAgentError as error:
@@ -218,6 +217,24 @@ class JobRunner:
                 return False
             self._store.events.append(job_id, end, self._context.now())
         return True
+
+    async def _find_resumable(self, job_id: str, *, take_over: bool) -> tuple[VideoJob, bool]:
+        """Return a job that nobody works on, and whether there is anything left to do.
+
+        Raises:
+            JobError: a living process works on it, and it is not to be taken over.
+        """
+        job = self._store.jobs.get(job_id)
+        if job.status.is_terminal and not await self._can_resume(job):
+            return job, False
+        if job.status.is_terminal and job_id in self._tasks:
+            await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
+        if self._is_here(job_id) or (self._store.owners.is_claimed(job_id) and not take_over):
+            raise JobError(
+                f"another process is working on job {job_id}",
+                hint="wait for it, cancel it, or take it over if that process is hung",
+            )
+        return job, True
 
     async def _can_resume(self, job: VideoJob) -> bool:
         """Return whether a job that has ended can be taken up again."""

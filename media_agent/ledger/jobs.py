@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.ledger.api_keys import check_concurrent
 from media_agent.ledger.costs import cost_of
 from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
@@ -54,6 +55,7 @@ class Jobs:
 
         Raises:
             IdempotencyConflictError: the id is taken, or the key belongs to another request.
+            RateLimitError: the caller of a server has as many jobs under way as they may.
         """
         terms = JobOptions(plans=(job.plan,)) if terms is None else terms
         _check_id(job.id)
@@ -61,6 +63,8 @@ class Jobs:
             known = self._of_key(transaction, terms.idempotency_key, job.request)
             if known is not None:
                 return known
+            if terms.caller is not None and terms.part_of is None:
+                check_concurrent(transaction, terms.caller, job.created_at)
             if terms.idempotency_key is not None:
                 freed = "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = :key"
                 transaction.change(freed, key=terms.idempotency_key)

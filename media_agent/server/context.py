@@ -1,5 +1,6 @@
 """What every route of a server is given: the client's host, the settings, the caller."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Annotated, cast
@@ -7,10 +8,13 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from media_agent.config.settings import Settings
-from media_agent.server.access.caller import LOCAL, Caller
+from media_agent.errors import AuthenticationError
+from media_agent.ledger.api_keys import Scope
+from media_agent.server.access.caller import CALLER, Caller
+from media_agent.server.access.gate import Access
 from media_agent.server.host import ClientHost
-
-SCOPES = frozenset({"videos:read", "videos:write", "admin"})
+from media_agent.server.live.events import EventHub
+from media_agent.server.repeats import Repeats
 
 
 @dataclass
@@ -19,6 +23,10 @@ class ServerContext:
 
     host: ClientHost
     settings: Settings
+    access: Access
+    events: EventHub
+    repeats: Repeats = field(default_factory=Repeats)
+    """Calls for new jobs that are being planned."""
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 
@@ -29,9 +37,26 @@ def get_context(request: Request) -> ServerContext:
 
 
 async def get_caller(request: Request) -> Caller:
-    """Return who makes the call."""
-    return Caller(LOCAL, SCOPES, sees_all=True, is_remote=False)
+    """Return who makes the call; what their key allows by its method was checked before.
+
+    Raises:
+        AuthenticationError: the route is open to everybody.
+    """
+    caller: Caller | None = request.scope.get(CALLER)
+    if caller is None:
+        raise AuthenticationError("this needs an API key")
+    return caller
 
 
 Server = Annotated[ServerContext, Depends(get_context)]
 CallerHere = Annotated[Caller, Depends(get_caller)]
+
+
+def require(scope: Scope) -> Callable[[Caller], Awaitable[Caller]]:
+    """Return a dependency like `CallerHere`, of a caller with a further scope."""
+
+    async def get_with_scope(caller: CallerHere) -> Caller:
+        caller.check_scope(scope)
+        return caller
+
+    return get_with_scope

@@ -1,9 +1,11 @@
 """Errors as OpenAI's clients read them, with ours beside: one shape on every route.
 
-`{"error": {"message", "type", "param", "code"}, "media_agent": {"code", "retryable", ...}}`
+`{"error": {"message", "type", "param", "code"}, "media_agent": {"code", "retryable", "accepted",
+"billed", "next", ...}}`
 """
 
 import logging
+import math
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -12,12 +14,16 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from media_agent.errors import (
+    AuthenticationError,
     BackendRateLimitError,
     InvalidRequestError,
     MediaAgentError,
+    RateLimitError,
     http_status,
     to_info,
 )
+from media_agent.server.verdict import choose_next_step, may_be_accepted
+from media_agent.server.wording import info_to_http
 from media_agent_schemas.errors import ErrorInfo
 
 _LOGGER = logging.getLogger(__name__)
@@ -38,21 +44,37 @@ def add_error_handlers(app: FastAPI) -> None:
 
 
 def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> dict[str, Any]:
-    """Return the body of an error."""
+    """Return the body of an error, in the words of the server."""
+    info = info_to_http(info)
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     told = info.message if info.hint is None else f"{info.message}; {info.hint}"
+    accepted = may_be_accepted(info.code)
+    own: dict[str, Any] = info.model_dump(mode="json", exclude={"schema_version"})
     return {
         "error": {"message": told, "type": kind, "param": param, "code": info.code},
-        "media_agent": info.model_dump(mode="json", exclude={"schema_version"}),
+        "media_agent": own
+        | {
+            "accepted": accepted,
+            "billed": False if accepted is False else None,
+            "next": choose_next_step(info, accepted=accepted),
+        },
     }
 
 
-async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
+def answer_error(error: MediaAgentError) -> JSONResponse:
+    """Return the reply that says what went wrong."""
     status = http_status(error)
     headers = {}
-    if isinstance(error, BackendRateLimitError) and error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, round(error.retry_after)))
+    if isinstance(error, BackendRateLimitError | RateLimitError) and error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, AuthenticationError):
+        headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(build_error(to_info(error), status), status, headers)
+
+
+async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MediaAgentError)
+    return answer_error(error)
 
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -5,6 +5,7 @@ The ledger is SQL, and jobs use it all the time: the loop that answers HTTP neve
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 from media_agent.client import VideoClient
@@ -31,8 +32,11 @@ class ClientHost:
         Raises:
             MediaAgentError: as the client does.
         """
-        begun = self._loop.soon(_await(work, self.client))
-        return await asyncio.shield(asyncio.wrap_future(begun))
+        return await asyncio.shield(asyncio.wrap_future(self.begin(work)))
+
+    def begin(self, work: Callable[[VideoClient], Awaitable[T]]) -> Future[T]:
+        """Begin work beside the jobs; cancel what is returned to end it."""
+        return self._loop.soon(_await(work, self.client))
 
     async def read(self, look: Callable[[Ledger], T]) -> T:
         """Return what stands in the ledger, read in a thread beside all loops.

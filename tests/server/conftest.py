@@ -14,6 +14,8 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     app = build_app(load_settings(default_backend="sandbox"))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as client,
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://localhost"
+        ) as client,
     ):
         yield client

@@ -3,11 +3,12 @@
 from collections.abc import Set
 from dataclasses import dataclass
 
-from media_agent.errors import JobNotFoundError
+from media_agent.errors import ForbiddenError, JobNotFoundError
+from media_agent.ledger.api_keys import LOCAL, SCOPES, Scope
 from media_agent_schemas.jobs import VideoJob
 
-LOCAL = "local"
-"""The caller of a server without API keys, which listens to this machine only."""
+CALLER = "media_agent.caller"
+"""Where a call keeps its caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,18 @@ class Caller:
     """Whether jobs of others are theirs as well: of this machine, and of an administrator."""
     is_remote: bool = True
     """Whether they may be on another machine: then no path of this one means anything to them."""
+    key_id: str | None = None
+    """Of the API key that they called with."""
+
+    def check_scope(self, scope: Scope) -> None:
+        """Check that the key allows a kind of call; one of an administrator allows all.
+
+        Raises:
+            ForbiddenError: it does not.
+        """
+        if scope not in self.scopes and "admin" not in self.scopes:
+            allowed = ", ".join(sorted(self.scopes)) or "nothing"
+            raise ForbiddenError(f"this needs the scope {scope}; the API key has {allowed}")
 
     def check_owns(self, job: VideoJob) -> VideoJob:
         """Return a job of theirs.
@@ -35,3 +48,6 @@ class Caller:
     def only(self) -> str | None:
         """The caller whose jobs a list shows; None: those of all."""
         return None if self.sees_all else self.name
+
+
+LOCAL_CALLER = Caller(LOCAL, SCOPES, sees_all=True, is_remote=False)
