@@ -11,9 +11,13 @@ MINUTES ?= 60
 FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2
 
+# Every process would compile the code again, and the tests start many.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention bench-diffusers \
-	kill-matrix kill-engine hostile open-servers wire adherence parity snapshots train clean
+.PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
+	bench-contention bench-diffusers kill-matrix kill-engine hostile open-servers wire adherence \
+	parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,11 +40,18 @@ lowest: ## Install the lowest versions that pyproject.toml allows, and try them
 	@"$(PYTHON)" tools/lowest.py
 
 check: $(READY) ## Formatting, lint, types (of others' code too) and import contracts
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rest
+
+check-types:
+	@$(BIN)/mypy
+
+# Beside mypy, which takes one core: what is short, and compiling the tests once for all processes.
+check-rest:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/python tools/check_from_outside.py
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/check_from_outside.py
+	@$(BIN)/python -m pytest --collect-only >.venv/collected.log || { cat .venv/collected.log; exit 1; }
 
 fix: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix .
