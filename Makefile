@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 TORCH ?= yes
 MINUTES ?= 60
 FOLDER ?= tests/magi/golden
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
 
 # Every process would compile the code again, and the tests start many.
 export PYTHONDONTWRITEBYTECODE :=
@@ -30,7 +30,7 @@ demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, 
 		--shot "a blue circle on a white background@2" \
 		--duration 8 --seed 7 --out out/demo.mp4 --sheet out/demo.png --overwrite
 
-test: check ## Check, then run the tests (seven minutes on two cores)
+test: check ## Check, then run the tests (a quarter of an hour on two cores)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-all: ## Run the tests with each Python that this machine has: 3.11, 3.12, 3.13 (TORCH=no: without torch)
