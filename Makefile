@@ -16,8 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
-	bench-contention bench-diffusers kill-matrix kill-engine hostile open-servers wire adherence \
-	parity snapshots train clean
+	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile open-servers wire \
+	adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (
 
 bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
 	@$(BIN)/python benchmarks/local_models.py
+
+bench-server: $(READY) ## The server beside LiteLLM's proxy, on one mock upstream (installs it into .venv-litellm; five minutes)
+	@$(BIN)/python -m benchmarks.server.run
 
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results

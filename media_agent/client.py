@@ -12,6 +12,7 @@ from typing import Literal, Self, Unpack
 from pydantic import ValidationError
 
 from media_agent.backend.free_memory import FreeMemory
+from media_agent.backend.hints import Hints
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
@@ -84,6 +85,7 @@ class VideoClient:
             keep_states=timedelta(days=self.settings.keep_states_days),
         )
         self._free_memory = FreeMemory()
+        self._hints = Hints()
         self._planner = Planner(
             self.settings,
             self._registry,
@@ -339,6 +341,16 @@ class VideoClient:
         """
         return await self._running.resume(job_id, on_event, take_over=take_over)
 
+    async def begin_resume(self, job_id: str, *, take_over: bool = False) -> VideoJob:
+        """Begin to resume a job as `resume` does, and return it as it stands; `get` follows it.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+            JobError: a living process works on it, and it is not to be taken over.
+        """
+        await self._running.begin_resume(job_id, take_over=take_over)
+        return self.store.jobs.get(job_id)
+
     async def reconcile(self, job_id: str) -> Finding:
         """Ask a backend whether it knows of work whose reply was lost; nothing is started.
 
@@ -370,6 +382,10 @@ class VideoClient:
         """Return whether a process works on a job, this one or another."""
         return self._running.is_at_work(job_id)
 
+    async def look_now(self, backend: str, operation_id: str) -> None:
+        """Ask a service now about work that is waited for here: somebody says it has news."""
+        self._hints.give(backend, operation_id)
+
     async def orphans(self) -> tuple[VideoJob, ...]:
         """Return the jobs that are under way and have no living process, oldest first."""
         jobs = (job for job in self.store.jobs.unsettled() if not job.status.is_terminal)
@@ -382,8 +398,10 @@ class VideoClient:
         since: datetime | None = None,
         backend: str | None = None,
         label: str | None = None,
+        caller: str | None = None,
         before: str | None = None,
         limit: int | None = None,
+        oldest_first: bool = False,
     ) -> list[JobSummary]:
         """Return the jobs of the data folder, newest first; `get` has all of one.
 
@@ -399,8 +417,10 @@ class VideoClient:
             since=since,
             backend=backend,
             label=label,
+            caller=caller,
             before=before,
             limit=limit,
+            oldest_first=oldest_first,
         )
         return self.store.jobs.list(chosen)
 
@@ -505,7 +525,7 @@ class VideoClient:
         async with self._lock:
             if name not in self._backends:
                 own = self.settings.backend_settings(name, self._registry.spec(name))
-                settings = replace(own, free_memory=self._free_memory)
+                settings = replace(own, free_memory=self._free_memory, hints=self._hints)
                 create = self._registry.create
                 keys = (settings.key, *(each.key for each in settings.keys))
                 self._keys |= {each.get_secret_value() for each in keys if each is not None}

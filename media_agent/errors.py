@@ -6,6 +6,11 @@
         UnsupportedRequestError        unsupported_request     .mismatches
         ContentRejectedError           content_rejected
         BudgetExceededError            budget_exceeded
+        AuthenticationError            authentication
+        ForbiddenError                 forbidden
+        RateLimitError                 rate_limit              .retry_after
+        TooLargeError                  too_large
+        TooSlowError                   too_slow
       BackendError                     whoever makes the video is at fault
         BackendAuthenticationError     backend_authentication
         BackendRateLimitError          backend_rate_limit      .retry_after
@@ -104,6 +109,44 @@ class BudgetExceededError(RequestError):
     """The estimate is above what the caller allowed."""
 
     code = "budget_exceeded"
+
+
+class AuthenticationError(RequestError):
+    """A server was called without a key, or with one that is not valid."""
+
+    code = "authentication"
+
+
+class ForbiddenError(RequestError):
+    """A server does not do this for this caller, or not from where the call comes."""
+
+    code = "forbidden"
+
+
+class RateLimitError(RequestError):
+    """A caller of a server asks more often, or has more jobs under way, than their key allows."""
+
+    code = "rate_limit"
+    retryable = True
+
+    def __init__(
+        self, message: str, *, retry_after: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after  # seconds; None: when one of the jobs has ended
+
+
+class TooLargeError(RequestError):
+    """What was sent to a server, or is at an address that was named to it, is too large."""
+
+    code = "too_large"
+
+
+class TooSlowError(RequestError):
+    """What was being sent to a server came too slowly, or stopped coming."""
+
+    code = "too_slow"
+    retryable = True
 
 
 class BackendError(MediaAgentError):
@@ -277,6 +320,11 @@ OUTCOMES: dict[str, Outcome] = {
     "storage": Outcome(507, 21),
     "backend_refused": Outcome(502, 22),
     "video_not_fetched": Outcome(502, 23),
+    "authentication": Outcome(401, 24),
+    "forbidden": Outcome(403, 25),
+    "rate_limit": Outcome(429, 26),
+    "too_large": Outcome(413, 27),
+    "too_slow": Outcome(408, 28),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

@@ -1,16 +1,14 @@
 """The client for programs without an event loop."""
 
-import asyncio
 import functools
-import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from media_agent.client import VideoClient
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings
+from media_agent.loop_thread import LoopThread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -39,7 +37,7 @@ class BlockingVideoClient:
         self, *, settings: Settings | None = None, client: VideoClient | None = None
     ) -> None:
         self._client = VideoClient(settings=settings) if client is None else client
-        self._loop = _LoopThread()
+        self._loop = LoopThread()
 
     def __enter__(self) -> Self:
         return self
@@ -103,46 +101,3 @@ class BlockingVideoClient:
     cancel = _blocking(VideoClient.cancel)
     steer = _blocking(VideoClient.steer)
     finish = _blocking(VideoClient.finish)
-
-
-class _LoopThread:
-    """An event loop that runs in a thread until it is closed."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, name="media-agent", daemon=True)
-        self._thread.start()
-
-    def run(self, work: Coroutine[Any, Any, R]) -> R:
-        """Wait for the work; when the wait is broken off, by Ctrl-C, cancel it and see it end.
-
-        Raises:
-            RuntimeError: called in the thread of the loop, which would wait for itself.
-        """
-        if threading.current_thread() is self._thread:
-            work.close()
-            raise RuntimeError("the client cannot be called in `on_event`; use another thread")
-        task = self._soon(_as_task(work)).result()
-        try:
-            self._soon(asyncio.wait([task])).result()
-        except BaseException:
-            self._loop.call_soon_threadsafe(task.cancel)
-            self._soon(asyncio.wait([task])).result()
-            raise
-        return task.result()
-
-    def close(self) -> None:
-        """Cancel what still runs, and end the thread."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def _soon(self, work: Coroutine[Any, Any, R]) -> Future[R]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def _serve(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop):
-            self._loop.run_forever()
-
-
-async def _as_task(work: Coroutine[Any, Any, R]) -> asyncio.Task[R]:
-    return asyncio.create_task(work)

@@ -54,7 +54,7 @@ _TERMS = (
         r'client.branch("\1")',
         r"extend_video with job_id \1 and keep_chunks",
     ),
-    _term("media-agent backends", r"\g<0>", "list_models"),
+    _term("media-agent backends", r"\g<0>", "list_video_backends"),
 )
 _OTHER_FLAG = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
 _COMMAND = re.compile(r"(?<![\w/-])media-agent [a-z]+")

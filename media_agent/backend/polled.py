@@ -146,23 +146,24 @@ class PolledBackend(NamedBackend):
         pause = self._number("poll_seconds", self.poll_seconds)
         last: BackendEvent | None = None
         has_started = False
-        while True:
-            event = await watch.look()
-            end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
-            if end is None and watch.is_over:
-                end = await watch.give_up()
-            if not has_started and _has_begun(event if end is None else end):
-                has_started = True
-                yield JobStarted()
-            if end is not None:
-                self._watches.pop(ref.operation_id, None)
-                yield end
-                return
-            if event is not None and event != last:
-                last = event
-                yield event
-            await watch.pause(pause, self._sleep)
-            pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
+        with self.settings.hints.listen(self.name, ref.operation_id) as hint:
+            while True:
+                event = await watch.look()
+                end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
+                if end is None and watch.is_over:
+                    end = await watch.give_up()
+                if not has_started and _has_begun(event if end is None else end):
+                    has_started = True
+                    yield JobStarted()
+                if end is not None:
+                    self._watches.pop(ref.operation_id, None)
+                    yield end
+                    return
+                if event is not None and event != last:
+                    last = event
+                    yield event
+                await watch.pause(pause, self._sleep, hint)
+                pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
 
     async def control(
         self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int

@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import ClassVar, Protocol, TypeVar
+from typing import ClassVar, Literal, Protocol, TypeVar
 
 from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from media_agent.backend.free_memory import FreeMemory
+from media_agent.backend.hints import Hints
 from media_agent.concealing import without_keys
 from media_agent.errors import (
     ConfigurationError,
@@ -155,6 +156,10 @@ class BackendSettings:
     gguf: Mapping[str, Mapping[str, Path]] = field(default_factory=dict)
     """By the name of such a model: GGUF files that it named with it, by their component."""
 
+    callback_url: str | None = None
+    """Where its service may say that work has news; None: nowhere, so it is only polled."""
+    hints: Hints = field(default_factory=Hints)
+    """What was said there, to be heard between two polls."""
     free_memory: FreeMemory = field(default_factory=FreeMemory)
     """What is free on this machine, as whoever plans has read it."""
 
@@ -261,6 +266,15 @@ class Unsupported:
 
 
 @dataclass(frozen=True, slots=True)
+class CallbackSigning:
+    """How a service signs what it sends to `BackendSettings.callback_url`."""
+
+    scheme: Literal["standard-webhooks", "fal"]
+    keys_url: str | None = None
+    """Where its public keys are; None: it signs with a secret, which the settings say."""
+
+
+@dataclass(frozen=True, slots=True)
 class BackendSpec:
     """Declares a backend; the factory does the heavy imports and runs at first use."""
 
@@ -285,6 +299,8 @@ class BackendSpec:
     """The option without which it has no models yet: until it is set, nothing is wrong with it."""
     takes_keys: bool = False
     """Whether the settings may give it several keys, with limits."""
+    callbacks: CallbackSigning | None = None
+    """How its service signs what it sends to `callback_url`; None: it does not sign it."""
     retired: Retirement | None = None
     """What is said instead of making it: the service is gone."""
     unsupported: Unsupported | None = None

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from media_agent.backend.fence import await_plugin
+from media_agent.backend.hints import Hint
 from media_agent.errors import (
     BackendRateLimitError,
     BackendResponseError,
@@ -153,23 +154,35 @@ class Watch:
         )
         return JobOutcomeUnknown(model=self.ref.model, error=to_info(too_late))
 
-    async def pause(self, seconds: float, sleep: Callable[[float], Awaitable[None]]) -> None:
-        """Sleep as long as the provider requested, but not beyond a cancel or the deadline."""
+    async def pause(
+        self, seconds: float, sleep: Callable[[float], Awaitable[None]], hint: Hint
+    ) -> None:
+        """Sleep as long as the provider requested, but not beyond a cancel or the deadline.
+
+        A hint ends it, unless the provider requested it.
+        """
         ends = [self._allowed]
         if self._cancel_asked_at is not None:
             ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
         wanted = max(seconds, self._requested_pause)
         seconds = max(0.0, min(wanted, *(end - self.waited for end in ends)))
-        tasks = (asyncio.ensure_future(sleep(seconds)), asyncio.ensure_future(self._wake.wait()))
+        asleep = asyncio.ensure_future(sleep(seconds))
+        tasks = [asleep, asyncio.ensure_future(self._wake.wait())]
+        if not self._requested_pause:
+            tasks.append(asyncio.ensure_future(hint.wait()))
+        began = asyncio.get_running_loop().time()
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            if tasks[0].done():
+            if asleep.done():
                 self.waited += seconds
                 self._requested_pause = 0.0
+            elif not self._wake.is_set():  # hints must not put the deadline off
+                self.waited += min(seconds, asyncio.get_running_loop().time() - began)
         finally:
             for task in tasks:
                 task.cancel()
             self._wake.clear()
+            hint.clear()
 
     async def _poll(self) -> BackendEvent:
         """Poll; a video that is still on its way when the job is to stop is left to a later run."""

@@ -18,6 +18,9 @@ from media_agent.cli.commands.jobs.disk import du, prune
 from media_agent.cli.commands.jobs.jobs import build_jobs_app
 from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
+from media_agent.cli.commands.servers.serve import serve
+from media_agent.cli.commands.servers.server_keys import build_server_keys_app
+from media_agent.cli.commands.servers.webhooks import build_webhooks_app
 from media_agent.cli.commands.setup.catalogue import build_catalogue_app
 from media_agent.cli.commands.setup.config import build_config_app
 from media_agent.cli.commands.setup.doctor import doctor
@@ -25,6 +28,7 @@ from media_agent.cli.commands.setup.init import init
 from media_agent.cli.commands.setup.keys import build_keys_app
 from media_agent.cli.commands.videos.generate import generate
 from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
+from media_agent.cli.commands.videos.watch import watch
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
 
 if TYPE_CHECKING:
@@ -57,6 +61,10 @@ def build_app() -> App:
     app.command(finish)
     app.command(branch)
     app.command(extend)
+    app.command(watch)
+    app.command(serve)
+    app.command(build_server_keys_app())
+    app.command(build_webhooks_app())
     app.command(backends)
     app.command(build_catalogue_app())
     app.command(doctor)

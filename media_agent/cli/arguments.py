@@ -120,12 +120,30 @@ def read_since(name: str, text: str, now: datetime) -> datetime:
     Raises:
         InvalidRequestError: it is neither.
     """
+    return _read_time(name, text, now, -1)
+
+
+def read_until(name: str, text: str, now: datetime) -> datetime:
+    """Read a span from now on, such as 90d, or a date or time, as `read_since` does.
+
+    Raises:
+        InvalidRequestError: it is neither, or over already.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    time = _read_time(name, text, now, 1)
+    if time <= now:
+        raise InvalidRequestError(f"--{name} {text[:60]!r} is over already")
+    return time
+
+
+def _read_time(name: str, text: str, now: datetime, direction: int) -> datetime:
     from media_agent.errors import InvalidRequestError
 
     span = re.fullmatch(r"(\d{1,6})([mhdw])", text.strip())
     try:
         if span is not None:
-            return now - timedelta(**{_SPANS[span[2]]: int(span[1])})
+            return now + direction * timedelta(**{_SPANS[span[2]]: int(span[1])})
         return datetime.fromisoformat(text.strip()).astimezone(UTC)
     except (ValueError, OverflowError):
         raise InvalidRequestError(

@@ -199,6 +199,12 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
                     _make_absolute(each, "key_file", folder)
             section.setdefault("folder", ".")
             _make_absolute(section, "folder", folder)
+    server = data.get("server")
+    for table in ("webhooks", "callbacks"):
+        sections = server.get(table) if isinstance(server, dict) else None
+        for section in sections.values() if isinstance(sections, dict) else ():
+            if isinstance(section, dict):
+                _make_absolute(section, "key_file", folder)
 
 
 def _make_absolute(table: dict[str, Any], name: str, folder: Path) -> None:

@@ -26,6 +26,10 @@ def _refuse_nul(path: Path) -> Path:
 
 
 PlainPath = Annotated[Path, AfterValidator(_refuse_nul)]
+SectionName = Annotated[
+    str,
+    Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
+]
 
 
 class KeySource(Schema):
@@ -67,6 +71,10 @@ class KeySource(Schema):
         if self.key_env is not None and (key := value_of(self.key_env)) is not None:
             return SecretStr(key)
         return None if self.key_file is None else self._key_of_file
+
+    def values_in(self, key: SecretStr) -> tuple[str, ...]:
+        """Return what must not be shown of a key: usually all of it together."""
+        return (key.get_secret_value(),)
 
     def shown(self) -> dict[str, JsonValue]:
         """Return it as JSON without what is a key by its place or its look."""

@@ -46,8 +46,9 @@ from media_agent.config.file import (
     merge_tables,
     read_file,
 )
-from media_agent.config.key_sections import KeySection, KeySource, PlainPath
+from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
@@ -65,10 +66,6 @@ _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
 
 
-SectionName = Annotated[
-    str,
-    Field(pattern=r"^[a-z0-9][a-z0-9._-]*$", description="in lower case, such as my-backend"),
-]
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: expand_home(path).absolute())]
 Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -206,6 +203,9 @@ class Settings(BaseSettings):
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
+    server: ServerSection = Field(
+        default=ServerSection(), description="How media-agent serve listens."
+    )
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
     )
@@ -284,6 +284,7 @@ class Settings(BaseSettings):
             threads=self.threads,
             secrets=secrets,
             environment=self.build_environment,
+            callback_url=self.server.callback_url(name),
         )
 
     def shown(self) -> dict[str, JsonValue]:
@@ -294,8 +295,20 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        others = self.model_dump(mode="json", exclude={*paths, "backends"})
-        return paths | {name: concealed(each) for name, each in others.items()} | {"backends": said}
+        others = self.model_dump(mode="json", exclude={*paths, "backends", "server"})
+        shown = {name: concealed(each) for name, each in others.items()}
+        server = redact_value(self.server.shown(), known)
+        return paths | shown | {"server": server, "backends": said}
+
+    def key_sources(self) -> dict[tuple[str, ...], KeySource]:
+        """Return every place that may say a key or a secret."""
+        sources = {
+            ("backends", name, *within): source
+            for name, section in self.backends.items()
+            for within, source in section.sources().items()
+        }
+        served = self.server.sources().items()
+        return sources | {("server", *within): source for within, source in served}
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""
@@ -306,11 +319,11 @@ class Settings(BaseSettings):
         return redact(text, self._collect_secrets())
 
     def _collect_secrets(self) -> Iterator[str]:
+        for source in self.key_sources().values():
+            with suppress(ConfigurationError):  # reported when that section is used
+                key = source.find_key()
+                yield from () if key is None else source.values_in(key)
         for name, section in self.backends.items():
-            for source in section.sources().values():
-                with suppress(ConfigurationError):  # reported when that section is used
-                    key = source.find_key()
-                    yield from () if key is None else [key.get_secret_value()]
             yield from hidden_values(section.options, ("backends", name, "options"))
 
     @cached_property
@@ -319,9 +332,7 @@ class Settings(BaseSettings):
 
     def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
-        sources = (
-            each for section in self.backends.values() for each in section.sources().values()
-        )
+        sources = self.key_sources().values()
         keys = {each.key_env for each in sources if each.key_env is not None}
         return build_environment(variables(), named=named, keys=keys)
 

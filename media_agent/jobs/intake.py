@@ -2,16 +2,22 @@
 
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from media_agent.errors import IdempotencyConflictError, InvalidRequestError
+from media_agent.errors import (
+    BudgetExceededError,
+    IdempotencyConflictError,
+    InvalidRequestError,
+)
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.options import GenerateOptions
 from media_agent.jobs.runner import JobRunner
 from media_agent.ledger.state import JobOptions
 from media_agent.routing.planner import Planner
+from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import Label, VideoJob
 from media_agent_schemas.request import VideoRequest
 
@@ -35,7 +41,8 @@ class JobIntake:
         """Keep a job whose video has a place; return it, or the one of its key, and if it is new.
 
         Raises:
-            RequestError: the request cannot be served, or its place cannot be used.
+            RequestError: the request cannot be served, its place cannot be used, or it is more than
+                a server's caller may spend or have under way.
             IdempotencyConflictError: the key has another request or other terms, or there is a job
                 of this id.
         """
@@ -53,9 +60,38 @@ class JobIntake:
             plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
         elif not plans:
             raise InvalidRequestError("no plan was given", hint="give at least one")
+        if options.caller is not None:
+            plans = self._affordable(plans, options.caller)
         out = _absolute(options.default_out) if out is None else out
-        terms = JobOptions(tuple(plans), out, options.overwrite, key, label=options.label)
+        terms = JobOptions(
+            tuple(plans),
+            out,
+            options.overwrite,
+            key,
+            label=options.label,
+            caller=options.caller,
+            fingerprint=options.fingerprint,
+        )
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
+
+    def _affordable(self, plans: Sequence[Plan], caller: str) -> Sequence[Plan]:
+        """Return the plans within the budgets of a server's caller; the intent is checked again.
+
+        Raises:
+            BudgetExceededError: none is; what is said of the first.
+        """
+        first: BudgetExceededError | None = None
+        within = []
+        for plan in plans:
+            try:
+                self._context.store.submissions.check_allowed(caller, plan, self._context.now())
+            except BudgetExceededError as error:
+                first = first or error
+            else:
+                within.append(plan)
+        if first is not None and not within:
+            raise first
+        return within
 
     def _check_terms(self, known: VideoJob, options: GenerateOptions, out: Path | None) -> None:
         """Refuse a key that was given on other terms before, as far as any are given now.

@@ -35,6 +35,8 @@ class GenerateKwargs(PlanKwargs, total=False):
     job_id: str | None
     idempotency_key: str | None
     label: str | None
+    caller: str | None
+    fingerprint: str | None
 
 
 class BranchKwargs(PlanKwargs, total=False):
@@ -91,6 +93,10 @@ class GenerateOptions(PlanOptions):
     idempotency_key: str | None = None
     label: str | None = None
     """A word of your own, to find jobs and count costs by; absent: none."""
+    caller: str | None = None
+    """Who asked a server for it; None: this machine."""
+    fingerprint: str | None = None
+    """Of the call, for a server: a repetition without a key is known by it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ fails the job; our own trouble leaves the outcome unknown, to be resumed.
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from media_agent.backend.protocol import VideoBackend
@@ -25,10 +25,10 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.digests import digests_of
-from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.deliver import Deliverer, clean_up, reserve_destination
 from media_agent.jobs.housekeeping.expire import expire_states
+from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import OwnershipLostError, SubmissionState
@@ -74,6 +74,7 @@ class JobRun:
         self,
         job: VideoJob,
         context: JobContext,
+        lookout: Lookout,
         *,
         on_event: OnEvent = None,
     ) -> None:
@@ -81,16 +82,19 @@ class JobRun:
         self.ref: OperationRef | None = None
         self.last_sequence = -1
         """The number of the last event that was told."""
+        self.last_command = 0
+        """The number of the last command that was handed over."""
         self._context = context
+        self._lookout = lookout
         self._store = context.store
         self._on_event = on_event
         self._is_stopping = False
         self._is_stopped = False
         self._has_ended = False
+        self._has_left = False
         self._resumed_from: int | None = None
         self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
-        self._last_command = 0  # the number of the last that was handed over
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -112,7 +116,7 @@ class JobRun:
             self.backend = await self._context.open_backend(job.plan)
             with reserve_destination(job.id, self._context, from_living=is_taken) as destination:
                 self._context.pass_checkpoint("plan")
-                async with self._watch_requests():
+                async with self._lookout.watching(job.id, self):
                     end = await self._work()
                 self._has_ended = True
                 self._context.pass_checkpoint("observe")
@@ -143,8 +147,8 @@ class JobRun:
         if self.ref is None:
             return
         async with self._commanding:
-            for number, command in self._store.commands.read(self.job.id, self._last_command):
-                self._last_command = number
+            for number, command in self._store.commands.read(self.job.id, self.last_command):
+                self.last_command = number
                 try:
                     await _await_answer(self.backend.control(self.ref, command, number=number))
                 except MediaAgentError as error:
@@ -153,28 +157,23 @@ class JobRun:
                     _LOGGER.debug("%s broke", self.backend.name, exc_info=True)
                     self._warn(f"{command.type} broke: {type(error).__name__}: {error}")
 
-    @contextlib.asynccontextmanager
-    async def _watch_requests(self) -> AsyncGenerator[None, None]:
-        """Look for commands and requests to stop, also of others, while the context lasts."""
+    @property
+    def is_stopping(self) -> bool:
+        """Whether its backend has yet to hear that it is to stop."""
+        return self._is_stopping and not self._is_stopped
 
-        async def look() -> None:
-            while True:
-                await asyncio.sleep(stopping.LOOK_SECONDS)
-                try:
-                    await self._stop_if_asked()
-                    await self.take_commands()
-                except OwnershipLostError:
-                    await self._leave()
-                    return
-                except Exception:  # whatever broke, the next look may find a request to stop
-                    _LOGGER.debug("no commands for job %s", self.job.id, exc_info=True)
-
-        task = asyncio.create_task(look())
+    async def look(self) -> None:
+        """Do what others ask of the job, or leave it to whoever took it over; raises nothing."""
+        if self._has_left:
+            return
         try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await self._stop_if_asked()
+            await self.take_commands()
+        except OwnershipLostError:
+            self._has_left = True
+            await self._leave()
+        except Exception:  # whatever broke, the next look may find a request to stop
+            _LOGGER.debug("no commands for job %s", self.job.id, exc_info=True)
 
     def _warn(self, said: str) -> None:
         self._store.jobs.warn(self.job.id, said)
@@ -234,7 +233,7 @@ class JobRun:
 
     async def _submit(self, submitter: Submitter) -> tuple[VideoBackend, OperationRef]:
         self.backend, self.ref, token = await submitter.submit()
-        self._last_command = 0
+        self.last_command = 0
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()

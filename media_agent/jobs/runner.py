@@ -12,6 +12,7 @@ from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.deliver import reserve_destination
+from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
@@ -27,6 +28,7 @@ class JobRunner:
     def __init__(self, context: JobContext) -> None:
         self._context = context
         self._store = context.store
+        self._lookout = Lookout(context.store)
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -37,7 +39,8 @@ class JobRunner:
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
-        terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
+        if inputs:
+            terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
         job = VideoJob(
             id=job_id,
             chunks_ready=0 if plan.origin is None else plan.origin.kept_chunks,
@@ -48,6 +51,7 @@ class JobRunner:
             plan=plan,
             warnings=plan.warnings,
             label=terms.label,
+            caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,
         )
         kept = self._store.jobs.create(job, terms)
@@ -60,9 +64,9 @@ class JobRunner:
                 raise
         return kept, kept is job
 
-    def start(self, job: VideoJob) -> None:
+    def start(self, job: VideoJob, *, force: bool = False) -> None:
         """Work on a job from now on, though nobody waits for it."""
-        task = asyncio.create_task(self._run(job))
+        task = asyncio.create_task(self._run(job, force=force))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
 
@@ -125,17 +129,16 @@ class JobRunner:
         self, job_id: str, on_event: OnEvent, *, take_over: bool = False, lets_go: bool = False
     ) -> VideoJob:
         """Resume a job as `VideoClient.resume` says, and return it as it ended."""
-        job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not await self._can_resume(job):
+        job, is_resumable = await self._find_resumable(job_id, take_over=take_over)
+        if not is_resumable:
             return job
-        if job.status.is_terminal and job_id in self._tasks:
-            await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
-        if self._is_here(job_id) or (self._store.owners.is_claimed(job_id) and not take_over):
-            raise JobError(
-                f"another process is working on job {job_id}",
-                hint="wait for it, cancel it, or take it over if that process is hung",
-            )
         return await self.run(job, on_event, force=take_over, lets_go=lets_go)
+
+    async def begin_resume(self, job_id: str, *, take_over: bool = False) -> None:
+        """Begin to resume a job as `resume` does, though nobody waits for it."""
+        job, is_resumable = await self._find_resumable(job_id, take_over=take_over)
+        if is_resumable:
+            self.start(job, force=take_over)
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
@@ -178,16 +181,16 @@ class JobRunner:
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
             raise JobError(f"this process is already working on job {job.id}")
-        run = self._runs[job.id] = JobRun(job, self._context, on_event=on_event)
+        self._runs[job.id] = JobRun(job, self._context, self._lookout, on_event=on_event)
         try:
-            yield run
+            yield self._runs[job.id]
         finally:
             del self._runs[job.id]
 
-    async def _run(self, job: VideoJob) -> None:
+    async def _run(self, job: VideoJob, *, force: bool = False) -> None:
         try:
             with self._at_work(job, None) as run:
-                await run.run()
+                await run.run(force=force)
         except (JobError, OwnershipLostError):
             _LOGGER.debug("another process is working on job %s", job.id)
         except MediaAgentError as error:
@@ -210,6 +213,24 @@ class JobRunner:
                 return False
             self._store.events.append(job_id, end, self._context.now())
         return True
+
+    async def _find_resumable(self, job_id: str, *, take_over: bool) -> tuple[VideoJob, bool]:
+        """Return a job that nobody works on, and whether there is anything left to do.
+
+        Raises:
+            JobError: a living process works on it, and it is not to be taken over.
+        """
+        job = self._store.jobs.get(job_id)
+        if job.status.is_terminal and not await self._can_resume(job):
+            return job, False
+        if job.status.is_terminal and job_id in self._tasks:
+            await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
+        if self._is_here(job_id) or (self._store.owners.is_claimed(job_id) and not take_over):
+            raise JobError(
+                f"another process is working on job {job_id}",
+                hint="wait for it, cancel it, or take it over if that process is hung",
+            )
+        return job, True
 
     async def _can_resume(self, job: VideoJob) -> bool:
         """Return whether a job that has ended can be taken up again."""

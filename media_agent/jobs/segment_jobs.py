@@ -133,9 +133,9 @@ class SegmentRunner:
             if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
                 return await self._resume(tried[-1].id, on_event)
         name = _attempt(job_id, len(named))
-        segment, _ = await self._running.keep(
-            name, plan.request, JobOptions((plan,), part_of=part_of, label=self._label(part_of))
-        )
+        label, caller = self._marks(part_of)
+        terms = JobOptions((plan,), part_of=part_of, label=label, caller=caller)
+        segment, _ = await self._running.keep(name, plan.request, terms)
         if job_id in self._stopped:
             self._store.owners.request_cancel(name)
         return await self._running.run_new(segment, on_event, lets_go=True)
@@ -167,10 +167,13 @@ class SegmentRunner:
         """Return those of the video of a key; each but the last failed or was cancelled."""
         return tuple(each for each in named if self._store.jobs.terms(each.id).part_of == key)
 
-    def _label(self, key: str | None) -> str | None:
-        """Return the label of the video of a key: its segments are counted under it."""
+    def _marks(self, key: str | None) -> tuple[str | None, str | None]:
+        """Return label and caller of the video of a key: its segments are counted under them."""
         video = None if key is None else self._store.submissions.job_of(key)
-        return None if video is None else self._store.jobs.terms(video).label
+        if video is None:
+            return None, None
+        terms = self._store.jobs.terms(video)
+        return terms.label, terms.caller
 
     def _ended_at(self, key: str) -> datetime | None:
         """Return when the video under this key last failed or was cancelled, None if never."""

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
-from media_agent.errors import StorageError
+from media_agent.errors import JobNotFoundError, StorageError
 from media_agent.ledger.database import Database, Transaction
+from media_agent.ledger.deliveries import announce
 from media_agent.ledger.kept_text import readable
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
@@ -65,6 +66,8 @@ class Events:
                 changes["resume"] = event.resume
             if isinstance(event, TerminalEvent):
                 replace_artifacts(transaction, job_id, event.artifacts)
+                status = JobStatus(str(changes["status"]))
+                announce(transaction, job_id, status, sequence=numbered.sequence, time=time)
             change_job(transaction, job_id, **changes)
         return numbered
 
@@ -89,6 +92,21 @@ class Events:
             if len(rows) < _PAGE:
                 return
             after = rows[-1]["sequence"]
+
+    def newest(self, job_id: str) -> tuple[int, JobStatus]:
+        """Return the number of the newest event of a job, -1 if there is none, and its state.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        query = """
+            SELECT status, (SELECT max(sequence) FROM events WHERE job_id = :job) AS newest
+            FROM jobs WHERE id = :job AND removed_at IS NULL"""
+        with self._database.reading() as transaction:
+            row = transaction.row(query, job=job_id)
+        if row is None:
+            raise JobNotFoundError(f"unknown job {job_id!r}")
+        return -1 if row["newest"] is None else row["newest"], JobStatus(row["status"])
 
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
         """Reopen a job whose work was found, or that can be resumed; None: it is over.

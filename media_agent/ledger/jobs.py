@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.ledger.api_keys import check_concurrent
 from media_agent.ledger.costs import cost_of
 from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
@@ -35,7 +36,7 @@ _IN_VAIN = """status = 'failed' AND NOT EXISTS
 _FORGET = """
 UPDATE jobs SET removed_at = :now, request = '', plans = '[]', title = '', phase = NULL,
     resume = NULL, record_path = NULL, warnings = '[]', error = NULL, out = NULL,
-    idempotency_key = NULL, inputs = '{}'
+    idempotency_key = NULL, fingerprint = NULL, inputs = '{}'
 WHERE id = :id"""
 
 
@@ -54,6 +55,7 @@ class Jobs:
 
         Raises:
             IdempotencyConflictError: the id is taken, or the key belongs to another request.
+            RateLimitError: the caller of a server has as many jobs under way as they may.
         """
         terms = JobOptions(plans=(job.plan,)) if terms is None else terms
         _check_id(job.id)
@@ -61,6 +63,8 @@ class Jobs:
             known = self._of_key(transaction, terms.idempotency_key, job.request)
             if known is not None:
                 return known
+            if terms.caller is not None and terms.part_of is None:
+                check_concurrent(transaction, terms.caller, job.created_at)
             if terms.idempotency_key is not None:
                 freed = "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = :key"
                 transaction.change(freed, key=terms.idempotency_key)
@@ -117,6 +121,18 @@ class Jobs:
         """Return whether a job has this key, and it is not free again."""
         with self._database.reading() as transaction:
             return _row_of_key(transaction, idempotency_key) is not None
+
+    def find_repeated(self, fingerprint: str, since: datetime) -> str | None:
+        """Return the newest job of a call, unless it is older; a repetition of the call means it.
+
+        One that failed before anybody can have accepted anything is not meant.
+        """
+        query = f"""
+            SELECT id FROM jobs WHERE fingerprint = :fingerprint AND created_at >= :since
+            AND NOT ({_IN_VAIN}) ORDER BY created_at DESC, id DESC LIMIT 1"""
+        with self._database.reading() as transaction:
+            row = transaction.row(query, fingerprint=fingerprint, since=text_of(since))
+        return None if row is None else row["id"]
 
     def list(self, chosen: JobFilter | None = None) -> list[JobSummary]:
         """Return the jobs that pass a filter, newest first, each with its segments in it.

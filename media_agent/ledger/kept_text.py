@@ -16,6 +16,16 @@ def readable(value: _Value) -> _Value:
     Raises:
         StorageError: there is no such text, as of a number outside its bounds.
     """
+    return _with_text(value)[0]
+
+
+def text_that_reads_back(value: BaseModel, *, indent: int | None = None) -> str:
+    """Return a value as JSON that is read as a value again; what is raised is as for `readable`."""
+    value, text = _with_text(value)
+    return text if indent is None else value.model_dump_json(indent=indent)
+
+
+def _with_text(value: _Value) -> tuple[_Value, str]:
     try:
         try:
             text = value.model_dump_json()
@@ -26,12 +36,7 @@ def readable(value: _Value) -> _Value:
     except ValueError as error:  # pydantic's are
         said = f"this {type(value).__name__} could not be read again: {error}"
         raise StorageError(said) from error
-    return value
-
-
-def text_that_reads_back(value: BaseModel, *, indent: int | None = None) -> str:
-    """Return a value as JSON that is read as a value again; what is raised is as for `readable`."""
-    return readable(value).model_dump_json(indent=indent)
+    return value, text
 
 
 def mend(value: object) -> object:

@@ -65,22 +65,41 @@ def process_started(pid: int) -> str | None:
         return None
 
 
-@contextlib.contextmanager
-def beating(beat: Callable[[], None], *, seconds: float = BEAT_SECONDS) -> Iterator[None]:
-    """Call `beat` in a thread of its own every few seconds while the context lasts."""
-    ended = threading.Event()
+class Heartbeat:
+    """Calls `beat` in a thread every few seconds, as long as anybody needs it."""
 
-    def beat_on() -> None:
-        while not ended.wait(seconds):
-            beat()
+    def __init__(self, beat: Callable[[], None], *, seconds: float = BEAT_SECONDS) -> None:
+        self._beat = beat
+        self._seconds = seconds
+        self._needed = 0
+        self._changing = threading.Lock()
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
 
-    thread = threading.Thread(target=beat_on, name="heartbeat", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        thread.join()
+    @contextlib.contextmanager
+    def needed(self) -> Iterator[None]:
+        """Beat at least while the context lasts."""
+        with self._changing:
+            self._needed += 1
+            if self._thread is None:
+                self._ended.clear()
+                self._thread = threading.Thread(
+                    target=self._beat_on, name="heartbeat", daemon=True
+                )
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._changing:
+                self._needed -= 1
+                if self._needed == 0 and self._thread is not None:
+                    self._ended.set()
+                    self._thread.join()  # a late beat would open a closed ledger again
+                    self._thread = None
+
+    def _beat_on(self) -> None:
+        while not self._ended.wait(self._seconds):
+            self._beat()
 
 
 def _ticks(pid: int) -> str:

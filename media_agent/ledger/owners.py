@@ -1,12 +1,13 @@
 """Who works on which job: claimed by compare-and-set, shown by a heartbeat, checked on writing."""
 
 import contextlib
+import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.ledger.database import Database, Row, Transaction
-from media_agent.ledger.owner import Owner, beating
+from media_agent.ledger.owner import Heartbeat, Owner
 from media_agent.ledger.rows import change_job
 from media_agent.ledger.state import OwnershipLostError
 
@@ -15,6 +16,9 @@ _LOGGER = logging.getLogger(__name__)
 SELECT_JOBS = """
 SELECT *, (SELECT ref FROM submissions WHERE job_id = jobs.id AND state = 'accepted') AS ref
 FROM jobs WHERE removed_at IS NULL"""
+_QUIET = """
+SELECT id, (SELECT max(id) FROM commands WHERE job_id = jobs.id) AS command FROM jobs
+WHERE id IN (SELECT value FROM json_each(:jobs)) AND owner = :owner AND NOT cancel_requested"""
 
 
 class Owners:
@@ -30,9 +34,11 @@ class Owners:
     ) -> None:
         self._database = database
         self._owner = owner
+        self._own = str(owner)
         self._is_owner_alive = is_owner_alive
         self._clock = clock
         self._claimed: set[str] = set()
+        self._heartbeat = Heartbeat(self._beat)
 
     @contextlib.contextmanager
     def claim(self, job_id: str, *, force: bool = False) -> Iterator[bool]:
@@ -45,7 +51,7 @@ class Owners:
         """
         is_taken = self._become_owner(job_id, force=force)
         try:
-            with beating(lambda: self._beat(job_id)):
+            with self._heartbeat.needed():
                 yield is_taken
         finally:
             self._claimed.discard(job_id)
@@ -82,9 +88,20 @@ class Owners:
         with self._database.reading() as transaction:
             return bool(self.own_row(transaction, job_id)["cancel_requested"])
 
+    def find_asked(self, commands_seen: Mapping[str, int]) -> set[str]:
+        """Return those of our jobs of which another process asks something, or which it took.
+
+        `commands_seen` has the number of the last command that each of them took.
+        """
+        jobs = json.dumps([*commands_seen])
+        with self._database.reading() as transaction:
+            rows = transaction.rows(_QUIET, jobs=jobs, owner=self._own)
+        quiet = {row["id"] for row in rows if (row["command"] or 0) <= commands_seen[row["id"]]}
+        return commands_seen.keys() - quiet
+
     def new(self) -> dict[str, object]:
         """Return the columns of a new job that say that it is owned here."""
-        return {"owner": str(self._owner), "heartbeat": self._clock()}
+        return {"owner": self._own, "heartbeat": self._clock()}
 
     def row(self, transaction: Transaction, job_id: str) -> Row:
         """Return the row of a job.
@@ -110,7 +127,7 @@ class Owners:
         row = self.row(transaction, job_id)
         if row["owner"] is None and job_id not in self._claimed:
             return row
-        if row["owner"] != str(self._owner):
+        if row["owner"] != self._own:
             who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
             raise OwnershipLostError(f"{who} took job {job_id} over")
         return row
@@ -123,26 +140,29 @@ class Owners:
             if job_id in self._claimed or (living not in (None, self._owner) and not force):
                 who = (living or self._owner).place
                 raise JobError(f"{who} works on job {job_id}", hint="wait for it, or cancel it")
-            asked = row["cancel_requested"] and row["owner"] == str(self._owner)  # not another
+            asked = row["cancel_requested"] and row["owner"] == self._own  # not another
             values = {"heartbeat": self._clock(), "cancel_requested": asked}
-            change_job(transaction, job_id, owner=str(self._owner), **values)
+            change_job(transaction, job_id, owner=self._own, **values)
         self._claimed.add(job_id)
         return living not in (None, self._owner)
 
-    def _beat(self, job_id: str) -> None:
-        beat = "UPDATE jobs SET heartbeat = :time WHERE id = :id AND owner = :owner"
+    def _beat(self) -> None:
+        beat = """
+            UPDATE jobs SET heartbeat = :time
+            WHERE id IN (SELECT value FROM json_each(:jobs)) AND owner = :owner"""
+        jobs = json.dumps([*self._claimed.copy()])
         try:
             with self._database.writing(durably=False) as transaction:
-                transaction.change(beat, time=self._clock(), id=job_id, owner=str(self._owner))
+                transaction.change(beat, time=self._clock(), jobs=jobs, owner=self._own)
         except MediaAgentError as error:
-            _LOGGER.debug("no heartbeat for %s: %s", job_id, error)
+            _LOGGER.debug("no heartbeat: %s", error)
 
     def _release(self, job_id: str) -> None:
         free = """
             UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
             WHERE id = :id AND owner = :owner"""
         with self._database.writing() as transaction:
-            transaction.change(free, id=job_id, owner=str(self._owner))
+            transaction.change(free, id=job_id, owner=self._own)
 
     def _living_owner(self, row: Row) -> Owner | None:
         if row["owner"] is None:

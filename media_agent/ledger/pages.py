@@ -21,14 +21,15 @@ _FEWEST_LETTERS = 4  # of an id that is cut short
 _NAMED = 5  # candidates that an error names
 _MOST = 2**63 - 1  # of SQLite
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
-_SUMMARIES = f"""
+_OLDEST_FIRST = "ORDER BY created_at, id"
+_SUMMARIES = """
 SELECT jobs.id, status, created_at, updated_at, backend, model, title, label, quote_usd,
     artifacts.path, CASE WHEN json_valid(artifact)
         THEN json_extract(artifact, '$.metadata.duration') END AS seconds,
     (SELECT count(*) FROM jobs AS segments WHERE segments.part_of IN
         (SELECT key FROM submissions WHERE job_id = jobs.id)) AS segments
 FROM jobs LEFT JOIN artifacts ON artifacts.job_id = jobs.id AND number = 0
-WHERE jobs.id IN ({{chosen}}) {_NEWEST_FIRST}"""
+WHERE jobs.id IN ({chosen}) {order}"""
 
 _OWNER_OF_KEY = """
 SELECT id, part_of FROM jobs
@@ -46,19 +47,22 @@ class JobFilter:
     backend: str | None = None
     """A backend, or one of its models: "backend/model"."""
     label: str | None = None
+    caller: str | None = None
     before: str | None = None
     """The id of the last job of the page before: the list goes on behind it."""
     limit: int | None = None
+    oldest_first: bool = False
+    """Then `before` is the last of the page before as well: the list goes on with newer ones."""
 
 
 def read_page(transaction: Transaction, chosen: JobFilter) -> list[JobSummary]:
-    """Return the jobs that pass the filter, newest first; segments stand under their job.
+    """Return the jobs that pass the filter, in its order; segments stand under their job.
 
     Raises:
         JobNotFoundError: there is no job `before`.
     """
     query, values = choose_ids(transaction, chosen)
-    rows = transaction.rows(_SUMMARIES.format(chosen=query), **values)
+    rows = transaction.rows(_SUMMARIES.format(chosen=query, order=_order_of(chosen)), **values)
     return [_summary_of(transaction, row) for row in rows]
 
 
@@ -84,11 +88,19 @@ def choose_ids(
     if chosen.label is not None:
         conditions.append("label = :label")
         values["label"] = chosen.label
+    if chosen.caller is not None:
+        conditions.append("caller = :caller")
+        values["caller"] = chosen.caller
     if chosen.before is not None:
-        conditions.append("(created_at, id) < (:time, :before)")
+        sign = ">" if chosen.oldest_first else "<"
+        conditions.append(f"(created_at, id) {sign} (:time, :before)")
         values |= {"time": _time_of(transaction, chosen.before), "before": chosen.before}
     where = " AND ".join(conditions)
-    return f"SELECT id FROM jobs WHERE {where} {_NEWEST_FIRST} LIMIT :limit", values
+    return f"SELECT id FROM jobs WHERE {where} {_order_of(chosen)} LIMIT :limit", values
+
+
+def _order_of(chosen: JobFilter) -> str:
+    return _OLDEST_FIRST if chosen.oldest_first else _NEWEST_FIRST
 
 
 def find_id(transaction: Transaction, name: str) -> str:

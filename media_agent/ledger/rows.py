@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -31,6 +32,7 @@ _CHANGEABLE = (
 
 
 _LONGEST_TITLE = 100  # characters
+_SHORT = 20_000  # characters; longer ones have whole images in them
 
 PUBLISHING = -1
 """The number of an artifact that is being put in its place."""
@@ -76,6 +78,8 @@ def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
         "inputs": dict(terms.inputs),
         "part_of": terms.part_of,
         "label": terms.label,
+        "caller": terms.caller,
+        "fingerprint": terms.fingerprint,
         "title": _title_of(job.request),
         **plan_columns(job.plan),
         "cancel_requested": False,
@@ -99,13 +103,13 @@ def changeable_of(job: VideoJob) -> dict[str, object]:
 
 def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     """Return the job of a row of `jobs`, with its `ref`, its `artifacts` and what it cost."""
-    plan = Plan.model_validate_json(json.loads(row["plans"])[row["plan_number"]])
+    plan = _plan_of(json.loads(row["plans"])[row["plan_number"]])
     return VideoJob(
         id=row["id"],
         status=JobStatus(row["status"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
-        request=VideoRequest.model_validate_json(row["request"]),
+        request=_request_of(row["request"]),
         plan=plan,
         ref=None if row["ref"] is None else OperationRef.model_validate_json(row["ref"]),
         progress=row["progress"],
@@ -117,6 +121,7 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
         label=row["label"],
+        caller=row["caller"],
         quote_usd=plan.estimate.cost_usd,
         cost_usd=cost.usd,
         cost_source=cost.source,
@@ -132,13 +137,15 @@ def state_of(row: Row) -> JobState:
 def terms_of(row: Row) -> JobOptions:
     """Return what a job was asked with besides its request."""
     return JobOptions(
-        plans=tuple(Plan.model_validate_json(text) for text in json.loads(row["plans"])),
+        plans=tuple(map(_plan_of, json.loads(row["plans"]))),
         out=None if row["out"] is None else Path(row["out"]),
         overwrite=bool(row["overwrite"]),
         idempotency_key=row["idempotency_key"],
         inputs=json.loads(row["inputs"]),
         part_of=row["part_of"],
         label=row["label"],
+        caller=row["caller"],
+        fingerprint=row["fingerprint"],
     )
 
 
@@ -169,6 +176,25 @@ def unreadable(job_id: str, path: Path) -> StorageError:
         f"job {job_id} cannot be read from {path}",
         hint="another version of media-agent may have written it",
     )
+
+
+def _plan_of(text: str) -> Plan:
+    return _known_plan(text) if len(text) <= _SHORT else Plan.model_validate_json(text)
+
+
+def _request_of(text: str) -> VideoRequest:
+    return _known_request(text) if len(text) <= _SHORT else VideoRequest.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _known_plan(text: str) -> Plan:
+    """Read a plan, which is frozen, once: a job is read again and again as it goes its way."""
+    return Plan.model_validate_json(text)
+
+
+@lru_cache(maxsize=256)
+def _known_request(text: str) -> VideoRequest:
+    return VideoRequest.model_validate_json(text)
 
 
 def _title_of(request: VideoRequest) -> str:

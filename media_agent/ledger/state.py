@@ -63,6 +63,10 @@ class JobOptions:
     """The key of the submission of the video that this job makes a part of."""
     label: str | None = None
     """The caller's own word, to count costs under."""
+    caller: str | None = None
+    """Who asked a server for it; None: this machine."""
+    fingerprint: str | None = None
+    """Of the call: the same for a repetition that has no idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)

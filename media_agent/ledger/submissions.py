@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from media_agent.ledger.api_keys import limits_of
 from media_agent.ledger.database import Database, DuplicateError, Transaction
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
@@ -15,7 +16,8 @@ from media_agent.ledger.rows import (
     text_of,
 )
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
-from media_agent.negotiation.budget import check_day
+from media_agent.negotiation.budget import check_caller, check_day
+from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
@@ -26,6 +28,7 @@ SELECT sum(coalesce(billed_usd, quoted_usd, 0)
         THEN reserved_usd ELSE 0 END) AS usd
 FROM submissions JOIN jobs ON jobs.id = job_id
 WHERE state != 'refused' AND submissions.created_at >= :since"""
+_SPENT_BY_CALLER = f"{_SPENT} AND jobs.caller = :caller"
 _TAKE_FROM_RESERVED = """
 UPDATE submissions
 SET reserved_usd = CASE WHEN reserved_usd > :usd THEN reserved_usd - :usd ELSE 0 END
@@ -71,11 +74,12 @@ class Submissions:
         """Keep that the plan of this number is about to be submitted; once per plan.
 
         With `per_day` only if all that was intended in the last 24 hours, by any process, stays
-        within so many USD. A video in parts takes the price of all its parts at once.
+        within so many USD; and of a server's caller only if their keys allow it. A video in parts
+        takes the price of all its parts at once.
 
         Raises:
             OwnershipLostError: another process owns the job, or intended the same.
-            BudgetExceededError: it would cost more than is left of the day.
+            BudgetExceededError: it would cost more than is left of the day, or of a budget.
         """
         with self._database.writing() as transaction:
             terms = terms_of(self._owners.own_row(transaction, job_id))
@@ -106,6 +110,8 @@ class Submissions:
             if per_day is not None:
                 spent = _spent(transaction, time - timedelta(days=1))
                 check_day(plan, spent=spent - price, per_day=per_day)
+            if terms.caller is not None:
+                _check_caller(transaction, terms.caller, plan, time, already=price)
             change_job(transaction, job_id, plan_number=number, **plan_columns(plan))
             return self._submission(transaction, job_id, number)
 
@@ -142,6 +148,15 @@ class Submissions:
         with self._database.reading() as transaction:
             return _spent(transaction, since)
 
+    def check_allowed(self, caller: str, plan: Plan, now: datetime) -> None:
+        """Check a plan against what is left of the budgets of a server's caller.
+
+        Raises:
+            BudgetExceededError: it would cost more, or its price is unknown.
+        """
+        with self._database.reading() as transaction:
+            _check_caller(transaction, caller, plan, now)
+
     def _change(self, submission: Submission, **values: object) -> None:
         try:
             with self._database.writing() as transaction:
@@ -156,6 +171,24 @@ class Submissions:
         return submission_of(row)
 
 
-def _spent(transaction: Transaction, since: datetime) -> float:
-    row = transaction.row(_SPENT, since=text_of(since))
+def _check_caller(
+    transaction: Transaction, caller: str, plan: Plan, now: datetime, *, already: float = 0.0
+) -> None:
+    """Check a plan against the budgets of a caller; `already` is what stands there of its price."""
+    limits = limits_of(transaction, caller, now)
+    for limit, period, since in (
+        (limits.usd_per_day, "for 24 hours", now - timedelta(days=1)),
+        (limits.usd_total, "in total", None),
+    ):
+        if limit is not None:
+            spent = _spent(transaction, since, caller) - already
+            check_caller(plan, caller, spent=spent, limit=limit, period=period)
+
+
+def _spent(transaction: Transaction, since: datetime | None, caller: str | None = None) -> float:
+    begin = "" if since is None else text_of(since)
+    if caller is None:
+        row = transaction.row(_SPENT, since=begin)
+    else:
+        row = transaction.row(_SPENT_BY_CALLER, since=begin, caller=caller)
     return 0.0 if row is None or row["usd"] is None else float(row["usd"])

@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 6
+LEDGER_VERSION = 8
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -11,6 +11,8 @@ CREATE TABLE jobs (
     updated_at TEXT NOT NULL,
     status TEXT NOT NULL,
     part_of TEXT,  -- the key of the submission of the video that this job makes a part of
+    caller TEXT,  -- whoever asked a server for it; absent: this machine
+    fingerprint TEXT,  -- of the call, so that a repetition without a key is known
     label TEXT,  -- of the caller, to count costs under
     backend TEXT NOT NULL,  -- of the plan that is followed; so is its model, and its price
     model TEXT NOT NULL,
@@ -85,6 +87,57 @@ CREATE TABLE commands (
     command TEXT NOT NULL
 )"""
 
+_UPLOADS = """
+CREATE TABLE uploads (
+    id TEXT NOT NULL PRIMARY KEY,
+    caller TEXT NOT NULL,
+    filename TEXT NOT NULL,  -- as the caller said; never a path
+    purpose TEXT NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    sha256 TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    expires_at TEXT  -- absent: never
+)"""
+
+_API_KEYS = """
+CREATE TABLE api_keys (
+    id TEXT NOT NULL PRIMARY KEY,  -- a part of the key
+    owner TEXT NOT NULL,  -- the `caller` of jobs; several keys may share one
+    digest TEXT NOT NULL,  -- SHA-256 of the key
+    scopes TEXT NOT NULL,  -- with spaces between
+    usd_per_day FLOAT,  -- absent here and below: without a limit
+    usd_total FLOAT,
+    requests_per_minute INTEGER,
+    concurrent_jobs INTEGER,
+    created_at TEXT NOT NULL,
+    last_used_at TEXT,  -- roughly
+    expires_at TEXT,
+    revoked_at TEXT
+)"""
+
+_ENDPOINTS = """
+CREATE TABLE endpoints (
+    name TEXT NOT NULL PRIMARY KEY,  -- as the settings call it; its secret is only there
+    url TEXT NOT NULL,
+    events JSON NOT NULL,  -- the types that it hears of
+    caller TEXT,  -- whose jobs it hears of; absent: all
+    disabled TEXT  -- why nothing is sent there any more; absent: it is in use
+)"""
+
+_DELIVERIES = """
+CREATE TABLE deliveries (
+    endpoint TEXT NOT NULL REFERENCES endpoints (name) ON DELETE CASCADE,
+    job_id TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+    sequence INTEGER NOT NULL,  -- of the event that ended the job
+    event TEXT NOT NULL,  -- what is sent: video.completed
+    created_at FLOAT NOT NULL,  -- this time and the others: seconds since the epoch
+    attempts INTEGER NOT NULL,
+    due_at FLOAT,  -- absent: it is not sent again
+    delivered_at FLOAT,
+    answer TEXT,  -- what came of the last attempt
+    PRIMARY KEY (endpoint, job_id, sequence)
+)"""
+
 LISTED = "part_of IS NULL AND removed_at IS NULL"
 """What a list of jobs shows: no segments, and nothing that was removed."""
 
@@ -95,6 +148,7 @@ _LISTINGS = {  # each alone answers which jobs a page shows, newest first
     "status": "status, created_at, id, backend, model, label",
     "backend": "backend, created_at, id, model, status, label",
     "label": "label, created_at, id, status, backend, model",
+    "caller": "caller, created_at, id, status, backend, model, label",
 }
 
 TABLES = (
@@ -104,6 +158,8 @@ TABLES = (
         for name, columns in _LISTINGS.items()
     ),
     f"CREATE INDEX jobs_unsettled ON jobs (created_at, id) WHERE {UNSETTLED}",
+    "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint) WHERE fingerprint IS NOT NULL",
+    "CREATE INDEX jobs_of_caller ON jobs (caller, status) WHERE caller IS NOT NULL",
     "CREATE INDEX jobs_by_whole ON jobs (part_of) WHERE part_of IS NOT NULL",
     _SUBMISSIONS,
     "CREATE INDEX submissions_by_time ON submissions (created_at)",
@@ -112,4 +168,12 @@ TABLES = (
     _ARTIFACTS,
     _COMMANDS,
     "CREATE INDEX commands_by_job ON commands (job_id)",
+    _UPLOADS,
+    "CREATE INDEX uploads_by_caller ON uploads (caller, created_at, id)",
+    _API_KEYS,
+    _ENDPOINTS,
+    _DELIVERIES,
+    "CREATE INDEX deliveries_due ON deliveries (endpoint, due_at) WHERE due_at IS NOT NULL",
+    "CREATE INDEX deliveries_by_time ON deliveries (created_at)",
+    "CREATE INDEX deliveries_by_job ON deliveries (job_id)",
 )

@@ -45,17 +45,41 @@ def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
     Raises:
         BudgetExceededError: it would cost more, or its price is unknown.
     """
-    cost, name = plan.estimate.cost_usd, f"{plan.backend}/{plan.model}"
-    if cost == 0 or (cost is not None and spent + cost <= per_day + _ROUNDING):
+    if _is_within(plan, spent, per_day):
         return
-    price = "an unknown price" if cost is None else f"{format_usd(cost)} USD"
-    left = _format_limit(max(0.0, per_day - spent), cost)
+    left = _format_limit(max(0.0, per_day - spent), plan.estimate.cost_usd)
     raise BudgetExceededError(
-        f"{name} would cost {price}; {left} USD are left of the "
-        f"{format_usd(per_day)} USD for 24 hours",
+        f"{_say_price(plan)}; {left} USD are left of the {format_usd(per_day)} USD for 24 hours",
         hint="wait until earlier costs are older, raise budget.max_cost_usd_per_day, "
         "or ask for less",
     )
+
+
+def check_caller(plan: Plan, caller: str, *, spent: float, limit: float, period: str) -> None:
+    """Check a plan against the budget of a server's caller; what is free can always be made.
+
+    Raises:
+        BudgetExceededError: it would cost more, or its price is unknown.
+    """
+    if _is_within(plan, spent, limit):
+        return
+    left = _format_limit(max(0.0, limit - spent), plan.estimate.cost_usd)
+    raise BudgetExceededError(
+        f"{_say_price(plan)}; the API keys of {caller} allow {format_usd(limit)} USD {period}, "
+        f"of which {format_usd(max(0.0, spent))} USD are spent or reserved and {left} USD are left",
+        hint="ask for less, or ask whoever runs the server for a larger budget",
+    )
+
+
+def _is_within(plan: Plan, spent: float, limit: float) -> bool:
+    cost = plan.estimate.cost_usd
+    return cost == 0 or (cost is not None and spent + cost <= limit + _ROUNDING)
+
+
+def _say_price(plan: Plan) -> str:
+    cost = plan.estimate.cost_usd
+    price = "an unknown price" if cost is None else f"{format_usd(cost)} USD"
+    return f"{plan.backend}/{plan.model} would cost {price}"
 
 
 def _format_limit(limit: float, cost: float | None) -> str:

@@ -9,8 +9,8 @@ from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
 
-SHEETS = "sheet-*.png"
-"""The sheets in the folder of a job."""
+SHEETS = "sheet-*"
+"""The images of a video in the folder of its job: its sheet, in several formats; a thumbnail."""
 
 
 def sheet_name(video: Artifact) -> str:

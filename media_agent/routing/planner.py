@@ -68,10 +68,8 @@ class Planner:
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
-        request = await asyncio.to_thread(take_source_length, request)
-        router = await self._open_router(
-            request.model, await asyncio.to_thread(measure_shape_of_inputs, request)
-        )
+        request, shape = await _read_inputs(request)
+        router = await self._open_router(request.model, shape)
         return router.report(
             request,
             self._choose_policy(policy),
@@ -97,11 +95,9 @@ class Planner:
             )
         for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
-        request = await asyncio.to_thread(take_source_length, request)
+        request, shape = await _read_inputs(request)
         name = request.model or self._settings.default_backend
-        router = await self._open_router(
-            name, await asyncio.to_thread(measure_shape_of_inputs, request)
-        )
+        router = await self._open_router(name, shape)
         policy = self._choose_policy(policy)
         if router.is_offered(name):
             report = router.report(
@@ -211,6 +207,14 @@ def _take_plans(report: PlanReport) -> tuple[Plan, ...]:
     for fault in list_plugin_faults(report):
         _LOGGER.warning("%s", fault)
     return tuple(each.plan for each in report.ranked if each.plan is not None)
+
+
+async def _read_inputs(request: VideoRequest) -> tuple[VideoRequest, Shape | None]:
+    """Return the request and the shape of its video, as far as its inputs say more of them."""
+    if not request.inputs:
+        return request, None
+    request = await asyncio.to_thread(take_source_length, request)
+    return request, await asyncio.to_thread(measure_shape_of_inputs, request)
 
 
 def take_source_length(request: VideoRequest) -> VideoRequest:

@@ -1,7 +1,7 @@
 """Looks through the settings for faults before work does, and says each with its file and line."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,8 +11,8 @@ from pydantic import JsonValue
 from media_agent.backend.protocol import VideoBackend
 from media_agent.concealing import is_telling, without_keys
 from media_agent.config.file import ConfigFile
+from media_agent.config.key_sections import KeySource
 from media_agent.config.settings import (
-    BackendSection,
     Settings,
     Sources,
     find_unknown_variables,
@@ -107,7 +107,7 @@ def _find_faults(
     """Yield what is wrong beyond malformed values; `sections` are all that are written."""
     backends: dict[str, VideoBackend | None] = {}
     for name, section in settings.backends.items():
-        key_faults = [*_find_key_faults(name, section)]
+        key_faults = [*_find_key_faults(("backends", name), section.sources())]
         yield from key_faults
         try:
             backends[name] = registry.create(
@@ -118,6 +118,7 @@ def _find_faults(
             faults = getattr(error, "faults", ()) or (Fault(("backends", name), error.message),)
             said = {fault.problem for fault in key_faults}
             yield from (fault for fault in faults if fault.problem not in said)
+    yield from _find_key_faults(("server",), settings.server.sources())
     known = _Known(settings, registry, backends)
     unread = set(sections) - settings.backends.keys()  # their own faults are known
     for place, name in _list_names(settings):
@@ -126,9 +127,11 @@ def _find_faults(
             yield Fault(place, problem)
 
 
-def _find_key_faults(name: str, section: BackendSection) -> Iterator[Fault]:
-    for within, source in section.sources().items():
-        place = ("backends", name, *within)
+def _find_key_faults(
+    at: tuple[str, ...], sources: Mapping[tuple[str, ...], KeySource]
+) -> Iterator[Fault]:
+    for within, source in sources.items():
+        place = (*at, *within)
         problem = source.key_problem()
         if problem is not None:
             yield Fault((*place, "key_env"), problem)
@@ -205,14 +208,13 @@ def _find_warnings(settings: Settings, sources: Sources) -> Iterator[str]:
         hint = "" if meant is None else f"; did you mean {meant}?"
         yield f"{variable}: unknown variable{hint}"
     written: list[ConfigFile] = []
+    for place, source in settings.key_sources().items():
+        if source.key_file is not None and is_open_to_others(expand_home(source.key_file)):
+            where = sources.place((*place, "key_file"))
+            yield f"{where}: {source.key_file} is readable by other users; run chmod 600 on it"
+        yield from _find_written_keys((*place, "key"), sources.files)
+        written += [file for file in sources.files if file.sets((*place, "key"))]
     for name, section in settings.backends.items():
-        for within, source in section.sources().items():
-            place = ("backends", name, *within)
-            if source.key_file is not None and is_open_to_others(expand_home(source.key_file)):
-                where = sources.place((*place, "key_file"))
-                yield f"{where}: {source.key_file} is readable by other users; run chmod 600 on it"
-            yield from _find_written_keys((*place, "key"), sources.files)
-            written += [file for file in sources.files if file.sets((*place, "key"))]
         headers = section.options.get("headers")
         for header in headers if isinstance(headers, dict) else ():
             if is_telling(header):

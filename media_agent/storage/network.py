@@ -11,6 +11,7 @@ import ssl
 import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from functools import lru_cache
+from http.cookiejar import CookieJar
 from pathlib import Path
 
 import httpx
@@ -35,6 +36,8 @@ TROUBLE = (httpx.TransportError, httpx.DecodingError, TimeoutError)
 STRANGE = (ValueError, ArithmeticError, OSError, ExceptionGroup)
 """What libraries below the transport raise of an address or a proxy that they cannot use."""
 _ANY_ZLIB = 47  # zlib or gzip, whichever it is
+_KEPT_CONNECTIONS = 8  # idle ones; httpcore looks at each of them with every request
+_KEPT_SECONDS = 4.0  # uvicorn closes them after five
 
 
 class Way:
@@ -56,10 +59,24 @@ class Way:
             self.has_left = type(info.get("exception")).__name__ != "LocalProtocolError"
 
 
+class _NoCookies(CookieJar):
+    """Keeps nothing of one answer for the next request."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Leave them."""
+
+
 def open_client(
-    url: httpx.URL, *, timeout: httpx.Timeout, transport: httpx.AsyncBaseTransport | None = None
+    url: httpx.URL,
+    *,
+    timeout: httpx.Timeout,
+    transport: httpx.AsyncBaseTransport | None = None,
+    keeps_connections: bool = False,
 ) -> httpx.AsyncClient:
     """Return a client for the host of an address; it follows no redirect and asks for no coding.
+
+    `keeps_connections` is for requests that may be repeated freely: on a kept connection that the
+    other side just closed, nobody can tell whether a paid request got through.
 
     Raises:
         ConfigurationError: a variable that says proxies or certificates is wrong; it is named.
@@ -70,9 +87,11 @@ def open_client(
         return httpx.AsyncClient(
             transport=transport,
             timeout=timeout,
-            # On a kept connection that the other side just closed, nobody could tell whether
-            # a paid request got through.
-            limits=httpx.Limits(max_keepalive_connections=0),
+            limits=httpx.Limits(
+                max_keepalive_connections=_KEPT_CONNECTIONS if keeps_connections else 0,
+                keepalive_expiry=_KEPT_SECONDS,
+            ),
+            cookies=_NoCookies(),
             verify=verify,
             trust_env=not is_loopback(url.host),  # httpx looks for proxies itself
             follow_redirects=False,

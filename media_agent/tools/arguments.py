@@ -18,21 +18,20 @@ from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 
 Options = Mapping[str, Mapping[str, JsonValue]]
 """Options by the name of the backend that they are for."""
+LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that last longer
+
 Whole = Annotated[int, OnlyNumbers]
 Number = Annotated[float, OnlyNumbers]
 
 OptionTexts = Annotated[
     tuple[str, ...] | None,
-    Field(description="Options of that model, each as NAME=VALUE; list_models tells those of one."),
+    Field(description="Its options, as NAME=VALUE; list_video_backends lists those of a model."),
 ]
 PolicyWord = Annotated[
     Policy | None,
-    Field(
-        description="A value that is not supported: strict refuses it, adjust takes the nearest "
-        "and says so; null: as in the settings."
-    ),
+    Field(description="Unsupported values: strict refuses, adjust takes the nearest."),
 ]
-MaxCost = Annotated[Number | None, Field(description="Maximum cost in USD.")]
+MaxCost = Annotated[Number | None, Field(description="Refuse what costs more.")]
 
 
 class ToolArguments(Reencoded):
@@ -46,39 +45,30 @@ class ToolShot(Reencoded):
     """One stretch of the video under one prompt."""
 
     prompt: str = Field(description="What this shot shows.")
-    duration: Number | None = Field(
-        default=None, description="Its length in seconds; at most one shot may omit it."
-    )
+    duration: Number | None = Field(default=None, description="Seconds; one shot may omit it.")
 
 
 class VideoWish(ToolArguments):
     """What video is wanted."""
 
-    prompt: str | None = Field(
-        default=None, description="What the video shows. Give either this or shots."
-    )
+    prompt: str | None = Field(default=None, description="What the video shows; or give shots.")
     shots: tuple[ToolShot, ...] | None = Field(
-        default=None, description="A storyboard, in order: one video that goes from shot to shot."
+        default=None, description="Storyboard: one video, shot after shot."
     )
     duration: Number | None = Field(
-        default=None,
-        description="Length of the whole video in seconds, above 0; null: model default.",
+        default=None, description="Length in seconds; default: the model's."
     )
-    size: str | None = Field(default=None, description="Frame size in pixels, such as 1280x720.")
-    aspect_ratio: str | None = Field(
-        default=None, description="Such as 16:9. Use this or size, not both."
-    )
-    negative_prompt: str | None = Field(default=None, description="What the video should not show.")
+    size: str | None = Field(default=None, description="Frame size, such as 1280x720.")
+    aspect_ratio: str | None = Field(default=None, description="Such as 16:9; instead of size.")
+    negative_prompt: str | None = Field(default=None, description="What it should not show.")
     first_frame: str | None = Field(
-        default=None, description="Image for the first frame: an http(s) URL or a file path."
+        default=None, description="First frame: an image, as URL or file path."
     )
-    seed: Whole | None = Field(
-        default=None, description="0 to 2^63-1; the same seed gives the same video. Null: random."
-    )
+    seed: Whole | None = Field(default=None, description="0 to 2^63-1; default: random.")
     model: str | None = Field(
         default=None,
-        description='Backend, "backend" or "backend/model", as named by plan_video, or a model '
-        'as "wan-2.7" that several backends offer. Null: the default from the settings.',
+        description="backend, backend/model or a model's name, as plan_video has them; "
+        "default: from the settings.",
     )
     route: str | None = Field(
         default=None, description="Routing preset of the settings, instead of a model."
@@ -123,24 +113,26 @@ class VideoWish(ToolArguments):
 
 
 class PlanVideo(VideoWish):
-    """Compare the backends for a video by price and speed, without starting or paying anything.
+    """Compare the backends for a video by price and speed; nothing is started or paid.
 
-    Use it before create_video when the cost matters or when you want to choose a model.
+    Use it when the cost matters or to choose a model.
     """
 
     tool = "plan_video"
 
 
 class CreateVideo(VideoWish):
-    """Start generating a video and return a job at once; then call wait_video until it is finished.
+    """Start a video and return its job at once; then call wait_video until it is finished.
 
-    Repeating a request returns the same job and costs nothing more. For another video, use
-    another seed or another idempotency_key.
+    A repeated call returns the same job and costs nothing more; for another video use another seed
+    or idempotency_key.
     """
 
     tool = "create_video"
 
     idempotency_key: str | None = Field(
-        default=None,
-        description="Your name for this video; the same name always means the same job.",
+        default=None, description="Your name for this video: same name, same job."
+    )
+    wait_seconds: Annotated[float, Field(ge=0, le=LONGEST_WAIT), OnlyNumbers] | None = Field(
+        default=None, description=f"Wait so long for it, at most {LONGEST_WAIT}; default: 0."
     )

@@ -11,7 +11,8 @@ from pydantic import JsonValue
 from media_agent.tools.dialects import Dialect
 from media_agent.video.images import shrink_png
 
-_LONGEST_SIDE = 1568  # pixels; vendors shrink what is larger, and some refuse it
+_LONGEST_SIDES = (1568, 1120, 800, 560)  # pixels; vendors shrink what is larger, or refuse it
+_LARGEST_IMAGE = 700_000  # bytes; some clients refuse answers of more than a megabyte of base64
 _PNG = "image/png"
 
 Part = dict[str, JsonValue]
@@ -26,8 +27,21 @@ def build_content(answer: Mapping[str, JsonValue], dialect: Dialect) -> list[Par
     parts = [_text_part(json.dumps(answer), dialect)]
     image = answer.get("image")
     if isinstance(image, str):
-        parts.append(_image_part(shrink_png(Path(image), _LONGEST_SIDE), dialect))
+        parts.append(_image_part(fit_png(Path(image)), dialect))
     return parts
+
+
+def fit_png(path: Path) -> bytes:
+    """Return an image as a PNG that a message can carry.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    for side in _LONGEST_SIDES:
+        png = shrink_png(path, side)
+        if len(png) <= _LARGEST_IMAGE:
+            break
+    return png
 
 
 def _text_part(text: str, dialect: Dialect) -> Part:

@@ -43,9 +43,9 @@ def _build_definition(tool: type[ToolArguments], dialect: Dialect, routes: Colle
         case "openai-responses":
             return {"type": "function", **head, "strict": True, "parameters": _make_strict(schema)}
         case "anthropic":
-            return {**head, "input_schema": schema}
+            return {**head, "input_schema": _make_brief(schema)}
         case "json-schema":
-            return {**head, "schema": schema}
+            return {**head, "schema": _make_brief(schema)}
         case unknown:
             assert_never(unknown)
 
@@ -92,6 +92,33 @@ def _resolve(node: JsonValue, definitions: Node) -> JsonValue:
             name: _resolve(value, definitions) for name, value in properties.items()
         }
     return shown
+
+
+def _make_brief(node: Node) -> Node:
+    """Return the node without what only says that a field may be absent: each word is paid for.
+
+    Null and "" are taken all the same when the tool is called.
+    """
+    kept = {key: value for key, value in node.items() if key != "default" and value is not None}
+    kinds = kept.get("anyOf")
+    if isinstance(kinds, list):
+        others = [_make_brief_if_object(each) for each in kinds if each != {"type": "null"}]
+        kept["anyOf"] = others
+        if len(others) == 1 and isinstance(others[0], dict):
+            del kept["anyOf"]
+            kept = {**others[0], **kept}
+    if isinstance(items := kept.get("items"), dict):
+        kept["items"] = _make_brief({**items, "description": None})  # said by the list itself
+    properties = kept.get("properties")
+    if isinstance(properties, dict):
+        kept["properties"] = {
+            name: _make_brief_if_object(each) for name, each in properties.items()
+        }
+    return kept
+
+
+def _make_brief_if_object(node: JsonValue) -> JsonValue:
+    return _make_brief(node) if isinstance(node, dict) else node
 
 
 def _make_strict(node: Node) -> Node:

@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from media_agent.errors import InvalidRequestError
 from media_agent.tools.arguments import (
+    LONGEST_WAIT,
     CreateVideo,
     MaxCost,
     Number,
@@ -19,31 +20,33 @@ from media_agent_schemas.base import OnlyNumbers
 from media_agent_schemas.jobs import ChunkPlace, JobStatus
 from media_agent_schemas.media import Size
 
-LONGEST_WAIT = 60  # seconds; agents and their transports give up on calls that last longer
 MOST_LISTED = 50
 _USUAL_WAIT = 30
 _USUALLY_LISTED = 10
 
-JobId = Annotated[str, Field(description="Job ID returned by create_video.")]
+JobId = Annotated[str, Field(description="Job ID.")]
 
 
 class GetVideo(ToolArguments):
-    """Return the state of a job: progress, and once finished its video and contact sheet."""
+    """Return the state of a job: progress, and once finished its video and files."""
 
     tool = "get_video"
 
     job_id: JobId
+    contact_sheet: bool | None = Field(
+        default=None, description="True: show frames of the finished video, as an image."
+    )
 
 
 class WaitVideo(ToolArguments):
-    """Wait for a job, at most 60 seconds, and return its state; call it again if needed."""
+    """Wait for a job, at most 60 seconds, and return its state; to wait longer call it again."""
 
     tool = "wait_video"
 
     job_id: JobId
     seconds: Annotated[float, Field(gt=0, le=LONGEST_WAIT), OnlyNumbers] | None = Field(
         default=None,
-        description=f"How long to wait at most, above 0 up to {LONGEST_WAIT}; null: {_USUAL_WAIT}.",
+        description=f"At most {LONGEST_WAIT}; default: {_USUAL_WAIT}.",
     )
 
     @property
@@ -52,19 +55,8 @@ class WaitVideo(ToolArguments):
         return _USUAL_WAIT if self.seconds is None else self.seconds
 
 
-class LookAtVideo(ToolArguments):
-    """Show the contact sheet of a finished job as an image: frames of its video, with prompts."""
-
-    tool = "look_at_video"
-
-    job_id: JobId
-
-
 class SteerVideo(ToolArguments):
-    """Change the prompt of a running job; repeating the same change is harmless.
-
-    Finished chunks stay as they are. Models that do not support this report it.
-    """
+    """Change the prompt of a running job, if its model can; repeating a change is harmless."""
 
     tool = "steer_video"
 
@@ -72,51 +64,42 @@ class SteerVideo(ToolArguments):
     prompt: str = Field(description="New prompt.")
     at: ChunkPlace | None = Field(
         default=None,
-        description="next or null: from the first chunk not yet started; now: also chunks in "
-        "progress, as far as they can still change; a number: after that many chunks.",
+        description="next: from the first chunk not yet started (default); now: also chunks in "
+        "progress; a number: after that many chunks.",
     )
 
 
 class ExtendVideo(ToolArguments):
-    """Start a video that continues another one, and return its job at once: old and new together.
+    """Start a video that continues another one; return its job at once: old and new together.
 
-    A job continues seamlessly, from its state; with keep_chunks it keeps only the beginning and
-    takes another course from there. A file is continued by a model from its last frames, and so is
-    a job whose model keeps no states. The source stays as it is.
+    A job continues seamlessly, from its state; with keep_chunks from its beginning. A file, or a
+    job without states, is continued from its last frames. The source stays as it is.
     """
 
     tool = "extend_video"
 
-    job_id: str | None = Field(
-        default=None, description="Job whose video is continued. Give either this or file."
-    )
-    file: str | None = Field(
-        default=None, description="Any other video: a file path or an http(s) URL."
-    )
+    job_id: str | None = Field(default=None, description="The job to continue; or give file.")
+    file: str | None = Field(default=None, description="Any other video: file path or URL.")
     prompt: str = Field(description="What the new part shows.")
     duration: Number | None = Field(
-        default=None, description="Length of the new part in seconds; null: model default."
+        default=None, description="Its length in seconds; default: the model's."
     )
     keep_chunks: Whole | None = Field(
-        default=None, description="Of a job: keep only that many chunks of it; null: all."
+        default=None, description="Keep only so many chunks of the job; default: all."
     )
     model: str | None = Field(
         default=None,
-        description="Of a file, or a job without states: what continues it, as in create_video.",
+        description="What continues a file, or a job without states.",
     )
-    size: str | None = Field(
-        default=None, description="Of the same: frame size of the new part, such as 1280x720."
-    )
-    seed: Whole | None = Field(default=None, description="Of the same: as in create_video.")
+    size: str | None = Field(default=None, description="Of the same: frame size of the new part.")
+    seed: Whole | None = Field(default=None, description="Of the same.")
     options: OptionTexts = None
     only_new: bool | None = Field(
-        default=None, description="Of the same: true for the new part alone, as the model makes it."
+        default=None, description="Of the same: deliver the new part alone."
     )
     policy: PolicyWord = None
     max_cost_usd: MaxCost = None
-    idempotency_key: str | None = Field(
-        default=None, description="As in create_video: the same name always means the same job."
-    )
+    idempotency_key: str | None = Field(default=None, description="Same name, same job.")
 
     @model_validator(mode="after")
     def _check_source(self) -> Self:
@@ -158,11 +141,9 @@ class ListVideos(ToolArguments):
     status: JobStatus | None = Field(default=None, description="Only jobs in this state.")
     limit: Annotated[int, Field(ge=1, le=MOST_LISTED), OnlyNumbers] | None = Field(
         default=None,
-        description=f"How many at most, up to {MOST_LISTED}; null: {_USUALLY_LISTED}.",
+        description=f"At most {MOST_LISTED}; default: {_USUALLY_LISTED}.",
     )
-    before: str | None = Field(
-        default=None, description="Job ID: only older ones; null: from the newest."
-    )
+    before: str | None = Field(default=None, description="Job ID: only older ones.")
 
     @property
     def most(self) -> int:
@@ -170,16 +151,13 @@ class ListVideos(ToolArguments):
         return _USUALLY_LISTED if self.limit is None else self.limit
 
 
-class ListModels(ToolArguments):
-    """List models with price, lengths and what is missing; one model also with the words it knows.
+class ListVideoBackends(ToolArguments):
+    """List models with price, lengths and what is missing; a single one also with its options."""
 
-    For the price of a certain video call plan_video.
-    """
-
-    tool = "list_models"
+    tool = "list_video_backends"
 
     search: str | None = Field(
-        default=None, description="Only names that contain this, such as wan; null: all."
+        default=None, description="Only names that contain this, such as wan."
     )
 
 
@@ -188,10 +166,9 @@ TOOLS: tuple[type[ToolArguments], ...] = (
     CreateVideo,
     GetVideo,
     WaitVideo,
-    LookAtVideo,
     SteerVideo,
     ExtendVideo,
     CancelVideo,
     ListVideos,
-    ListModels,
+    ListVideoBackends,
 )

@@ -8,6 +8,7 @@ from media_agent.backend.options import read_options
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
 from media_agent.tools.arguments import CreateVideo, Options, OptionTexts, PlanVideo, VideoWish
+from media_agent.tools.consent import Consent
 from media_agent.tools.job_arguments import ExtendVideo
 from media_agent.tools.plan_views import MOST_OTHERS, PlanView, view_plan
 from media_agent_schemas.capabilities import Plan, Policy
@@ -27,18 +28,32 @@ async def plan_video(client: VideoClient, arguments: PlanVideo) -> PlanView:
     return view_plan(best, others=report.candidates)
 
 
-async def create_video(client: VideoClient, caller: str, arguments: CreateVideo) -> VideoJob:
-    """Start a video; the same call again is the same job."""
+async def create_video(
+    client: VideoClient, caller: str, arguments: CreateVideo, consent: Consent
+) -> VideoJob:
+    """Start a video; the same call again is the same job.
+
+    Raises:
+        ConsentNeededError: a person has to agree to its price first.
+    """
     default = client.settings.default_backend
     key = derive_idempotency_key(caller, arguments, default)
     options = await _read_options(client, arguments.options, _find_model(client, arguments))
-    return await client.start(
-        arguments.to_request(options), policy=arguments.policy, idempotency_key=key
-    )
+    request, policy = arguments.to_request(options), arguments.policy
+    plans = None
+    if consent.limit_usd is not None and not client.knows(key):
+        plans = consent.check(await client.plans(request, policy=policy), key)
+    return await client.start(request, plans=plans, policy=policy, idempotency_key=key)
 
 
-async def extend_video(client: VideoClient, caller: str, arguments: ExtendVideo) -> VideoJob:
-    """Start a video that continues another one; the same call again is the same job."""
+async def extend_video(
+    client: VideoClient, caller: str, arguments: ExtendVideo, consent: Consent
+) -> VideoJob:
+    """Start a video that continues another one; the same call again is the same job.
+
+    Raises:
+        ConsentNeededError: a person has to agree to its price first.
+    """
     default = None if arguments.file is None else client.settings.default_backend
     key = derive_idempotency_key(caller, arguments, default)
     common: _Continued = {
@@ -66,6 +81,8 @@ async def extend_video(client: VideoClient, caller: str, arguments: ExtendVideo)
             options=await _read_options(client, arguments.options, model),
             **common,
         )
+    if not client.knows(key):
+        plans = consent.check(plans, key)
     return await client.start(request, plans=plans, policy=arguments.policy, idempotency_key=key)
 
 
@@ -76,7 +93,7 @@ def derive_idempotency_key(
 
     The backend is a part of the request, also where only the settings name it: `default`.
     """
-    fields = arguments.model_dump(mode="json", exclude_none=True)
+    fields = arguments.model_dump(mode="json", exclude_none=True, exclude={"wait_seconds"})
     if arguments.idempotency_key is not None:
         fields = {"idempotency_key": arguments.idempotency_key}
     elif default is not None and "route" not in fields:

@@ -1,6 +1,6 @@
 """What the tools answer about plans and models, in few words."""
 
-import json
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ from media_agent.negotiation.possible_lengths import find_longest_shot
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
 from media_agent.shorten import shorten_to_line
+from media_agent.tools.fitting import choose_fitting, shorten_texts
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities
@@ -27,10 +28,16 @@ _DETAILS = (
 )
 """Others shown, reasons or adjustments of each, characters of a text: as many as fit."""
 MOST_OTHERS = max(others for others, _, _ in _DETAILS)
-_MOST_MODELS = 25
-_LONGEST_PROBLEM = 200  # characters
-_LONGEST_OPTION = 120  # characters
-_FEW_WORDS = 400  # of a vocabulary; a larger one is not listed
+_MODEL_DETAILS = (
+    (25, 8, 200, 400),
+    (25, 4, 120, 400),
+    (15, 4, 80, 200),
+    (10, 2, 80, 100),
+    (5, 2, 40, 50),
+    (1, 0, 40, 0),
+)
+"""Models shown, problems of others, characters of a text, words of a vocabulary: as many as fit."""
+_MOST_OPTIONS = 30
 
 
 class OptionView(Schema):
@@ -75,15 +82,8 @@ def view_plan(report: PlanReport, *, others: tuple[Candidate, ...] = ()) -> Plan
     known = {each.name for each in report.candidates}
     candidates = (*report.candidates, *(each for each in others if each.name not in known))
     whole = report.model_copy(update={"candidates": candidates})
-    for detail in _DETAILS:
-        view = _view_plan(whole, report.chosen, *detail)
-        if _size(view) <= LARGEST_PLAN:
-            break
-    return view
-
-
-def _size(view: PlanView) -> int:
-    return len(json.dumps(view.model_dump(mode="json", exclude_none=True)))
+    views = (_view_plan(whole, report.chosen, *detail) for detail in _DETAILS)
+    return choose_fitting(views, LARGEST_PLAN)
 
 
 def _view_plan(
@@ -120,7 +120,7 @@ def _view_option(candidate: Candidate, texts: int, length: int) -> OptionView:
         seams=candidate.seams,
         verification=str(candidate.verification),
         local=candidate.local,
-        adjustments=_shorten(changes, texts, length),
+        adjustments=shorten_texts(changes, texts, length),
     )
 
 
@@ -129,13 +129,7 @@ def _view_refused(report: PlanReport, texts: int, length: int) -> RefusedView | 
     if count == 0:
         return None
     said = [f"{who}: {in_full(info_to_tools(info))}" for info, who in collect_refusals(report)]
-    return RefusedView(count=count, reasons=_shorten(tuple(said), texts, length))
-
-
-def _shorten(said: tuple[str, ...], texts: int, length: int) -> tuple[str, ...]:
-    shown = tuple(shorten_to_line(each, length) for each in said[:texts])
-    more = len(said) - len(shown)
-    return (*shown, f"and {more} more") if more else shown
+    return RefusedView(count=count, reasons=shorten_texts(tuple(said), texts, length))
 
 
 class ModelView(Schema):
@@ -167,13 +161,22 @@ def view_models(listing: Listing, search: str | None) -> ModelListView:
     """Return the models whose names contain a text, a line each."""
     wanted = "" if search is None else search.lower()
     found = [each for each in listing.models if wanted in each.name.lower()]
-    listed = tuple(_view_model(each, is_only=len(found) == 1) for each in found[:_MOST_MODELS])
-    problems = tuple(shorten_to_line(to_tools(each), _LONGEST_PROBLEM) for each in listing.problems)
-    left_out = max(0, len(found) - _MOST_MODELS)
-    return ModelListView(models=listed, left_out=left_out, problems=problems)
+    problems = tuple(map(to_tools, listing.problems))
+    return choose_fitting(_view_models(found, problems, *detail) for detail in _MODEL_DETAILS)
 
 
-def _view_model(listed: Listed, *, is_only: bool) -> ModelView:
+def _view_models(
+    found: Sequence[Listed], problems: tuple[str, ...], most: int, texts: int, length: int, few: int
+) -> ModelListView:
+    only = len(found) == 1
+    return ModelListView(
+        models=tuple(_view_model(each, only, length, few) for each in found[:most]),
+        left_out=max(0, len(found) - most),
+        problems=shorten_texts(problems, texts, length),
+    )
+
+
+def _view_model(listed: Listed, is_only: bool, length: int, few: int) -> ModelView:
     capabilities = listed.capabilities
     words = capabilities.closed_vocabulary or ()
     return ModelView(
@@ -183,11 +186,11 @@ def _view_model(listed: Listed, *, is_only: bool) -> ModelView:
         local=capabilities.local,
         verification=str(capabilities.verification),
         missing=capabilities.missing,
-        words=words if is_only and 0 < len(words) <= _FEW_WORDS else None,
-        options=_list_options(capabilities) if is_only and capabilities.options else None,
+        words=words if is_only and 0 < len(words) <= few else None,
+        options=_list_options(capabilities, length) if is_only and capabilities.options else None,
     )
 
 
-def _list_options(capabilities: Capabilities) -> tuple[str, ...]:
+def _list_options(capabilities: Capabilities, length: int) -> tuple[str, ...]:
     said = (f"{each.name} ({each.type}): {each.description}" for each in capabilities.options)
-    return tuple(shorten_to_line(each, _LONGEST_OPTION) for each in said)
+    return shorten_texts(tuple(said), _MOST_OPTIONS, length)

@@ -4,57 +4,47 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from media_agent.client import VideoClient
-from media_agent.errors import (
-    InvalidRequestError,
-    JobError,
-    MediaAgentError,
-    StorageError,
-    to_info,
-)
-from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
-from media_agent.shorten import shorten_to_line
-from media_agent.storage.destination import is_there
-from media_agent.storage.files import storage_errors
-from media_agent.suggest import did_you_mean
+from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
+from media_agent.tools.consent import Consent, ConsentNeededError, Quote
 from media_agent.tools.content import build_content
-from media_agent.tools.decoding import as_object
 from media_agent.tools.dialects import Dialect, tool_definitions
+from media_agent.tools.files import FileKind, JobFile, add_sheet, find_file
+from media_agent.tools.fitting import choose_fitting
 from media_agent.tools.job_arguments import (
-    TOOLS,
     CancelVideo,
     ExtendVideo,
     GetVideo,
-    ListModels,
+    ListVideoBackends,
     ListVideos,
-    LookAtVideo,
     SteerVideo,
     WaitVideo,
 )
 from media_agent.tools.new_videos import create_video, extend_video, plan_video
+from media_agent.tools.parsing import parse_call
 from media_agent.tools.plan_views import view_models
-from media_agent.tools.views import JobListView, JobView, SheetView, view_job, view_jobs
-from media_agent.validation import in_words
+from media_agent.tools.views import JobListView, JobView, shorten_info, view_job, view_jobs
 from media_agent.wording import info_to_tools
 from media_agent_schemas.base import Schema
-from media_agent_schemas.jobs import JobStatus, VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
-_LONGEST_MESSAGE = 2000  # characters; it may quote what the agent gave
+_LENGTHS = (2000, 500, 100)  # characters of a message, which may quote what the agent gave
 _LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
+
+Answer = dict[str, JsonValue]
 
 
 class ToolBox:
     """The tools of one agent over one client.
 
     `caller` distinguishes agents that share a data folder, so that the same request of both
-    is two videos.
+    is two videos. Above `ask_above_usd` a person has to agree to the price; None: the limits of the
+    settings are enough. An agent on another machine (`is_remote`) names no files of this one.
     """
 
     def __init__(
@@ -62,11 +52,15 @@ class ToolBox:
         client: VideoClient,
         *,
         caller: str = "agent",
+        ask_above_usd: float | None = None,
+        is_remote: bool = False,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
         self._caller = caller
+        self._ask_above_usd = ask_above_usd
+        self._is_remote = is_remote
         self._clock = clock
         self._sleep = sleep
 
@@ -87,9 +81,7 @@ class ToolBox:
         """
         return await asyncio.to_thread(build_content, answer, dialect)
 
-    async def call(
-        self, name: str, arguments: Mapping[str, JsonValue] | str
-    ) -> dict[str, JsonValue]:
+    async def call(self, name: str, arguments: Mapping[str, JsonValue] | str) -> Answer:
         """Run one tool and return its answer as JSON data.
 
         `arguments` are a mapping or its JSON text; a bridge may have encoded parts of it again.
@@ -97,32 +89,78 @@ class ToolBox:
         `{"error": {"code", "message", "hint", "retryable"}}`.
         """
         try:
-            answer = await self._run(_parse(name, arguments))
+            answer = await self.answer(parse_call(name, arguments))
         except MediaAgentError as error:
-            return _as_data(error)
-        except Exception as error:  # the last resort: an agent gets no traceback
-            _LOGGER.warning("tool %s broke: %s", name, type(error).__name__)
-            _LOGGER.debug("tool %s broke", name, exc_info=error)
-            return _as_data(error)
-        return answer.model_dump(mode="json", exclude_none=True)
+            return error_as_data(error)
+        return error_as_data(answer.to_error()) if isinstance(answer, Quote) else answer
 
-    async def _run(self, arguments: ToolArguments) -> Schema:
+    async def answer(
+        self, arguments: ToolArguments, *, agreed: Quote | None = None
+    ) -> Answer | Quote:
+        """Run one tool like `call`, or return the price that a person has to agree to first.
+
+        Nothing was submitted then. Whatever comes of the question, a call with the answer `agreed`
+        submits what still costs the same, and anything else is another question.
+        """
+        try:
+            view = await self._run(arguments, Consent(self._ask_above_usd, agreed))
+        except ConsentNeededError as needed:
+            return needed.quote
+        except MediaAgentError as error:
+            return error_as_data(error)
+        except Exception as error:  # the last resort: an agent gets no traceback
+            _LOGGER.warning("tool %s broke: %s", arguments.tool, type(error).__name__)
+            _LOGGER.debug("tool %s broke", arguments.tool, exc_info=error)
+            return error_as_data(error)
+        return view.model_dump(mode="json", exclude_none=True)
+
+    async def file(self, job_id: str, kind: FileKind) -> JobFile:
+        """Return a file of a job; the contact sheet and the poster are made when they are missing.
+
+        Raises:
+            JobError: there is no such job, or no such file of it yet.
+            StorageError: it is gone, or cannot be read or written.
+        """
+        return await find_file(self._client, await self._client.get(job_id), kind)
+
+    async def get(self, job_id: str) -> VideoJob:
+        """Return a job as it stands; one whose process is gone is resumed here.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        job = await self._client.get(job_id)
+        return job if job.status.is_terminal else await self._client.adopt(job_id)
+
+    async def list_completed(self, *, before: str | None, limit: int) -> list[JobSummary]:
+        """Return the newest jobs that have a video.
+
+        Raises:
+            JobNotFoundError: there is no job `before`.
+        """
+        done = JobStatus.COMPLETED
+        return await self._client.list(status=done, before=before, limit=limit)
+
+    async def _run(self, arguments: ToolArguments, consent: Consent) -> Schema:
+        self._check_place(arguments)
         match arguments:
             case PlanVideo():
                 return await plan_video(self._client, arguments)
             case CreateVideo():
-                return await self._view(await create_video(self._client, self._caller, arguments))
+                job = await create_video(self._client, self._caller, arguments, consent)
+                return await self._view(await self._wait(job, arguments.wait_seconds or 0))
             case GetVideo():
-                return await self._view(await self._attach(arguments.job_id))
+                view = await self._view(await self.get(arguments.job_id))
+                return view.with_image() if arguments.contact_sheet else view
             case WaitVideo():
-                return await self._view(await self._wait(arguments))
-            case LookAtVideo():
-                return await self._look_at(arguments.job_id)
+                job = await self.get(arguments.job_id)
+                return await self._view(await self._wait(job, arguments.patience))
             case ExtendVideo():
-                return await self._view(await extend_video(self._client, self._caller, arguments))
+                job = await extend_video(self._client, self._caller, arguments, consent)
+                return await self._view(job)
             case ListVideos():
                 return await self._list_videos(arguments)
-            case ListModels():
+            case ListVideoBackends():
                 return view_models(await self._client.models(), arguments.search)
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
                 place = "next" if at is None else at
@@ -131,22 +169,23 @@ class ToolBox:
                 return await self._view(await self._client.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")
 
-    async def _look_at(self, job_id: str) -> SheetView:
-        """Return the contact sheet of a job.
+    def _check_place(self, arguments: ToolArguments) -> None:
+        """Refuse a file of this machine that an agent elsewhere names.
 
         Raises:
-            JobError: it has no video yet, or none that can be shown.
+            InvalidRequestError: it does.
         """
-        job = await self._client.get(job_id)
-        if not job.status.is_terminal:
-            raise JobError(f"job {job_id} has no video yet", hint="call wait_video first")
-        view = await self._view(job)
-        if view.contact_sheet is None:
-            reasons = "; ".join((*view.warnings, *([view.error.message] if view.error else [])))
-            raise JobError(f"job {job_id} has no contact sheet: {reasons or view.status}")
-        return SheetView(
-            job_id=job_id, image=view.contact_sheet, next="judge whether it shows what was asked"
-        )
+        match arguments:
+            case PlanVideo(first_frame=place) | CreateVideo(first_frame=place):
+                name = "first_frame"
+            case ExtendVideo(file=place):
+                name = "file"
+            case _:
+                return
+        if self._is_remote and place and not place.startswith(("http://", "https://")):
+            raise InvalidRequestError(
+                f"{name}: files of the server are not read for others", hint="give an http(s) URL"
+            )
 
     async def _list_videos(self, arguments: ListVideos) -> JobListView:
         status = () if arguments.status is None else arguments.status
@@ -154,26 +193,20 @@ class ToolBox:
         jobs = await self._client.list(status=status, before=arguments.before, limit=most + 1)
         return view_jobs(jobs, most)
 
-    async def _wait(self, arguments: WaitVideo) -> VideoJob:
+    async def _wait(self, job: VideoJob, seconds: float) -> VideoJob:
         """Return the job when it is finished, or as it stands when the time is over."""
-        until = self._clock() + arguments.patience
-        job = await self._attach(arguments.job_id)
+        until = self._clock() + seconds
         while True:
             left = until - self._clock()
             if job.status.is_terminal or left <= 0:
                 return job
             await self._sleep(min(_LOOK_EVERY, left))
-            job = await self._client.get(arguments.job_id)
-
-    async def _attach(self, job_id: str) -> VideoJob:
-        """Return a job as it stands; one whose process is gone is resumed here."""
-        job = await self._client.get(job_id)
-        return job if job.status.is_terminal else await self._client.adopt(job_id)
+            job = await self._client.get(job.id)
 
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:
             folder = self._client.store.jobs.folder(job.id)
-            job = await asyncio.to_thread(_add_sheet, job, folder)
+            job = await asyncio.to_thread(add_sheet, job, folder)
         is_moving = self._client.is_running(job.id)
         return view_job(job, verification=await self._find_verification(job), is_moving=is_moving)
 
@@ -185,51 +218,8 @@ class ToolBox:
         return str(capabilities.verification)
 
 
-def _parse(name: str, arguments: Mapping[str, JsonValue] | str) -> ToolArguments:
-    """Return the arguments as the model of their tool.
-
-    Raises:
-        InvalidRequestError: there is no such tool, or it does not accept the arguments.
-    """
-    shapes = {tool.tool: tool for tool in TOOLS}
-    if name not in shapes:
-        raise InvalidRequestError(f"unknown tool {name!r}", hint=did_you_mean(name, shapes))
-    try:
-        return shapes[name].model_validate(as_object(arguments, shape=shapes[name]))
-    except ValidationError as error:
-        raise InvalidRequestError(in_words(error, shapes[name])) from None
-
-
-def _add_sheet(job: VideoJob, folder: Path) -> VideoJob:
-    """Return the job with the contact sheet of its video, kept in a folder; else with a warning."""
-    video = job.artifacts[0] if job.artifacts else None
-    if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
-        return job
-    sheet = folder / sheet_name(video)
-    try:
-        if not sheet.exists():
-            _write_sheet(job, video, sheet)
-    except MediaAgentError as error:
-        said = f"no contact sheet: {error.message}"
-        return job.model_copy(update={"warnings": (*job.warnings, said)})
-    image = Artifact(kind=ArtifactKind.CONTACT_SHEET, path=str(sheet), mime_type="image/png")
-    return job.model_copy(update={"artifacts": (*job.artifacts, image)})
-
-
-def _write_sheet(job: VideoJob, video: Artifact, sheet: Path) -> None:
-    """Write the sheet of a video that is still the one of the job.
-
-    Raises:
-        StorageError: it is gone or another one, or something cannot be read or written.
-    """
-    if not is_there(video):
-        raise StorageError(f"the video of job {job.id} is gone or was replaced")
-    with storage_errors(str(sheet.parent)):
-        sheet.parent.mkdir(parents=True, exist_ok=True)
-    write_job_sheet(job, sheet)
-
-
-def _as_data(error: Exception) -> dict[str, JsonValue]:
+def error_as_data(error: Exception) -> Answer:
+    """Return what went wrong in the words of an agent."""
     info = info_to_tools(to_info(error))
-    info = info.model_copy(update={"message": shorten_to_line(info.message, _LONGEST_MESSAGE)})
+    info = choose_fitting(shorten_info(info, length) for length in _LENGTHS)
     return {"error": info.model_dump(mode="json", exclude={"schema_version"}, exclude_none=True)}

@@ -114,6 +114,19 @@ def as_jpeg(frame: "VideoFrame") -> bytes:
     return b"".join(map(bytes, packets))
 
 
+def as_webp(frame: "VideoFrame") -> bytes:
+    """Return a frame as a WebP of good quality."""
+    import av
+
+    encoder = av.VideoCodecContext.create("libwebp", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = frame.width, frame.height, "yuv420p"
+    encoder.time_base = Fraction(1)
+    encoder.options = {"quality": "80"}
+    encoder.thread_count = 1
+    packets = [*encoder.encode(frame.reformat(format="yuv420p")), *encoder.encode(None)]
+    return b"".join(map(bytes, packets))
+
+
 def shrink_png(path: Path, longest: int) -> bytes:
     """Return an image as a PNG whose sides are at most `longest` pixels; a small one as it is.
 

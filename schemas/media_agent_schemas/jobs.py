@@ -119,6 +119,9 @@ class VideoJob(Document):
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
     label: Label | None = Field(default=None, description="The caller's own word for a group.")
+    caller: str | None = Field(
+        default=None, description="Who asked a server for it; null: this machine."
+    )
     quote_usd: Usd | None = Field(
         default=None, description="Planned price in USD, of all segments; null: unknown."
     )

@@ -309,7 +309,7 @@ async def test_the_tools_of_an_agent_name_the_faults_as_data(
 
     async with VideoClient(settings=Settings(data_dir=tmp_path)) as client:
         answer = await ToolBox(client).call("plan_video", {"prompt": "a red circle"})
-        listed = await ToolBox(client).call("list_models", {})
+        listed = await ToolBox(client).call("list_video_backends", {})
 
     problems = json.dumps(listed["problems"])
     assert answer["chosen"]["model"] == "magi/tiny"

@@ -1,6 +1,7 @@
 """Jobs as they are kept: whole, listed, one per id and per idempotency key."""
 
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -78,3 +79,13 @@ def test_the_same_key_with_another_request_is_a_conflict(ledger: Ledger) -> None
 
     with pytest.raises(IdempotencyConflictError, match="belongs to job one"):
         ledger.jobs.create(other, JobOptions((plan(),), idempotency_key="k"))
+
+
+def test_a_call_that_is_repeated_finds_its_newest_job_within_the_time(ledger: Ledger) -> None:
+    for number, minutes in enumerate((0, 5)):
+        made = job(f"j{number}", NOW + timedelta(minutes=minutes))
+        ledger.jobs.create(made, JobOptions((made.plan,), fingerprint="f"))
+
+    assert ledger.jobs.find_repeated("f", NOW) == "j1"
+    assert ledger.jobs.find_repeated("f", NOW + timedelta(minutes=6)) is None
+    assert ledger.jobs.find_repeated("other", NOW) is None

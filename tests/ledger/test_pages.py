@@ -230,3 +230,14 @@ def test_what_is_left_of_a_removed_job_is_what_it_cost_and_its_id(ledger: Ledger
             look("one")
     with pytest.raises(Exception, match="job one exists already"):
         ledger.jobs.create(kept)
+
+
+def test_the_jobs_of_one_caller_are_listed_alone_and_oldest_first_if_asked(ledger: Ledger) -> None:
+    for number, caller in enumerate(("ann", "ben", "ann", None)):
+        made = job(f"j{number}", NOW + timedelta(minutes=number))
+        ledger.jobs.create(made, JobOptions((made.plan,), caller=caller))
+
+    assert names(ledger, caller="ann") == ["j2", "j0"]
+    assert names(ledger, oldest_first=True, limit=2) == ["j0", "j1"]
+    assert names(ledger, oldest_first=True, before="j1") == ["j2", "j3"]
+    assert names(ledger, caller="ann", oldest_first=True, before="j0") == ["j2"]

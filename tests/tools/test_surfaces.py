@@ -85,7 +85,11 @@ def test_no_error_names_a_flag_to_a_program_or_an_agent() -> None:
         ("choose another name; --overwrite replaces it", "overwrite=True", "choose another name"),
         ("--backend magi/tiny", 'model="magi/tiny"', 'model "magi/tiny"'),
         ("raise --max-cost-per-day", "raise max_cost_per_day", "raise max_cost_per_day"),
-        ("media-agent backends lists them", "media-agent backends", "list_models lists them"),
+        (
+            "media-agent backends lists them",
+            "media-agent backends",
+            "list_video_backends lists them",
+        ),
         ("media-agent jobs list shows them", "client.list() shows them", "list_videos shows them"),
         ("media-agent plan lists them", "client.plan_all(request)", "plan_video lists them"),
         (
@@ -224,8 +228,8 @@ async def test_a_box_names_the_routes_of_its_client(tmp_path: Path) -> None:
 
 
 async def test_models_are_listed_briefly_and_one_of_them_with_its_words(box: ToolBox) -> None:
-    answer: Any = await box.call("list_models", {"search": "SAND"})
-    none: Any = await box.call("list_models", {"search": "nobody"})
+    answer: Any = await box.call("list_video_backends", {"search": "SAND"})
+    none: Any = await box.call("list_video_backends", {"search": "nobody"})
 
     (model,) = answer["models"]
     assert (model["model"], model["price"], model["local"]) == ("sandbox/slate", "free", True)
@@ -291,7 +295,7 @@ async def test_a_contact_sheet_is_an_image_of_each_dialect(
 ) -> None:
     job = await client.generate(CreateVideo(**WISH | {"size": "1280x720"}).to_request())
 
-    answer = await box.call("look_at_video", {"job_id": job.id})
+    answer = await box.call("get_video", {"job_id": job.id, "contact_sheet": True})
     text, image = await box.content(answer, dialect)
 
     data = re.findall(r"iVBOR[\w+/=]+", json.dumps(image))
@@ -306,11 +310,39 @@ async def test_a_contact_sheet_is_an_image_of_each_dialect(
 
 
 async def test_an_answer_without_an_image_is_text_alone(box: ToolBox) -> None:
-    answer = await box.call("look_at_video", {"job_id": "nothing"})
+    answer = await box.call("get_video", {"job_id": "nothing", "contact_sheet": True})
 
     (part,) = await box.content(answer, "anthropic")
 
     assert "unknown job" in str(part["text"])
+
+
+async def test_a_contact_sheet_comes_as_an_image_only_when_it_is_asked_for(
+    box: ToolBox, client: VideoClient
+) -> None:
+    job = await client.generate(CreateVideo(**WISH).to_request())
+
+    plain: Any = await box.call("get_video", {"job_id": job.id, "contact_sheet": False})
+    shown: Any = await box.call("get_video", {"job_id": job.id, "contact_sheet": True})
+
+    assert "image" not in plain
+    assert "contact_sheet true" in plain["next"]
+    assert shown["image"] == plain["contact_sheet"]
+    assert "judge" in shown["next"]
+
+
+async def test_a_video_that_is_not_finished_has_no_contact_sheet_yet(
+    box: ToolBox, client: VideoClient
+) -> None:
+    slow = {"sandbox": {"latency_seconds": 30}}
+    request = CreateVideo(**WISH).to_request().model_copy(update={"options": slow})
+    job = await client.start(request)
+
+    answer: Any = await box.call("get_video", {"job_id": job.id, "contact_sheet": True})
+
+    assert answer["warnings"] == ["no contact sheet: the video is not finished yet"]
+    assert answer["next"] == f"call wait_video with job_id {job.id}"
+    await client.cancel(job.id)
 
 
 async def test_a_job_without_a_video_says_why_it_cannot_be_looked_at(
@@ -320,10 +352,10 @@ async def test_a_job_without_a_video_says_why_it_cannot_be_looked_at(
     request = CreateVideo(**WISH).to_request().model_copy(update={"options": fault})
     job = await client.generate(request)
 
-    answer: Any = await box.call("look_at_video", {"job_id": job.id})
+    answer: Any = await box.call("get_video", {"job_id": job.id, "contact_sheet": True})
 
-    assert answer["error"]["code"] == "job"
-    assert "no contact sheet" in answer["error"]["message"]
+    assert answer["error"]["code"] == "content_rejected"
+    assert answer["warnings"] == ["no contact sheet: the video is missing"]
 
 
 OPTIONAL = [name for name, field in CreateVideo.model_fields.items() if name != "prompt"]
@@ -335,7 +367,7 @@ async def test_empty_text_and_null_mean_not_given_in_every_field_of_a_tool(
     box: ToolBox, name: str, empty: Any
 ) -> None:
     answer = await box.call("plan_video", {"prompt": "a cat", "duration": 1} | {name: empty})
-    if name == "idempotency_key":
+    if name in ("idempotency_key", "wait_seconds"):  # only create_video has them
         return
     plain = {"prompt": "a cat", "duration": 1}
     plain.pop(name, None)

@@ -1,6 +1,7 @@
 """What a provider writes: facts, and pure functions that build calls and read answers."""
 
 from abc import ABC, abstractmethod
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar, Literal
 
@@ -117,6 +118,8 @@ class Hooks(PollHooks):
     """How long it keeps a video at least; None: nobody says."""
     videos_need_key: ClassVar[bool] = False
     """Whether its videos, as far as they are at its own origin, are fetched with the key only."""
+    callback_field: ClassVar[str | None] = None
+    """The field of a submission that names an address to tell of news of the work; None: none."""
     cancels: ClassVar[TriState] = False
     lookup: ClassVar[Literal["key", "list", "candidates", "none"]] = "none"
     verification: ClassVar[Verification] = Verification(
@@ -126,6 +129,12 @@ class Hooks(PollHooks):
     @abstractmethod
     def build(self, submission: Submission) -> Call:
         """Return the call that submits work."""
+
+    def with_callback(self, call: Call, url: str) -> Call:
+        """Return a submission that also names an address to tell of news of the work."""
+        if self.callback_field is None or not isinstance(call.json, dict):
+            return call
+        return replace(call, json={**call.json, self.callback_field: url})
 
     def reads_parameters(self, model_id: str) -> bool:
         """Return whether a model may read parameters out of a prompt, such as a dearer length."""

@@ -129,6 +129,8 @@ class HostedBackend(Hooks, ServiceBackend):
             )
         submission = await self._submission(request, key)
         call = self.build(submission)
+        if self.settings.callback_url is not None:
+            call = self.with_callback(call, self.settings.callback_url)
         try:
             name, body = await submit(
                 self._api,

@@ -94,7 +94,7 @@ class HttpApi:
         self._waits_to_submit = waits_to_submit
         self._transport = transport
         self._sleep = sleep
-        self._client: httpx.AsyncClient | None = None
+        self._clients: dict[bool, httpx.AsyncClient] = {}  # by whether they keep connections
         logging.getLogger("httpx").addFilter(hide_queries)  # signed links are secrets
         logging.getLogger("httpcore.http11").addFilter(hide_headers)
 
@@ -299,8 +299,8 @@ class HttpApi:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        client, self._client = self._client, None
-        if client is not None:
+        while self._clients:
+            _, client = self._clients.popitem()
             await client.aclose()
 
     async def _answer(
@@ -316,7 +316,8 @@ class HttpApi:
         with self._transport_errors(way, paid=paid):
             async with asyncio.timeout(seconds) as limit:
                 for _ in range(_REDIRECTS + 1):
-                    response = await self._open().send(request, stream=True)
+                    client = self._open(keeps_connections=not paid)
+                    response = await client.send(request, stream=True)
                     reply = await self._read(response, make_reader(), paid=paid, limit=limit)
                     if not 300 <= reply.status < 400:
                         return reply
@@ -380,11 +381,12 @@ class HttpApi:
             ConfigurationError: a header cannot be sent, or the network is set up wrongly.
             InvalidRequestError: the body cannot be written.
         """
-        client, headers = self._open(), check_headers(headers)
+        client, headers = self._open(keeps_connections=False), check_headers(headers)
         try:
             request = client.build_request(
                 method, target, headers=headers, extensions={"trace": way}, **body
             )
+            request.read()  # a form in one piece: each of its fields would be sent alone
         except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
             why = trim(redact(str(error), self._signer.secrets))
             raise InvalidRequestError(
@@ -417,8 +419,14 @@ class HttpApi:
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo
 
-    def _open(self) -> httpx.AsyncClient:
-        if self._client is None:
+    def _open(self, *, keeps_connections: bool) -> httpx.AsyncClient:
+        client = self._clients.get(keeps_connections)
+        if client is None:
             timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
-            self._client = open_client(self._base, timeout=timeout, transport=self._transport)
-        return self._client
+            client = self._clients[keeps_connections] = open_client(
+                self._base,
+                timeout=timeout,
+                transport=self._transport,
+                keeps_connections=keeps_connections,
+            )
+        return client

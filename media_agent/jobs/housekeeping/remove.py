@@ -1,6 +1,7 @@
 """Forgetting a job on request: its files and its rows go, what it cost stays."""
 
 import contextlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from media_agent.jobs.housekeeping.prune import remove_files
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.record import read_record
 from media_agent_schemas.jobs import JobStatus, VideoJob
+
+INPUTS = "inputs"
+"""In the folder of a job: what a caller sent for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,7 @@ def remove_job(
         freed = remove_files(files, kinds)
         if videos:
             _remove_record(job)
+        shutil.rmtree(store.jobs.folder(job_id) / INPUTS, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty, or never there
             store.jobs.folder(job_id).rmdir()
         for name in reversed(family):  # if it ends in between, the job still has what is left

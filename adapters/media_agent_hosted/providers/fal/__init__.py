@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.protocol import (
+    BackendSettings,
+    BackendSpec,
+    CallbackSigning,
+    VideoBackend,
+)
 
 
 def _make(settings: BackendSettings) -> VideoBackend:
@@ -18,4 +23,5 @@ SPEC = BackendSpec(
     simulator=f"{__name__}.simulator:FalSimulator",
     key_variables=("FAL_KEY",),
     key_origin="https://queue.fal.run",
+    callbacks=CallbackSigning("fal", keys_url="https://rest.alpha.fal.ai/.well-known/jwks.json"),
 )

@@ -3,6 +3,7 @@
 A submission is paid for and fal honours no key, so it is sent once; lists show what has ended only.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote
@@ -57,6 +58,10 @@ class FalBackend(HostedBackend):
     def build(self, submission: Submission) -> Call:
         """Return the call that puts a request into the queue."""
         return Call("POST", f"/{submission.model_id}", json=build_body(submission))
+
+    def with_callback(self, call: Call, url: str) -> Call:
+        """Return the submission with the address that fal tells when work is over."""
+        return replace(call, params={**(call.params or {}), "fal_webhook": url})
 
     def poll(self, ref: OperationRef) -> Call:
         """Return the call that asks how far work is, with what its model wrote."""

@@ -76,6 +76,7 @@ class KlingBackend(HostedBackend):
     work_id = "task_id"
     input_form = InputForm.BASE64
     largest_input = 10_000_000
+    callback_field = "callback_url"
     keeps = timedelta(days=30)
     reads_video_files = False
     lookup = "key"

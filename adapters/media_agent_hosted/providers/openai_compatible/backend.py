@@ -8,6 +8,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from typing import Unpack
 from urllib.parse import quote
 
@@ -91,6 +92,7 @@ class OpenAICompatibleBackend(ServiceBackend):
         self._config, self._defaults = read_settings(settings)
         self._model = settings.model or DEFAULT_MODEL
         super().__init__(settings, **means)
+        self._describe = lru_cache(maxsize=64)(self._describe_model)
         self._checked = self.capabilities().verification
         self._sent_at: dict[str, float] = {}
 
@@ -108,13 +110,15 @@ class OpenAICompatibleBackend(ServiceBackend):
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what is known of a model; every name is taken, as only the server knows its own."""
-        capabilities = describe_model(model or self._model, self._config, self._defaults)
         missing_key = self.settings.missing_key() if self.settings.names_key else None
-        address = {
-            "local": self._known_api is not None and self._known_api.is_here,
-            "missing": NO_ADDRESS if self._known_api is None else missing_key,
-        }
-        return capabilities.model_copy(update={"models": (self._model,), **address})
+        missing = NO_ADDRESS if self._known_api is None else missing_key
+        return self._describe(model or self._model, missing)
+
+    def _describe_model(self, model: str, missing: str | None) -> Capabilities:
+        capabilities = describe_model(model, self._config, self._defaults)
+        is_here = self._known_api is not None and self._known_api.is_here
+        place = {"local": is_here, "missing": missing}
+        return capabilities.model_copy(update={"models": (self._model,), **place})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Say that one's own hardware has no price; how long it takes nobody knows."""

@@ -55,6 +55,7 @@ class OpenRouterBackend(HostedBackend):
     models: ListedModels
     addresses = ("polling_url",)
     videos_need_key = True
+    callback_field = "callback_url"
     verification = wire_equal("openrouter 1.3.84")
 
     def __init__(self, settings: BackendSettings, **means: Unpack[Means]) -> None:

@@ -2,7 +2,12 @@
 
 from pathlib import Path
 
-from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.protocol import (
+    BackendSettings,
+    BackendSpec,
+    CallbackSigning,
+    VideoBackend,
+)
 
 
 def _make(settings: BackendSettings) -> VideoBackend:
@@ -18,4 +23,5 @@ SPEC = BackendSpec(
     simulator=f"{__name__}.simulator:ReplicateSimulator",
     key_variables=("REPLICATE_API_TOKEN",),
     key_origin="https://api.replicate.com",
+    callbacks=CallbackSigning("standard-webhooks"),
 )

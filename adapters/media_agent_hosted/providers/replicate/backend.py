@@ -7,6 +7,7 @@ It honours no key and its list does not say whose prediction is whose, so a subm
 """
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -71,6 +72,13 @@ class ReplicateBackend(HostedBackend):
         if kind == "version":
             return Call("POST", "/predictions", json={"version": name, "input": fields})
         return Call("POST", f"/{kind}s/{owner}/{name}/predictions", json={"input": fields})
+
+    def with_callback(self, call: Call, url: str) -> Call:
+        """Return the submission with the address that Replicate tells when work is over."""
+        if not isinstance(call.json, dict):
+            return call
+        wanted: JsonValue = {"webhook": url, "webhook_events_filter": ["completed"]}
+        return replace(call, json={**call.json, **wanted})
 
     def upload(self, file: InputFile) -> Call:
         """Return the call that uploads an input."""

@@ -75,6 +75,7 @@ class SeedanceBackend(HostedBackend):
     keys_at = "console.byteplus.com (international) or console.volcengine.com (mainland)"
     options_type = SeedanceOptions
     models = Models(Path(__file__).with_name("models.yaml"), provider="seedance", most_parts=1)
+    callback_field = "callback_url"
     keeps = timedelta(hours=24)
     reads_video_files = False
     cancels = "unknown"  # while it waits; work that has started continues

@@ -1,0 +1,1 @@
+"""Commands that serve others: over HTTP, and over the Model Context Protocol."""

@@ -1,0 +1,39 @@
+"""The command that serves videos over HTTP."""
+
+from media_agent.cli.screen import write_stderr
+
+_NEEDED = ("fastapi", "uvicorn", "python_multipart", "limits", "httpx_secure")
+
+
+def serve(*, host: str | None = None, port: int | None = None) -> int:
+    """Serve videos over HTTP: /v1/videos as OpenAI's clients call it, and our own API beside it.
+
+    Args:
+        host: Address to listen on; default: as in [server], else this machine only.
+        port: Port to listen on; default: as in [server], else 8000.
+    """
+    from media_agent.config.settings import load_settings
+
+    check_installed()
+    settings = load_settings()
+    from media_agent.server.run import serve as run
+
+    host = settings.server.host if host is None else host
+    port = settings.server.port if port is None else port
+    write_stderr(f"serving http://{host}:{port}/v1/videos (Ctrl-C ends it; jobs can be resumed)")
+    run(settings, host=host, port=port)
+    return 0
+
+
+def check_installed() -> None:
+    """Check that the packages of a server are there.
+
+    Raises:
+        ConfigurationError: they are not.
+    """
+    from media_agent.backend.local import describe_missing
+    from media_agent.errors import ConfigurationError
+
+    missing = describe_missing("server", *_NEEDED)
+    if missing is not None:
+        raise ConfigurationError(f"the server lacks {missing}")

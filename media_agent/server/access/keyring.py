@@ -1,0 +1,91 @@
+"""The API keys as a server knows them: read every few seconds, so that a call costs no SQL."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from media_agent.errors import StorageError
+from media_agent.ledger.api_keys import ApiKey, id_of
+from media_agent.ledger.ledger import Ledger
+
+FRESH_SECONDS = 5.0
+"""How long a key that was revoked may still be taken for valid."""
+_LOOK_SECONDS = 0.5  # at the most so often is an unknown key looked for
+
+T = TypeVar("T")
+
+
+class ReadLedger(Protocol):
+    """Runs something over the ledger beside the event loop."""
+
+    def __call__(self, look: Callable[[Ledger], T]) -> Awaitable[T]:
+        """Return what it found."""
+        ...
+
+
+class Keyring:
+    """All keys of the ledger, as they were a few seconds ago."""
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._keys: Mapping[str, ApiKey] = {}
+        self._read_at: float | None = None
+        self._reading = asyncio.Lock()
+        self._noted: dict[str, datetime] = {}
+        self._clock = clock
+        self._now = now
+
+    async def has_any(self, read: ReadLedger) -> bool:
+        """Return whether there is any key, also one that is over."""
+        await self._refresh(read, FRESH_SECONDS)
+        return bool(self._keys)
+
+    async def find(self, secret: str, read: ReadLedger) -> ApiKey | None:
+        """Return the valid key that this is, None if it is none."""
+        name = id_of(secret)
+        if name is None:
+            return None
+        await self._refresh(read, FRESH_SECONDS)
+        if name not in self._keys:
+            await self._refresh(read, _LOOK_SECONDS)
+        key = self._keys.get(name)
+        if key is None or not key.is_of(secret):
+            return None
+        return await self._in_use(key, read)
+
+    async def find_by_id(self, key_id: str, read: ReadLedger) -> ApiKey | None:
+        """Return the valid key of an id that a session stands for."""
+        await self._refresh(read, FRESH_SECONDS)
+        key = self._keys.get(key_id)
+        return None if key is None else await self._in_use(key, read)
+
+    async def _in_use(self, key: ApiKey, read: ReadLedger) -> ApiKey | None:
+        now = self._now()
+        if not key.is_valid(now):
+            return None
+        if key.is_use_news(now, self._noted.get(key.id)):
+            self._noted[key.id] = now
+            with contextlib.suppress(StorageError):  # nobody is kept out by that
+                await read(lambda ledger: ledger.api_keys.note_use(key.id, now))
+        return key
+
+    async def _refresh(self, read: ReadLedger, seconds: float) -> None:
+        """Read the keys again if they are older than that; one call does it for all that wait."""
+        if self._is_fresh(seconds):
+            return
+        async with self._reading:
+            if self._is_fresh(seconds):
+                return
+            begun = self._clock()
+            keys: Sequence[ApiKey] = await read(lambda ledger: ledger.api_keys.list())
+            self._keys, self._read_at = {key.id: key for key in keys}, begun
+
+    def _is_fresh(self, seconds: float) -> bool:
+        return self._read_at is not None and self._clock() - self._read_at < seconds

@@ -1,0 +1,76 @@
+"""The application: one VideoClient, all routes over it."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+
+from media_agent.client import VideoClient
+from media_agent.config.settings import Settings
+from media_agent.distribution import own_version
+from media_agent.server.access import session_routes
+from media_agent.server.access.gate import EXPOSED, Access, Gate
+from media_agent.server.context import ServerContext
+from media_agent.server.errors import add_error_handlers
+from media_agent.server.host import ClientHost
+from media_agent.server.live.events import EventHub
+from media_agent.server.native import actions, events, jobs, plans
+from media_agent.server.openai import content, continuing, files, models, videos
+from media_agent.server.page import page
+from media_agent.server.webhooks import routes as webhooks
+from media_agent.server.webhooks.service import open_webhooks
+
+_ROUTERS = (
+    jobs.router,
+    actions.router,
+    events.router,
+    plans.router,
+    continuing.router,
+    videos.router,
+    content.router,
+    files.router,
+    models.router,
+    session_routes.router,
+    webhooks.router,
+    page.router,
+)
+
+
+def build_app(
+    settings: Settings, *, client: VideoClient | None = None, needs_keys: bool = False
+) -> FastAPI:
+    """Return the application; its client is opened when it starts, and closed when it ends.
+
+    Until there is an API key it answers this machine only, or nobody if `needs_keys`.
+    """
+    access = Access(settings.server, needs_keys=needs_keys)
+
+    @contextlib.asynccontextmanager
+    async def live(app: FastAPI) -> AsyncIterator[None]:
+        host = ClientHost(VideoClient(settings=settings) if client is None else client)
+        context = ServerContext(host, settings, access, EventHub(host))
+        app.state.context = context
+        try:
+            await host.start()
+            async with open_webhooks(host, settings) as app.state.callbacks:
+                yield
+        finally:
+            context.stopping.set()
+            await context.events.aclose()
+            await host.aclose()
+
+    app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
+    add_error_handlers(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    app.add_middleware(Gate, access=access)
+    if settings.server.allowed_origins:
+        app.add_middleware(  # around the gate: a preflight has no key
+            CORSMiddleware,
+            allow_origins=settings.server.allowed_origins,
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=EXPOSED,
+        )
+    return app

@@ -1,0 +1,1 @@
+"""What goes on while somebody looks: events as they come, and videos as they grow."""

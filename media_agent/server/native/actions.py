@@ -1,0 +1,145 @@
+"""What is done to a job under way, or after its end; and the videos that continue it."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+
+from media_agent.server.context import CallerHere, Server
+from media_agent.server.native.bodies import (
+    FoundWork,
+    NewBranch,
+    NewExtension,
+    Resumption,
+    Steering,
+)
+from media_agent.server.native.jobs import Key, answer_new
+from media_agent.server.new_jobs import own_key, start_job
+from media_agent.server.own_job import OwnJob
+from media_agent.server.public import ServedJob, view, view_job
+
+router = APIRouter(tags=["jobs"])
+_NEW: dict[int | str, dict[str, Any]] = {
+    200: {"model": ServedJob, "description": "The job that has this key already"}
+}
+
+
+@router.post("/v1/jobs/{job_id}/steer", response_model=ServedJob)
+async def steer_job(job: OwnJob, body: Steering, server: Server, caller: CallerHere) -> Response:
+    """Change the prompt of a running video; the event prompt.changed says from which chunk."""
+    steered = await server.host.call(
+        lambda client: client.steer(
+            job.id, body.prompt, at=body.at, allow_unknown_words=body.allow_unknown_words
+        )
+    )
+    return JSONResponse(view_job(steered, caller))
+
+
+@router.post("/v1/jobs/{job_id}/finish", response_model=ServedJob)
+async def finish_job(job: OwnJob, server: Server, caller: CallerHere) -> Response:
+    """End a running video, complete, with its next chunk."""
+    finished = await server.host.call(lambda client: client.finish(job.id))
+    return JSONResponse(view_job(finished, caller))
+
+
+@router.post("/v1/jobs/{job_id}/cancel", response_model=ServedJob)
+async def cancel_job(job: OwnJob, server: Server, caller: CallerHere) -> Response:
+    """Ask a job to stop; what was made of it is kept. Harmless when it is over."""
+    stopped = await server.host.call(lambda client: client.cancel(job.id))
+    return JSONResponse(view_job(stopped, caller))
+
+
+@router.post("/v1/jobs/{job_id}/resume", response_model=ServedJob)
+async def resume_job(
+    job: OwnJob, server: Server, caller: CallerHere, body: Resumption | None = None
+) -> Response:
+    """Continue a job that failed, was stopped, or is of unknown outcome; nothing is paid twice."""
+    takes_over = body is not None and body.take_over
+    resumed = await server.host.call(
+        lambda client: client.begin_resume(job.id, take_over=takes_over)
+    )
+    return JSONResponse(view_job(resumed, caller))
+
+
+@router.post("/v1/jobs/{job_id}/reconcile", response_model=FoundWork)
+async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Response:
+    """Ask the backend whether it knows of work whose reply was lost; nothing is started."""
+    finding = await server.host.call(lambda client: client.reconcile(job.id))
+    ref = None if finding.ref is None else view(finding.ref, job.id, caller)
+    found = {"job": view_job(finding.job, caller), "ref": ref, "said": finding.said}
+    return JSONResponse(found)
+
+
+@router.post("/v1/jobs/{job_id}/branch", status_code=201, response_model=ServedJob, responses=_NEW)
+async def branch_job(
+    job: OwnJob,
+    body: NewBranch,
+    server: Server,
+    caller: CallerHere,
+    idempotency_key: Key = None,
+) -> Response:
+    """Make a second video that begins as this one does."""
+    key = own_key(idempotency_key, caller)
+    plan = await server.host.call(
+        lambda client: client.plan_branch(
+            job.id,
+            idempotency_key=key,
+            at=body.at,
+            prompt=body.prompt,
+            duration=body.duration,
+            shots=body.shots,
+            endless=body.endless,
+            max_cost_usd=body.max_cost_usd,
+            policy=body.policy,
+            allow_unknown_words=body.allow_unknown_words,
+        )
+    )
+    new, is_new = await start_job(
+        server,
+        caller,
+        plan.request,
+        plans=(plan,),
+        idempotency_key=key,
+        label=body.label,
+        policy=body.policy,
+    )
+    return answer_new(view_job(new, caller), is_new=is_new)
+
+
+@router.post("/v1/jobs/{job_id}/extend", status_code=201, response_model=ServedJob, responses=_NEW)
+async def extend_job(
+    job: OwnJob,
+    body: NewExtension,
+    server: Server,
+    caller: CallerHere,
+    idempotency_key: Key = None,
+) -> Response:
+    """Continue a video; the result is the whole of it, and a job of its own."""
+    key = own_key(idempotency_key, caller)
+    request, plans = await server.host.call(
+        lambda client: client.plan_extension(
+            job.id,
+            idempotency_key=key,
+            prompt=body.prompt,
+            duration=body.duration,
+            shots=body.shots,
+            seed=body.seed,
+            model=body.model,
+            size=body.size,
+            options=body.options,
+            only_new=body.only_new,
+            max_cost_usd=body.max_cost_usd,
+            policy=body.policy,
+            allow_unknown_words=body.allow_unknown_words,
+        )
+    )
+    new, is_new = await start_job(
+        server,
+        caller,
+        request,
+        plans=plans,
+        idempotency_key=key,
+        label=body.label,
+        policy=body.policy,
+    )
+    return answer_new(view_job(new, caller), is_new=is_new)

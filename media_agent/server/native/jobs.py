@@ -1,0 +1,158 @@
+"""Jobs: made, listed, looked at, deleted; their records and files."""
+
+import asyncio
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi.responses import FileResponse, JSONResponse
+
+from media_agent.errors import JobNotFoundError
+from media_agent.provenance.record import read_record
+from media_agent.server.context import CallerHere, Server
+from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
+from media_agent.server.new_jobs import own_key, start_job
+from media_agent.server.own_job import OwnJob, find_job
+from media_agent.server.public import ServedJob, view, view_job, view_summary
+from media_agent_schemas.jobs import JobStatus
+from media_agent_schemas.records import GenerationRecord
+from media_agent_schemas.request import Budget, VideoRequest
+
+router = APIRouter(tags=["jobs"])
+
+Key = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=200,
+        description="The same key with the same request is the same job, and is made once.",
+    ),
+]
+LISTED = 20
+MOST_LISTED = 100
+
+
+@router.post(
+    "/v1/jobs",
+    status_code=201,
+    response_model=ServedJob,
+    responses={200: {"model": ServedJob, "description": "The job that has this key already"}},
+)
+async def create_job(
+    body: NewJob, server: Server, caller: CallerHere, idempotency_key: Key = None
+) -> Response:
+    """Begin to make a video, and answer with its job at once."""
+    job, is_new = await start_job(
+        server,
+        caller,
+        _within(body.request, body.max_cost_usd),
+        policy=body.policy,
+        label=body.label,
+        allow_unknown_words=body.allow_unknown_words,
+        idempotency_key=own_key(idempotency_key, caller),
+    )
+    return answer_new(view_job(job, caller), is_new=is_new)
+
+
+@router.get("/v1/jobs", response_model=JobPage)
+async def list_jobs(
+    server: Server,
+    caller: CallerHere,
+    status: Annotated[list[JobStatus], Query(description="Only these; may be repeated.")] = [],  # noqa: B006
+    label: Annotated[str | None, Query(description="Only those of this label.")] = None,
+    backend: Annotated[str | None, Query(description="A backend or backend/model.")] = None,
+    limit: Annotated[int, Query(ge=1, le=MOST_LISTED, description="Jobs of a page.")] = LISTED,
+    after: Annotated[str | None, Query(description="The last job of the page before.")] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="desc: newest first.")] = "desc",
+) -> Response:
+    """List the jobs, without the segments that a video is made of."""
+    if after is not None:
+        await find_job(server, caller, after)
+    found = await server.host.call(
+        lambda client: client.list(
+            status=status,
+            label=label,
+            backend=backend,
+            caller=caller.only,
+            before=after,
+            limit=limit + 1,
+            oldest_first=order == "asc",
+        )
+    )
+    page = [view_summary(each, caller) for each in found[:limit]]
+    ids = [each["id"] for each in page]
+    return JSONResponse(
+        {
+            "object": "list",
+            "data": page,
+            "first_id": ids[0] if ids else None,
+            "last_id": ids[-1] if ids else None,
+            "has_more": len(found) > limit,
+        }
+    )
+
+
+@router.get("/v1/jobs/{job_id}", response_model=ServedJob)
+async def get_job(job: OwnJob, caller: CallerHere) -> Response:
+    """Return a job as it stands."""
+    return JSONResponse(view_job(job, caller))
+
+
+@router.delete("/v1/jobs/{job_id}", response_model=RemovedJob)
+async def delete_job(
+    job: OwnJob,
+    server: Server,
+    videos: Annotated[
+        bool | None,
+        Query(description="Whether its videos go too; default: those made for a server."),
+    ] = None,
+) -> Response:
+    """Forget a job that is over, with its files; what it cost still counts in budgets."""
+    takes_videos = job.caller is not None if videos is None else videos
+    removal = await server.host.call(lambda client: client.remove(job.id, videos=takes_videos))
+    gone = RemovedJob(
+        id=job.id,
+        freed_bytes=removal.freed_bytes,
+        removed_videos=len(removal.removed_videos),
+        kept_videos=len(removal.kept_videos),
+    )
+    return JSONResponse(gone.model_dump(mode="json"))
+
+
+@router.get("/v1/jobs/{job_id}/record", response_model=GenerationRecord)
+async def get_record(job: OwnJob, caller: CallerHere) -> Response:
+    """Return the record of a job: what was asked, adjusted, sent and delivered."""
+    record = await asyncio.to_thread(read_record, job)
+    if record is None:
+        raise JobNotFoundError(f"job {job.id} has no record", hint="it is written at its end")
+    return JSONResponse(view(record, job.id, caller))
+
+
+@router.get(
+    "/v1/jobs/{job_id}/files/{number}",
+    response_class=FileResponse,
+    responses={206: {"description": "A part of it, as Range asked"}},
+)
+async def get_file(
+    job: OwnJob, number: Annotated[int, Path(ge=0, le=1000, description="0: the first.")]
+) -> Response:
+    """Return a file of a job: each of its videos, and its contact sheet."""
+    artifact = job.artifacts[number] if number < len(job.artifacts) else None
+    path = None if artifact is None or artifact.path is None else FilePath(artifact.path)
+    if artifact is None or path is None or not await asyncio.to_thread(path.is_file):
+        raise JobNotFoundError(f"job {job.id} has no file {number}")
+    return FileResponse(path, media_type=artifact.mime_type)
+
+
+def answer_new(job: dict[str, Any], *, is_new: bool) -> Response:
+    """Return the answer to whoever asked for a job."""
+    return JSONResponse(job, 201 if is_new else 200, {"Location": f"/v1/jobs/{job['id']}"})
+
+
+def _within(request: VideoRequest, max_cost_usd: float | None) -> VideoRequest:
+    """Return a request that costs at most so much."""
+    own = None if request.budget is None else request.budget.max_cost_usd
+    if max_cost_usd is None or (own is not None and own <= max_cost_usd):
+        return request
+    return request.model_copy(update={"budget": Budget(max_cost_usd=max_cost_usd)})

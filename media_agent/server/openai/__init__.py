@@ -1,0 +1,1 @@
+"""The OpenAI-shaped wire: videos, files, models."""

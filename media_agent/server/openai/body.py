@@ -1,0 +1,181 @@
+"""The body of a call: JSON, multipart or a form, read within bounds; files go to disk as they come.
+
+Clients write the fields of an object in a form as `name[field]`, and a list as `name[]`.
+"""
+
+import json
+import re
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from fastapi import Request
+from starlette.datastructures import FormData, UploadFile
+from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
+
+from media_agent.errors import InvalidRequestError
+
+MOST_BYTES = 512 * 2**20
+"""Of a body with files."""
+MOST_JSON_BYTES = 64 * 2**20
+"""Of a body, or of a field of a form, that is held in memory; images may be in it as data URLs."""
+_MOST_FILES = 16
+_MOST_FIELDS = 200
+_DEEPEST = 8
+_NAME = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+_STEP = re.compile(r"\[([^\[\]]*)\]")
+_JSON_FIELDS = frozenset(
+    {"extra_body", "extra_params", "image_reference", "input_reference", "media_agent", "video"}
+)
+"""Fields whose text in a form may be JSON: only they can be objects."""
+
+Value: TypeAlias = "bool | int | float | str | list[Value] | dict[str, Value] | UploadFile | None"
+Fields: TypeAlias = dict[str, Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was sent; its files are closed with it."""
+
+    fields: Fields
+    form: FormData | None = None
+
+    async def aclose(self) -> None:
+        """Let the files go."""
+        if self.form is not None:
+            await self.form.close()
+
+
+async def read_body(request: Request) -> Body:
+    """Return the fields of a call.
+
+    Raises:
+        InvalidRequestError: it is of another kind, malformed or too large.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        return Body(_parse_json(await _read_all(request)))
+    if kind == "multipart/form-data":
+        form = await _read_multipart(request)
+    elif kind == "application/x-www-form-urlencoded":
+        stream = _bounded(request.stream(), MOST_JSON_BYTES)
+        form = await FormParser(request.headers, stream).parse()
+    else:
+        raise InvalidRequestError(
+            f"the body has the type {kind or 'none'!r}",
+            hint="send application/json or multipart/form-data",
+        )
+    try:
+        return Body(_nest(form), form)
+    except InvalidRequestError:
+        await form.close()
+        raise
+
+
+async def _read_multipart(request: Request) -> FormData:
+    parser = MultiPartParser(
+        request.headers,
+        _bounded(request.stream(), MOST_BYTES),
+        max_files=_MOST_FILES,
+        max_fields=_MOST_FIELDS,
+        max_part_size=MOST_JSON_BYTES,
+    )
+    try:
+        return await parser.parse()
+    except (MultiPartException, KeyError, ValueError, LookupError) as error:
+        raise InvalidRequestError(f"the multipart body cannot be read: {error}") from None
+
+
+async def _read_all(request: Request) -> bytes:
+    return b"".join([part async for part in _bounded(request.stream(), MOST_JSON_BYTES)])
+
+
+async def _bounded(stream: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    """Yield what comes, up to a limit.
+
+    Raises:
+        InvalidRequestError: there is more.
+    """
+    taken = 0
+    async for part in stream:
+        taken += len(part)
+        if taken > most:
+            raise InvalidRequestError(
+                f"the body has more than {most} bytes",
+                hint="send large inputs as files, by POST /v1/files or as a URL",
+            )
+        yield part
+
+
+def _parse_json(body: bytes) -> Fields:
+    try:
+        fields = json.loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"the body is not valid JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise InvalidRequestError("the body is not a JSON object", hint='such as {"prompt": "..."}')
+    return fields
+
+
+def _refuse_constant(word: str) -> None:
+    raise ValueError(f"{word} is not a number of JSON")
+
+
+def _nest(form: FormData) -> Fields:
+    """Return the fields of a form as the objects and lists that their names stand for.
+
+    Raises:
+        InvalidRequestError: a name is malformed, or a field is given in two ways.
+    """
+    fields: Fields = {}
+    for name, value in form.multi_items():
+        match = _NAME.fullmatch(name)
+        if match is None:
+            raise InvalidRequestError(f"the form has a field of the impossible name {name!r:.100}")
+        steps = [match[1], *_STEP.findall(match[2])]
+        if len(steps) > _DEEPEST:
+            raise InvalidRequestError(f"the field {name!r:.100} is nested too deep")
+        _put(fields, steps, _decode(match[1], value) if len(steps) == 1 else value, name)
+    return fields
+
+
+def _put(fields: Fields, steps: list[str], value: Value, name: str) -> None:
+    here = fields
+    is_list = steps[-1] == ""
+    *outer, last = steps[:-1] if is_list else steps
+    for step in outer:
+        inner = here.setdefault(step, {})
+        if not isinstance(inner, dict) or step == "":
+            raise InvalidRequestError(f"the field {name!r:.100} is given in two ways")
+        here = inner
+    if last not in here:
+        here[last] = [value] if is_list else value
+        return
+    earlier = here[last]
+    here[last] = [*earlier, value] if isinstance(earlier, list) else [earlier, value]
+
+
+def _decode(name: str, value: str | UploadFile) -> Value:
+    """Return the value of a field, read as JSON where it may be an object and looks like one."""
+    if name not in _JSON_FIELDS or not isinstance(value, str) or value.lstrip()[:1] not in "[{":
+        return value
+    try:
+        read: Value = json.loads(value, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise InvalidRequestError(f"{name} is not valid JSON: {error}") from None
+    return read
+
+
+def list_uploads(fields: Mapping[str, Value]) -> list[UploadFile]:
+    """Return all files within some fields, in order."""
+    found: list[UploadFile] = []
+    pending: list[Value] = list(fields.values())
+    while pending:
+        value = pending.pop(0)
+        if isinstance(value, UploadFile):
+            found.append(value)
+        elif isinstance(value, list):
+            pending[:0] = value
+        elif isinstance(value, dict):
+            pending[:0] = list(value.values())
+    return found

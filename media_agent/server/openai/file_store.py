@@ -1,0 +1,125 @@
+"""Files that callers send to be used in requests: bytes in a folder, what is known in the ledger.
+
+An id is drawn and cannot be guessed. The name that a caller gives is only shown again.
+"""
+
+import asyncio
+import hashlib
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.ledger.uploads import Upload
+from media_agent.server.access.caller import Caller
+from media_agent.server.context import ServerContext
+from media_agent.storage.files import storage_errors, write_aside
+
+MOST_BYTES = 512 * 2**20
+"""Of one file."""
+MOST_FILES = 1000
+"""Of one caller."""
+MOST_BYTES_TOGETHER = 10 * 2**30
+"""Of one caller."""
+LONGEST_NAME = 255
+_ID = re.compile(r"file-[0-9a-f]{32}")
+_BLOCK = 1 << 20
+
+
+class StoredFile:
+    """A file of a caller, and where it is."""
+
+    def __init__(self, facts: Upload, path: Path) -> None:
+        self.facts = facts
+        self.path = path
+
+
+async def find_file(server: ServerContext, caller: Caller, file_id: str) -> StoredFile:
+    """Return a file of the caller.
+
+    Raises:
+        JobNotFoundError: there is none of this id, or it is of somebody else: both alike.
+    """
+    facts = None
+    if _ID.fullmatch(file_id):
+        facts = await server.host.read(lambda ledger: ledger.uploads.find(file_id))
+    if facts is None or not (caller.sees_all or facts.caller == caller.name) or facts.is_over():
+        raise JobNotFoundError(f"unknown file {file_id!r:.100}", hint="GET /v1/files lists them")
+    return StoredFile(facts, folder_of(server) / file_id)
+
+
+async def store_file(
+    server: ServerContext,
+    caller: Caller,
+    content: BinaryIO,
+    *,
+    filename: str,
+    purpose: str,
+    expires_after: timedelta | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> Upload:
+    """Keep a file of a caller, on disk before it is in the ledger.
+
+    Raises:
+        InvalidRequestError: it is empty or too large, or the caller has too many.
+    """
+    file_id = f"file-{secrets.token_hex(16)}"
+    target = folder_of(server) / file_id
+    size, digest = await asyncio.to_thread(_write, content, target)
+    created = now()
+    upload = Upload(
+        id=file_id,
+        caller=caller.name,
+        filename=filename[:LONGEST_NAME],
+        purpose=purpose,
+        size_bytes=size,
+        sha256=digest,
+        created_at=created,
+        expires_at=None if expires_after is None else created + expires_after,
+    )
+    try:
+        await server.host.read(
+            lambda ledger: ledger.uploads.add(
+                upload, most_files=MOST_FILES, most_bytes=MOST_BYTES_TOGETHER
+            )
+        )
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+    return upload
+
+
+async def remove_file(server: ServerContext, caller: Caller, file_id: str) -> None:
+    """Forget a file of the caller; jobs that were made with it have a copy of their own.
+
+    Raises:
+        JobNotFoundError: as `find_file` does.
+    """
+    found = await find_file(server, caller, file_id)
+    await server.host.read(lambda ledger: ledger.uploads.remove(file_id))
+    with storage_errors(str(found.path)):
+        await asyncio.to_thread(found.path.unlink, missing_ok=True)
+
+
+def folder_of(server: ServerContext) -> Path:
+    """Return the folder of all files that were sent."""
+    return server.settings.data_dir / "uploads"
+
+
+def _write(content: BinaryIO, target: Path) -> tuple[int, str]:
+    content.seek(0, 2)
+    size = content.tell()
+    if not 0 < size <= MOST_BYTES:
+        raise InvalidRequestError(f"the file has {size} bytes, not 1 to {MOST_BYTES}")
+    content.seek(0)
+    digest = hashlib.file_digest(content, "sha256").hexdigest()
+    content.seek(0)
+    with storage_errors(str(target)):
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with write_aside(target) as aside, aside.open("wb") as copy:
+            shutil.copyfileobj(content, copy, _BLOCK)
+    return size, digest

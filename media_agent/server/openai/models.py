@@ -1,0 +1,90 @@
+"""The routes of /v1/models: what can be named in a call."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse
+
+from media_agent.client import VideoClient
+from media_agent.errors import InvalidRequestError
+from media_agent.routing.listing import Listed
+from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.openai.wire import Model, ModelDetails, ModelList
+from media_agent_schemas.capabilities import Capabilities
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/v1/models", response_model=ModelList)
+async def list_models(
+    server: Server,
+    caller: CallerHere,
+    lacking: Annotated[
+        bool, Query(description="Also those that lack something, such as a key.")
+    ] = False,
+) -> JSONResponse:
+    """List the models that can make a video here, and the names that the settings give them."""
+    listing = await server.host.call(VideoClient.models)
+    models = [
+        _view(server, each)
+        for each in listing.models
+        if lacking or each.capabilities.missing is None
+    ]
+    known = {each.id: each for each in models}
+    aliases = [_view_alias(name, target, known) for name, target in _aliases(server).items()]
+    return JSONResponse(ModelList(data=[*aliases, *models]).model_dump(mode="json"))
+
+
+@router.get("/v1/models/{model_id:path}", response_model=Model)
+async def retrieve_model(
+    model_id: Annotated[str, Path(max_length=300)], server: Server, caller: CallerHere
+) -> JSONResponse:
+    """Return one model with all that is known of it."""
+    target = _aliases(server).get(model_id, model_id)
+
+    async def look(client: VideoClient) -> Capabilities:
+        return await client.capabilities(target)
+
+    capabilities = await server.host.call(look)
+    name = f"{capabilities.backend}/{capabilities.model}"
+    if "/" in target and name != target:
+        raise InvalidRequestError(f"unknown model {model_id!r}", hint="GET /v1/models lists them")
+    details = ModelDetails(
+        alias_of=target if target != model_id else None,
+        is_default=target == server.settings.default_backend,
+        modes=list(capabilities.modes),
+        local=capabilities.local,
+        verification=str(capabilities.verification),
+        missing=capabilities.missing,
+        capabilities=capabilities.model_dump(mode="json"),
+    )
+    model = Model(id=model_id, owned_by=capabilities.backend, media_agent=details)
+    return JSONResponse(model.model_dump(mode="json"))
+
+
+def _aliases(server: ServerContext) -> dict[str, str]:
+    return server.settings.server.models
+
+
+def _view(server: ServerContext, listed: Listed) -> Model:
+    capabilities, default = listed.capabilities, server.settings.default_backend
+    details = ModelDetails(
+        is_default=listed.name == default,
+        offer_of=listed.offer_of,
+        modes=list(capabilities.modes),
+        price=listed.price(),
+        local=capabilities.local,
+        verification=str(capabilities.verification),
+        missing=capabilities.missing,
+    )
+    return Model(id=listed.name, owned_by=capabilities.backend, media_agent=details)
+
+
+def _view_alias(name: str, target: str, known: dict[str, Model]) -> Model:
+    """Return the line of a name that means a model; that model may be one that cannot be asked."""
+    if target in known:
+        model = known[target]
+        details = model.media_agent.model_copy(update={"alias_of": target})
+        return model.model_copy(update={"id": name, "media_agent": details})
+    owner = target.partition("/")[0]
+    return Model(id=name, owned_by=owner, media_agent=ModelDetails(alias_of=target))

@@ -1,0 +1,122 @@
+"""The routes of /v1/videos: create, list, look at, delete."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+
+from media_agent.client import VideoClient
+from media_agent.errors import JobError
+from media_agent.server.access.caller import Caller
+from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.openai.body import read_body
+from media_agent.server.openai.new_video import create_video
+from media_agent.server.openai.view import choose_pause, view_video
+from media_agent.server.openai.wire import Video, VideoDeleted, VideoList
+from media_agent.server.own_job import OwnJob, find_job
+from media_agent_schemas.jobs import JobStatus, VideoJob
+
+router = APIRouter(tags=["videos"])
+
+LISTED = 20
+MOST_LISTED = 100
+_PATIENCE = 5.0  # seconds in which a video that is deleted should have stopped
+_LOOK_SECONDS = 0.1
+
+
+@router.post("/v1/videos", response_model=Video)
+async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
+    """Begin to make a video, and answer with it at once."""
+    body = await read_body(request)
+    try:
+        job = await create_video(server, caller, body.fields, request.headers)
+    finally:
+        await body.aclose()
+    return answer(job)
+
+
+@router.get("/v1/videos", response_model=VideoList)
+async def list_videos(
+    server: Server,
+    caller: CallerHere,
+    limit: Annotated[int, Query(ge=0, le=MOST_LISTED, description="Videos of a page.")] = LISTED,
+    after: Annotated[str | None, Query(description="The last one of the page before.")] = None,
+    order: Annotated[Literal["asc", "desc"], Query(description="By time.")] = "desc",
+) -> JSONResponse:
+    """List the videos of the caller."""
+    if after is not None:
+        await find_job(server, caller, after)
+    jobs = await _list(server, caller, limit + 1, after, oldest_first=order == "asc")
+    page = [view_video(job) for job in jobs[:limit]]
+    shown = VideoList(
+        data=page,
+        first_id=page[0].id if page else None,
+        last_id=page[-1].id if page else None,
+        has_more=len(jobs) > limit,
+    )
+    return JSONResponse(shown.model_dump(mode="json"))
+
+
+@router.get("/v1/videos/{job_id}", response_model=Video)
+async def retrieve(job: OwnJob) -> JSONResponse:
+    """Return a video as it stands; `openai-poll-after-ms` says when to look again."""
+    return answer(job)
+
+
+@router.delete("/v1/videos/{job_id}", response_model=VideoDeleted)
+async def delete(job: OwnJob, server: Server) -> JSONResponse:
+    """Delete a video with its files; one that is being made is stopped first.
+
+    OpenAI's API has no other call that stops a video. What cannot be stopped within seconds, or may
+    exist at its provider, stays: the answer is 409.
+    """
+    if not job.status.is_terminal:
+        job = await _stop(server, job)
+    takes_videos = job.caller is not None
+    await server.host.call(lambda client: client.remove(job.id, videos=takes_videos))
+    return JSONResponse(VideoDeleted(id=job.id).model_dump(mode="json"))
+
+
+def answer(job: VideoJob) -> JSONResponse:
+    """Return a video, and when to look again."""
+    headers = {}
+    if not job.status.is_terminal or job.status is JobStatus.OUTCOME_UNKNOWN:
+        headers["openai-poll-after-ms"] = str(choose_pause(job))
+    return JSONResponse(view_video(job).model_dump(mode="json"), headers=headers)
+
+
+async def _list(
+    server: ServerContext, caller: Caller, limit: int, after: str | None, *, oldest_first: bool
+) -> list[VideoJob]:
+    found = await server.host.call(
+        lambda client: client.list(
+            caller=caller.only, before=after, limit=limit, oldest_first=oldest_first
+        )
+    )
+    return await server.host.read(lambda ledger: [ledger.jobs.get(each.id) for each in found])
+
+
+async def _stop(server: ServerContext, job: VideoJob) -> VideoJob:
+    """Stop a video and return it as it ended.
+
+    Raises:
+        JobError: it has not stopped yet.
+    """
+    job_id = job.id
+    await server.host.call(lambda client: client.cancel(job_id))
+    until = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        job = await server.host.read(lambda ledger: ledger.jobs.get(job_id))
+        is_at_work = await server.host.call(lambda client: _is_at_work(client, job_id))
+        if job.status.is_terminal and not is_at_work:
+            return job
+        if asyncio.get_running_loop().time() > until:
+            raise JobError(
+                f"video {job_id} is being stopped", hint=f"DELETE /v1/videos/{job_id} again"
+            )
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+async def _is_at_work(client: VideoClient, job_id: str) -> bool:
+    return client.is_running(job_id)

@@ -1,0 +1,1 @@
+"""Webhooks: events that go out, callbacks of providers that come in."""

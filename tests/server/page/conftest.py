@@ -1,0 +1,70 @@
+"""The page in a real browser, at a real server over the sandbox."""
+
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from media_agent.config.settings import load_settings
+from media_agent.server.app import build_app
+
+CHROMIUM = shutil.which("chromium")
+expect.set_options(timeout=20_000)
+
+
+@pytest.fixture(scope="module")  # while it is open no other loop can run in this thread
+def browser() -> Iterator[Browser]:
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium here")
+    with sync_playwright() as playwright:
+        options = ["--no-sandbox", "--autoplay-policy=no-user-gesture-required"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    """A server in a thread of its own, as `media-agent serve` runs it."""
+    app = build_app(load_settings(default_backend="sandbox"))
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page, opened; what its scripts break, or what its policy forbids, fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 860})
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.on(
+        "console",
+        lambda said: broken.append(said.text) if "Content Security" in said.text else None,
+    )
+    page.on("dialog", lambda dialog: broken.append(dialog.message))
+    page.goto(address)
+    yield page
+    context.close()
+    assert not broken
+
+
+def wait_until(is_true: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait; the policy of the page forbids the browser's own wait for an expression."""
+    end = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)

@@ -1,0 +1,144 @@
+"""Somebody at the page: creates a video, watches it, steers it, stops it, comes back to it."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.server.page.conftest import wait_until
+
+pytestmark = pytest.mark.chromium
+
+HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
+
+
+def create(page: Page, address: str, prompt: str, **more: Any) -> str:
+    """Have a job made over the API, and return its id."""
+    request = {"prompt": prompt, "size": {"width": 64, "height": 64}, **more}
+    reply = page.request.post(f"{address}v1/jobs", data={"request": request})
+    assert reply.status == 201, reply.text()
+    return str(reply.json()["id"])
+
+
+def job_of(page: Page, address: str) -> dict[str, Any]:
+    job_id = page.url.rpartition("/")[2]
+    return dict(page.request.get(f"{address}v1/jobs/{job_id}").json())
+
+
+def slow(seconds: float) -> dict[str, Any]:
+    return {"options": {"sandbox": {"latency_seconds": seconds}}}
+
+
+def time_of(video: Locator) -> float:
+    return float(video.evaluate("(video) => video.currentTime"))
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
+
+
+def test_a_video_is_planned_started_once_watched_while_it_is_made_and_found_again(
+    page: Page, address: str
+) -> None:
+    expect(page.get_by_role("heading", name="No videos yet")).to_be_visible()
+    page.get_by_role("link", name="Make the first video").click()
+    page.get_by_label("What it shows").fill("a red kite over the sea")
+    page.get_by_label("Seconds").fill("40")
+    page.get_by_label("Model", exact=True).fill("sandbox/slate")
+    page.get_by_text("More options").click()
+    page.get_by_label("Exact size in pixels").fill("320x180")
+    page.get_by_label("latency seconds").fill("8")
+
+    page.get_by_role("button", name="Start · free").dblclick()
+
+    expect(page.get_by_role("heading", name="a red kite over the sea")).to_be_visible()
+    video = page.locator("video")
+    wait_until(lambda: time_of(video) > 0.3)
+    assert job_of(page, address)["status"] == "in_progress"
+    page.reload()
+    wait_until(lambda: time_of(video) > 0.3)
+    expect(page.locator(".badge.completed")).to_be_visible()
+    wait_until(lambda: video.evaluate("(video) => video.duration") == 40)
+    expect(page.get_by_role("heading", name="Record")).to_be_visible()
+    assert len(page.request.get(f"{address}v1/jobs").json()["data"]) == 1
+
+
+def test_an_endless_video_is_steered_and_finished(page: Page, address: str) -> None:
+    job_id = create(page, address, "a calm lake", endless=True, **slow(0.5))
+    page.get_by_role("link", name="a calm lake").click()
+    page.get_by_label("From now on it shows").fill("a storm")
+    page.get_by_role("button", name="Change the prompt").click()
+
+    expect(page.locator(".log")).to_contain_text("a storm")
+
+    page.get_by_role("button", name="Finish the video").click()
+    expect(page.locator(".badge.completed")).to_be_visible()
+    expect(page.get_by_label("From now on it shows")).to_be_hidden()
+    record = page.request.get(f"{address}v1/jobs/{job_id}/record").json()
+    assert [each["prompt_sent"] for each in record["shots"]] == ["a calm lake", "a storm"]
+
+
+def test_a_job_is_stopped_by_keyboard_alone(page: Page, address: str) -> None:
+    create(page, address, "a slow snail", **slow(60))
+    page.reload()
+    expect(page.get_by_role("link", name="a slow snail")).to_be_visible()
+    _tab_to(page, "a slow snail")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    _tab_to(page, "Stop")
+
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    _tab_to(page, "Stop it")
+    page.keyboard.press("Enter")
+
+    expect(page.locator(".badge.cancelled")).to_be_visible()
+    assert job_of(page, address)["status"] == "cancelled"
+
+
+def test_what_a_prompt_or_a_server_says_is_text_and_fits_on_a_phone(
+    page: Page, address: str
+) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+    wide = HOSTILE + "W" * 300
+    create(page, address, wide, negative_prompt=wide)
+    broken = {"options": {"sandbox": {"fail_at": "chunk:0"}}}
+    create(page, address, wide + "2", **broken)
+    page.reload()
+
+    expect(page.locator(".jobs li")).to_have_count(2)
+    assert fits(page)
+    for state in ("completed", "failed"):
+        page.goto(f"{address}#/?status={state}")
+        page.locator(".jobs .title").click()
+        expect(page.get_by_role("heading", level=1)).to_contain_text(HOSTILE)
+        expect(page.locator(f".badge.{state}")).to_be_visible()
+        assert fits(page)
+    expect(page.get_by_role("alert")).to_contain_text("It failed")
+    page.goto(f"{address}#/new")
+    page.get_by_label("What it shows").fill(HOSTILE)
+    page.get_by_label("Model", exact=True).fill(HOSTILE)
+    expect(page.locator(".plan .problem")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert fits(page)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_a_server_that_cannot_be_reached_is_told_and_come_back_to(page: Page) -> None:
+    page.route("**/v1/jobs?*", lambda route: route.abort())
+    page.clock.install()
+    page.clock.fast_forward(5000)
+
+    expect(page.get_by_text("The server cannot be reached")).to_be_visible()
+
+    page.unroute("**/v1/jobs?*")
+    page.clock.fast_forward(5000)
+    expect(page.get_by_text("The server cannot be reached")).to_be_hidden()
+
+
+def _tab_to(page: Page, name: str) -> None:
+    """Press Tab until the focus is on what has this name."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent") == name:
+            return
+    raise AssertionError(f"Tab never comes to {name!r}")
