@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
 	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile open-servers wire \
-	adherence parity snapshots train clean
+	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ open-servers: $(READY) ## Run the released routes of SGLang, vLLM-Omni and FastV
 
 wire: $(READY) ## Record what the SDKs of providers send, for the tests (installs them into .venv-wire; two minutes)
 	@$(BIN)/python -m benchmarks.wire.record
+
+frameworks: $(READY) ## Run the agent tools in pydantic-ai, openai-agents and LangChain (installs them into .venv-frameworks; a minute)
+	@$(BIN)/python tools/frameworks.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

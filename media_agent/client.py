@@ -378,6 +378,11 @@ class VideoClient:
         self._running.adopt(self.store.jobs.get(job_id))
         return self.store.jobs.get(job_id)
 
+    @property
+    def working(self) -> int:
+        """How many jobs this client works on."""
+        return self._running.working
+
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return self._running.is_at_work(job_id)

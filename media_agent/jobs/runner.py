@@ -167,6 +167,11 @@ class JobRunner:
             with contextlib.suppress(JobError), self._store.owners.claim(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
+    @property
+    def working(self) -> int:
+        """How many jobs this process works on."""
+        return len(self._runs.keys() | self._tasks.keys())
+
     def is_at_work(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return not self._is_free(job_id)

@@ -83,9 +83,7 @@ class Heartbeat:
             self._needed += 1
             if self._thread is None:
                 self._ended.clear()
-                self._thread = threading.Thread(
-                    target=self._beat_on, name="heartbeat", daemon=True
-                )
+                self._thread = threading.Thread(target=self._beat_on, name="heartbeat", daemon=True)
                 self._thread.start()
         try:
             yield
