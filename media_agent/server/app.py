@@ -9,6 +9,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings, load_settings
 from media_agent.distribution import own_version
+from media_agent.errors import MediaAgentError
 from media_agent.server.access import session_routes
 from media_agent.server.access.bodies import BodyLimits
 from media_agent.server.access.gate import EXPOSED, Access, Gate
@@ -20,9 +21,10 @@ from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
 from media_agent.server.operation import health, metrics, reload
 from media_agent.server.operation.counts import CallCounts, Counting
+from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
 from media_agent.server.page import page
 from media_agent.server.webhooks import routes as webhooks
-from media_agent.server.webhooks.service import open_webhooks
+from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
 _ROUTERS = (
     jobs.router,
@@ -54,7 +56,11 @@ def build_app(
     """Return the application; its client is opened when it starts, and closed when it ends.
 
     Until there is an API key it answers this machine only, or nobody if `needs_keys`.
+
+    Raises:
+        ConfigurationError: the settings of webhooks cannot be used.
     """
+    check_webhooks(settings)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
@@ -69,13 +75,23 @@ def build_app(
             await host.start()
             async with open_webhooks(host, settings) as app.state.callbacks:
                 yield
+        except MediaAgentError as error:
+            app.state.failure = error  # uvicorn says only that there was one
+            raise
         finally:
             context.stop()
             await host.aclose()
 
     app = FastAPI(
-        title="media-agent", version=own_version() or "0", lifespan=lifespan, docs_url=None
+        title="media-agent",
+        version=own_version() or "0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=RESPONSES,
+        generate_unique_id_function=name_operation,
     )
+    describe_api(app)
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)

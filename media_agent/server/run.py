@@ -16,6 +16,7 @@ from media_agent.config.settings import Settings
 from media_agent.errors import ConfigurationError, MediaAgentError, in_full
 from media_agent.server.access.bind import check_has_key, is_open_to_others
 from media_agent.server.app import build_app
+from media_agent.server.connection import BoundedProtocol
 from media_agent.server.context import ServerContext
 from media_agent.server.operation.reload import reload
 
@@ -35,6 +36,7 @@ def serve(settings: Settings, *, host: str, port: int, say: Say, logs: bool = Fa
     Raises:
         ConfigurationError: the address cannot be used, or others could reach it and there is no API
             key.
+        MediaAgentError: the ledger cannot be used.
     """
     needs_keys = is_open_to_others(settings.server, host)
     if needs_keys:
@@ -43,6 +45,8 @@ def serve(settings: Settings, *, host: str, port: int, say: Say, logs: bool = Fa
         app = build_app(settings, needs_keys=needs_keys)
         config = uvicorn.Config(
             app,
+            http=BoundedProtocol,
+            ws="none",
             log_config=None,
             access_log=False,  # ours says no query, where a key may stand by mistake
             server_header=False,
@@ -53,7 +57,11 @@ def serve(settings: Settings, *, host: str, port: int, say: Say, logs: bool = Fa
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        _Server(config, app, say, _url_of(listening, host)).run(sockets=[listening])
+        logging.getLogger("uvicorn.error").addFilter(lambda _: _failure_of(app) is None)
+        try:
+            _Server(config, app, say, _url_of(listening, host)).run(sockets=[listening])
+        except SystemExit:
+            raise (_failure_of(app) or SystemExit(1)) from None
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -127,6 +135,12 @@ class _Server(uvicorn.Server):
         self._say(f"settings read again; changed: {', '.join(found.changed) or 'nothing'}")
         if found.after_restart:
             self._say(f"after a restart: {', '.join(found.after_restart)}")
+
+
+def _failure_of(app: FastAPI) -> MediaAgentError | None:
+    """Return why the application could not start."""
+    failure: MediaAgentError | None = getattr(app.state, "failure", None)
+    return failure
 
 
 def _url_of(listening: socket.socket, host: str) -> str:
