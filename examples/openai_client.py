@@ -1,6 +1,6 @@
 """Make a video with OpenAI's own client, served by `media-agent serve`.
 
-Start the server in another terminal, then run this; `openai` is installed with `pip install openai`.
+Start the server in another terminal, then run this (`pip install openai` installs the client).
 
     media-agent serve
     python examples/openai_client.py "a red circle moving right" --model magi/tiny --out a.mp4
