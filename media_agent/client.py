@@ -205,6 +205,8 @@ class VideoClient:
     async def start(self, request: VideoRequest, **options: Unpack[GenerateKwargs]) -> VideoJob:
         """Begin to make the video and return its job as soon as it is kept; `get` follows it.
 
+        Of many jobs 16 are submitted at once; the others wait for their turn, queued.
+
         The same `idempotency_key` with the same request is the same job; when its process is gone,
         this one resumes it; `generate` says more. What has not ended when the client is closed
         stays in the ledger, and work at a service continues there.
@@ -377,6 +379,11 @@ class VideoClient:
         """
         self._running.adopt(self.store.jobs.get(job_id))
         return self.store.jobs.get(job_id)
+
+    @property
+    def working(self) -> int:
+        """How many jobs this client works on."""
+        return self._running.working
 
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""

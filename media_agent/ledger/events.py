@@ -108,6 +108,15 @@ class Events:
             raise JobNotFoundError(f"unknown job {job_id!r}")
         return -1 if row["newest"] is None else row["newest"], JobStatus(row["status"])
 
+    def newest_chunk(self, job_id: str) -> JobEvent | None:
+        """Return the event of the newest chunk of a job; None: it has none of its own."""
+        query = """
+            SELECT event FROM events WHERE job_id = :job AND chunk IS NOT NULL
+            ORDER BY chunk DESC LIMIT 1"""
+        with self._database.reading() as transaction:
+            row = transaction.row(query, job=job_id)
+        return None if row is None else JobEvent.model_validate_json(row["event"])
+
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
         """Reopen a job whose work was found, or that can be resumed; None: it is over.
 

@@ -24,8 +24,8 @@ from media_agent.ledger.rows import (
     unreadable,
 )
 from media_agent.ledger.state import JobOptions
-from media_agent.ledger.tables import UNSETTLED
-from media_agent_schemas.jobs import JobSummary, VideoJob
+from media_agent.ledger.tables import LISTED, UNSETTLED
+from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
@@ -142,6 +142,15 @@ class Jobs:
         """
         with self._database.reading() as transaction:
             return read_page(transaction, JobFilter() if chosen is None else chosen)
+
+    def count(self) -> dict[tuple[JobStatus, str], int]:
+        """Return how many jobs of each state and backend there are, without segments."""
+        query = f"""
+            SELECT status, backend, count(*) AS jobs FROM jobs WHERE {LISTED}
+            GROUP BY status, backend"""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(query)
+        return {(JobStatus(row["status"]), row["backend"]): row["jobs"] for row in rows}
 
     def find(self, name: str) -> str:
         """Return the id of the job that a name means; see `find_id`."""

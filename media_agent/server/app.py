@@ -1,30 +1,36 @@
 """The application: one VideoClient, all routes over it."""
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
 from media_agent.client import VideoClient
-from media_agent.config.settings import Settings
+from media_agent.config.settings import Settings, load_settings
 from media_agent.distribution import own_version
+from media_agent.errors import MediaAgentError
 from media_agent.server.access import session_routes
+from media_agent.server.access.bodies import BodyLimits
 from media_agent.server.access.gate import EXPOSED, Access, Gate
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
-from media_agent.server.native import actions, events, jobs, plans
+from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
+from media_agent.server.operation import health, metrics, reload
+from media_agent.server.operation.counts import CallCounts, Counting
+from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
 from media_agent.server.page import page
 from media_agent.server.webhooks import routes as webhooks
-from media_agent.server.webhooks.service import open_webhooks
+from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
 _ROUTERS = (
     jobs.router,
     actions.router,
     events.router,
+    live.router,
     plans.router,
     continuing.router,
     videos.router,
@@ -32,38 +38,64 @@ _ROUTERS = (
     files.router,
     models.router,
     session_routes.router,
+    health.router,
+    metrics.router,
+    reload.router,
     webhooks.router,
     page.router,
 )
 
 
 def build_app(
-    settings: Settings, *, client: VideoClient | None = None, needs_keys: bool = False
+    settings: Settings,
+    *,
+    client: VideoClient | None = None,
+    needs_keys: bool = False,
+    read_settings: Callable[[], Settings] = load_settings,
 ) -> FastAPI:
     """Return the application; its client is opened when it starts, and closed when it ends.
 
     Until there is an API key it answers this machine only, or nobody if `needs_keys`.
+
+    Raises:
+        ConfigurationError: the settings of webhooks cannot be used.
     """
+    check_webhooks(settings)
     access = Access(settings.server, needs_keys=needs_keys)
+    counts = CallCounts()
 
     @contextlib.asynccontextmanager
-    async def live(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         host = ClientHost(VideoClient(settings=settings) if client is None else client)
-        context = ServerContext(host, settings, access, EventHub(host))
+        context = ServerContext(
+            host, settings, access, EventHub(host), counts=counts, read_settings=read_settings
+        )
         app.state.context = context
         try:
             await host.start()
             async with open_webhooks(host, settings) as app.state.callbacks:
                 yield
+        except MediaAgentError as error:
+            app.state.failure = error  # uvicorn says only that there was one
+            raise
         finally:
-            context.stopping.set()
-            await context.events.aclose()
+            context.stop()
             await host.aclose()
 
-    app = FastAPI(title="media-agent", version=own_version() or "0", lifespan=live, docs_url=None)
+    app = FastAPI(
+        title="media-agent",
+        version=own_version() or "0",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        responses=RESPONSES,
+        generate_unique_id_function=name_operation,
+    )
+    describe_api(app)
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.add_middleware(BodyLimits, section=settings.server)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:
         app.add_middleware(  # around the gate: a preflight has no key
@@ -73,4 +105,5 @@ def build_app(
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )
+    app.add_middleware(Counting, counts=counts)
     return app

@@ -1,5 +1,6 @@
 """What every route of a server is given: the client's host, the settings, the caller."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from threading import Event
@@ -7,13 +8,15 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
-from media_agent.config.settings import Settings
+from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import AuthenticationError
 from media_agent.ledger.api_keys import Scope
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.access.gate import Access
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
+from media_agent.server.live.hls import HlsVideos
+from media_agent.server.operation.counts import CallCounts
 from media_agent.server.repeats import Repeats
 
 
@@ -25,13 +28,23 @@ class ServerContext:
     settings: Settings
     access: Access
     events: EventHub
+    hls: HlsVideos = field(default_factory=HlsVideos)
     repeats: Repeats = field(default_factory=Repeats)
     """Calls for new jobs that are being planned."""
+    counts: CallCounts = field(default_factory=CallCounts)
+    read_settings: Callable[[], Settings] = load_settings
+    """Reads the settings again."""
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
     stopping: Event = field(default_factory=Event)
     """Set when the server shuts down: streams end then."""
 
+    def stop(self) -> None:
+        """Take no more work, and end all streams."""
+        self.stopping.set()
+        self.events.close()
 
-def get_context(request: Request) -> ServerContext:
+
+async def get_context(request: Request) -> ServerContext:
     """Return the server that a request came to."""
     return cast(ServerContext, request.app.state.context)
 

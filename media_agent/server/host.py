@@ -4,15 +4,16 @@ The ledger is SQL, and jobs use it all the time: the loop that answers HTTP neve
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from media_agent.client import VideoClient
 from media_agent.ledger.ledger import Ledger
 from media_agent.loop_thread import LoopThread
 
 T = TypeVar("T")
+_LOOK_SECONDS = 0.5  # between two looks at a client that ends
 
 
 class ClientHost:
@@ -20,7 +21,14 @@ class ClientHost:
 
     def __init__(self, client: VideoClient) -> None:
         self.client = client
+        self._calls = {client: 0}
+        """How many calls each client is answering: this one, and those that it replaced."""
         self._loop = LoopThread()
+
+    @property
+    def working(self) -> int:
+        """How many jobs this process works on."""
+        return sum(client.working for client in tuple(self._calls))
 
     async def start(self) -> None:
         """Continue the jobs of callers that an earlier server left under way."""
@@ -32,7 +40,7 @@ class ClientHost:
         Raises:
             MediaAgentError: as the client does.
         """
-        return await asyncio.shield(asyncio.wrap_future(self.begin(work)))
+        return await self._run(self._answer(work, self.client))
 
     def begin(self, work: Callable[[VideoClient], Awaitable[T]]) -> Future[T]:
         """Begin work beside the jobs; cancel what is returned to end it."""
@@ -46,12 +54,36 @@ class ClientHost:
         """
         return await asyncio.to_thread(look, self.client.store)
 
+    async def replace(self, client: VideoClient) -> None:
+        """Let another client answer from now on; jobs under way end with the one before."""
+        old, self.client = self.client, client
+        self._calls[client] = 0
+        self._loop.soon(self._retire(old))
+
     async def aclose(self) -> None:
-        """Let go of all jobs, so that they can be resumed, and close the client."""
+        """Let go of all jobs, so that they can be resumed, and close the clients."""
         try:
-            await self.call(VideoClient.aclose)
+            for client in tuple(self._calls):
+                await self._run(client.aclose())
         finally:
             await asyncio.to_thread(self._loop.close)
+
+    async def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.shield(asyncio.wrap_future(self._loop.soon(work)))
+
+    async def _answer(self, work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:
+        self._calls[client] += 1
+        try:
+            return await _await(work, client)
+        finally:
+            self._calls[client] -= 1
+
+    async def _retire(self, client: VideoClient) -> None:
+        """Close a client when it has nothing left to do."""
+        while self._calls[client] or client.working:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(_LOOK_SECONDS)
+        await client.aclose()
+        del self._calls[client]
 
 
 async def _await(work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:

@@ -99,15 +99,16 @@ def _make_brief(node: Node) -> Node:
 
     Null and "" are taken all the same when the tool is called.
     """
-    kept: Node = {}
-    kept.update((key, each) for key, each in node.items() if key != "default" and each is not None)
+    kept: Node = {
+        key: value for key, value in node.items() if key != "default" and value is not None
+    }
     kinds = kept.get("anyOf")
     if isinstance(kinds, list):
         others = [_make_brief_if_object(each) for each in kinds if each != {"type": "null"}]
         kept["anyOf"] = others
         if len(others) == 1 and isinstance(others[0], dict):
             del kept["anyOf"]
-            kept = others[0] | kept
+            kept = {**others[0], **kept}
     if isinstance(items := kept.get("items"), dict):
         kept["items"] = _make_brief({**items, "description": None})  # said by the list itself
     properties = kept.get("properties")

@@ -15,6 +15,7 @@ from media_agent.errors import StorageError
 from media_agent.video.audio import Pcm
 
 _MAGIC = b"media-agent chunk 1"
+_LONGEST_LINE = 1000  # bytes of a line of the head
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,21 @@ def read_chunk(path: Path, index: int, start_frame: int) -> StoredChunk:
     end = len(body) - facts.get("audio_bytes", 0)
     audio = Pcm(body[end:], facts["audio_rate"]) if "audio_rate" in facts else None
     return StoredChunk(index, start_frame, facts["frames"], body[:end], audio)
+
+
+def read_length(path: Path) -> int:
+    """Return how many frames a chunk has, from the head of its file.
+
+    Raises:
+        StorageError: the file is missing or no chunk.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.readline(_LONGEST_LINE), file.readline(_LONGEST_LINE)
+        frames = json.loads(head[1])["frames"]
+    except (OSError, ValueError, KeyError) as error:
+        raise StorageError(f"{path} is no chunk: {error}") from error
+    return int(frames)
 
 
 def _digest(content: bytes) -> bytes:

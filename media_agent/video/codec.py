@@ -38,7 +38,7 @@ _MACROBLOCK = 16  # pixels
 _BARE_UNIT = Fraction(1, 1_200_000)  # of a stream without a container, whose average is made up
 _BT709 = 1
 _LIMITED_RANGE = 1
-_FRAGMENTED = {
+FRAGMENTED = {
     "movflags": "frag_keyframe+empty_moov+default_base_moof+frag_discont+skip_trailer",
     "avoid_negative_ts": "disabled",  # else a fragment would forget its place in the video
     "use_editlist": "0",
@@ -61,7 +61,7 @@ def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: i
     _check_frames(frames)
     rate = to_frame_rate(fps)
     buffer = io.BytesIO()
-    options = _FRAGMENTED | {"fragment_index": str(index + 1)}
+    options = FRAGMENTED | {"fragment_index": str(index + 1)}
     images = (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in frames)
     with av.open(buffer, "w", format="mp4", options=options) as container:
         _encode(container, images, (frames.shape[2], frames.shape[1]), rate, start_frame)

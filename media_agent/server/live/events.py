@@ -48,9 +48,9 @@ class Told:
 class _Watched:
     """A job that somebody listens to."""
 
-    seen: int
+    seen: int = -1
     """The number of its newest event."""
-    is_over: bool
+    is_over: bool = False
     newest: deque[Told] = field(default_factory=lambda: deque(maxlen=_KEPT))
     news: asyncio.Event = field(default_factory=asyncio.Event)
     listeners: int = 0
@@ -62,6 +62,16 @@ class _Watched:
         first = self.newest[0].event.sequence if self.newest else self.seen + 1
         return None if number + 1 < first else tuple(islice(self.newest, number + 1 - first, None))
 
+    def tell(self, events: Sequence[JobEvent], is_over: bool) -> None:
+        """Learn of newer events, and let all listeners look if that is news."""
+        is_news = bool(events) or is_over != self.is_over
+        self.is_over = is_over
+        for each in events:
+            self.newest.append(Told(each))
+            self.seen = each.sequence
+        if is_news:
+            self.wake()
+
     def wake(self) -> None:
         """Let all listeners look."""
         self.news.set()
@@ -71,8 +81,9 @@ class _Watched:
 class EventHub:
     """Tells listeners what happens to jobs."""
 
-    def __init__(self, host: ClientHost) -> None:
+    def __init__(self, host: ClientHost, *, look_seconds: float = _LOOK_SECONDS) -> None:
         self._host = host
+        self._look_seconds = look_seconds
         self._watched: dict[str, _Watched] = {}
         self._looking: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -92,8 +103,7 @@ class EventHub:
         Raises:
             JobNotFoundError: there is no such job.
         """
-        seen, status = await self._host.read(lambda ledger: ledger.events.newest(job_id))
-        with self._watching(job_id, _Watched(seen, status.is_terminal)) as job:
+        with self._watching(job_id, await self._find(job_id)) as job:
             while not self._is_closed:
                 news = job.news
                 events = job.after(after)
@@ -110,18 +120,26 @@ class EventHub:
                     except TimeoutError:
                         yield ()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Let every listener end."""
         self._is_closed = True
         for job in self._watched.values():
             job.wake()
         if self._looking is not None:
             self._looking.cancel()
-            await asyncio.gather(self._looking, return_exceptions=True)
+
+    async def _find(self, job_id: str) -> _Watched:
+        """Return a job as it is known; what happened last is read once for all who come."""
+        if job_id in self._watched:
+            return self._watched[job_id]
+        await self._host.read(lambda ledger: ledger.events.newest(job_id))  # it exists
+        job = _Watched()
+        job.tell(*await self._host.read(partial(_news_of, job_id, -1)))
+        return job
 
     @contextlib.contextmanager
-    def _watching(self, job_id: str, new: _Watched) -> Iterator[_Watched]:
-        job = self._watched.setdefault(job_id, new)
+    def _watching(self, job_id: str, found: _Watched) -> Iterator[_Watched]:
+        job = self._watched.setdefault(job_id, found)
         job.listeners += 1
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
@@ -135,7 +153,7 @@ class EventHub:
     async def _look(self) -> None:
         """Look for news as long as anybody listens."""
         while self._watched:
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(self._look_seconds)
             seen = {job_id: job.seen for job_id, job in self._watched.items()}
             try:
                 found = await self._host.read(partial(_find_news, seen))
@@ -144,28 +162,18 @@ class EventHub:
                 continue
             for job_id, news in found.items():
                 if job_id in self._watched:
-                    _tell(self._watched[job_id], *news)
+                    self._watched[job_id].tell(*news)
         self._looking = None
-
-
-def _tell(job: _Watched, events: Sequence[JobEvent], is_over: bool) -> None:
-    is_news = bool(events) or is_over != job.is_over
-    job.is_over = is_over
-    for each in events:
-        job.newest.append(Told(each))
-        job.seen = each.sequence
-    if is_news:
-        job.wake()
 
 
 def _find_news(
     seen: Mapping[str, int], ledger: Ledger
 ) -> dict[str, tuple[Sequence[JobEvent], bool]]:
     """Return the newest events of each job, and whether it is over."""
-    return {job_id: _news_of(ledger, job_id, number) for job_id, number in seen.items()}
+    return {job_id: _news_of(job_id, number, ledger) for job_id, number in seen.items()}
 
 
-def _news_of(ledger: Ledger, job_id: str, seen: int) -> tuple[Sequence[JobEvent], bool]:
+def _news_of(job_id: str, seen: int, ledger: Ledger) -> tuple[Sequence[JobEvent], bool]:
     try:
         newest, status = ledger.events.newest(job_id)
         if newest == seen:

@@ -17,6 +17,20 @@ _PAUSE = 15.0  # seconds between two signs of life, shorter than proxies wait
 _ALIVE = b": alive\n\n"
 _LARGEST = 2**53  # a number that every client can say
 
+_SCHEMA = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string", "description": "The number of the event."},
+        "event": {"type": "string", "description": "Its type, such as chunk.ready."},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/JobEvent"},
+        },
+    },
+}
+
 Number = Annotated[int, Query(ge=-1, le=_LARGEST, description="Only events above this number.")]
 Last = Annotated[
     str | None,
@@ -30,7 +44,7 @@ Last = Annotated[
 @router.get(
     "/v1/jobs/{job_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {"text/event-stream": {"itemSchema": _SCHEMA}}}},
 )
 async def follow_events(
     job: OwnJob,

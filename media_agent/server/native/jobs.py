@@ -4,17 +4,20 @@ import asyncio
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
 from media_agent.errors import JobNotFoundError
 from media_agent.provenance.record import read_record
+from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.file_response import answer_file
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
-from media_agent.server.new_jobs import own_key, start_job
+from media_agent.server.new_jobs import new_folder, start_job
 from media_agent.server.own_job import OwnJob, find_job
 from media_agent.server.public import ServedJob, view, view_job, view_summary
-from media_agent_schemas.jobs import JobStatus
+from media_agent.server.repeats import read_call
+from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
 
@@ -43,15 +46,27 @@ async def create_job(
     body: NewJob, server: Server, caller: CallerHere, idempotency_key: Key = None
 ) -> Response:
     """Begin to make a video, and answer with its job at once."""
-    job, is_new = await start_job(
-        server,
-        caller,
-        _within(body.request, body.max_cost_usd),
-        policy=body.policy,
-        label=body.label,
-        allow_unknown_words=body.allow_unknown_words,
-        idempotency_key=own_key(idempotency_key, caller),
-    )
+    headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+    call = read_call(caller.name, "job", body.model_dump(mode="json"), headers)
+
+    async def make() -> VideoJob:
+        async with new_folder(server) as (job_id, folder):
+            most = server.settings.server.max_upload_bytes
+            request = await admit_request(body.request, caller, folder, max_bytes=most)
+            job, _ = await start_job(
+                server,
+                caller,
+                _within(request, body.max_cost_usd),
+                job_id=job_id,
+                policy=body.policy,
+                label=body.label,
+                allow_unknown_words=body.allow_unknown_words,
+                idempotency_key=call.key,
+                fingerprint=call.fingerprint,
+            )
+            return job
+
+    job, is_new = await server.repeats.once(server.host, call, make)
     return answer_new(view_job(job, caller), is_new=is_new)
 
 
@@ -132,17 +147,23 @@ async def get_record(job: OwnJob, caller: CallerHere) -> Response:
 @router.get(
     "/v1/jobs/{job_id}/files/{number}",
     response_class=FileResponse,
-    responses={206: {"description": "A part of it, as Range asked"}},
+    responses={
+        206: {"description": "The parts that Range names."},
+        304: {"description": "It is the file that If-None-Match names."},
+    },
 )
 async def get_file(
-    job: OwnJob, number: Annotated[int, Path(ge=0, le=1000, description="0: the first.")]
+    job: OwnJob,
+    request: Request,
+    number: Annotated[int, Path(ge=0, le=1000, description="0: the first.")],
 ) -> Response:
     """Return a file of a job: each of its videos, and its contact sheet."""
     artifact = job.artifacts[number] if number < len(job.artifacts) else None
     path = None if artifact is None or artifact.path is None else FilePath(artifact.path)
     if artifact is None or path is None or not await asyncio.to_thread(path.is_file):
         raise JobNotFoundError(f"job {job.id} has no file {number}")
-    return FileResponse(path, media_type=artifact.mime_type)
+    name = f"{job.id}-{number}{path.suffix}"
+    return answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
 
 
 def answer_new(job: dict[str, Any], *, is_new: bool) -> Response:

@@ -1,17 +1,24 @@
 """The bytes of a video: whole, in parts, or as it grows; its thumbnail and its contact sheet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError
-from media_agent.ledger.ledger import Ledger
+from media_agent.client import VideoClient
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    JobNotFoundError,
+    MediaAgentError,
+    VideoNotReadyError,
+)
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
+from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
 from media_agent.server.own_job import OwnJob
@@ -21,8 +28,7 @@ from media_agent_schemas.media import Artifact, ArtifactKind
 
 router = APIRouter(tags=["videos"])
 
-_LOOK_SECONDS = 0.2
-_BLOCK = 256 * 1024
+_PATIENCE = 30.0  # seconds until the first chunk of a video
 
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
@@ -50,19 +56,16 @@ async def get_content(
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
-        return answer_file(request, path, _name(job, path.suffix), path.stem)
+        name = _name(job, path.suffix)
+        return await asyncio.to_thread(answer_file, request, path, name, path.stem)
     if variant == "partial":
-        return _answer(request, job, _find_partial(job))
+        return await asyncio.to_thread(_answer, request, job, _find_partial(job))
     number = _read_number(variant)
-    if number == 0 and not job.status.is_terminal and job.chunks_ready:
-        path = await server.host.read(lambda ledger: _find_growing(ledger, job.id))
-        if path is not None:
-            return StreamingResponse(
-                _follow(server, job.id, path),
-                media_type="video/mp4",
-                headers={"Cache-Control": "no-store", "Accept-Ranges": "none"},
-            )
-    return _answer(request, job, _find_whole(job, number))
+    if number == 0 and not job.status.is_terminal:
+        job = await _await_chunk(server, job)
+        if not job.status.is_terminal and job.chunks_ready:
+            return _stream(request, server, job)
+    return await asyncio.to_thread(_answer, request, job, _find_whole(job, number))
 
 
 router.add_api_route(
@@ -108,7 +111,7 @@ def _find_whole(job: VideoJob, number: int) -> Artifact:
         if any(each.kind is ArtifactKind.PARTIAL_VIDEO for each in job.artifacts):
             way_out += "; variant=partial is what there is of it"
         raise JobError(f"video {job.id} {said}", hint=way_out)
-    raise JobError(
+    raise VideoNotReadyError(
         f"video {job.id} is not finished", hint=f"GET /v1/videos/{job.id} until it is completed"
     )
 
@@ -120,46 +123,36 @@ def _find_partial(job: VideoJob) -> Artifact:
     raise JobNotFoundError(f"video {job.id} has no partial video")
 
 
-def _find_growing(ledger: Ledger, job_id: str) -> Path | None:
-    """Return the file that a video grows in, as its newest chunk says."""
-    for numbered in reversed(list(ledger.events.read(job_id, -1))):
-        event = numbered.event
-        if isinstance(event, ChunkReady) and event.path is not None:
-            path = Path(event.path)
-            return path if path.is_file() else None
-    return None
+async def _await_chunk(server: ServerContext, job: VideoJob) -> VideoJob:
+    """Return a job as it is when its first chunk is ready, if its backend delivers chunks."""
+    if job.chunks_ready or not await _streams(server, job):
+        return job
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            async for told in server.events.listen(job.id, -1, pause=_PATIENCE):
+                if any(isinstance(each.event.event, ChunkReady) for each in told):
+                    break
+    return await server.host.read(lambda ledger: ledger.jobs.get(job.id))
 
 
-async def _follow(server: ServerContext, job_id: str, path: Path) -> AsyncIterator[bytes]:
-    """Yield a growing file to the end of its job.
+async def _streams(server: ServerContext, job: VideoJob) -> bool:
+    """Return whether a backend delivers chunks while it works."""
 
-    The process that makes it may end and another one write the file again, with the same bytes: it
-    is opened again then, at the same place.
-    """
-    sent = 0
-    while not server.stopping.is_set():
-        is_over = await server.host.read(lambda ledger: _is_over(ledger, job_id))
-        block = await asyncio.to_thread(_read_from, path, sent)
-        while block:
-            yield block
-            sent += len(block)
-            block = await asyncio.to_thread(_read_from, path, sent)
-        if is_over:
-            return
-        await asyncio.sleep(_LOOK_SECONDS)
+    async def look(client: VideoClient) -> bool:
+        capabilities = await client.capabilities(f"{job.plan.backend}/{job.plan.model}")
+        return capabilities.streams is True and not job.plan.segments
 
-
-def _is_over(ledger: Ledger, job_id: str) -> bool:
     try:
-        return ledger.jobs.get(job_id).status.is_terminal
-    except JobNotFoundError:  # it was deleted
-        return True
+        return await server.host.call(look)
+    except MediaAgentError:  # it is gone, or cannot be asked now
+        return False
 
 
-def _read_from(path: Path, start: int) -> bytes:
-    try:
-        with path.open("rb") as file:
-            file.seek(start)
-            return file.read(_BLOCK)
-    except FileNotFoundError:  # it is being put in place, or was tidied away
-        return b""
+def _stream(request: Request, server: ServerContext, job: VideoJob) -> Response:
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    if request.method == "HEAD":
+        answer = Response(media_type="video/mp4", headers=headers)
+        del answer.headers["content-length"]  # nobody knows it yet
+        return answer
+    video = follow(server.host, server.events, job)
+    return StreamingResponse(video, media_type="video/mp4", headers=headers)

@@ -1,16 +1,18 @@
 """The command that serves videos over HTTP."""
 
+from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import write_stderr
 
-_NEEDED = ("fastapi", "uvicorn", "python_multipart", "limits", "httpx_secure")
+_NEEDED = ("fastapi", "uvicorn", "httptools", "python_multipart", "limits", "httpx_secure")
 
 
-def serve(*, host: str | None = None, port: int | None = None) -> int:
+def serve(*, host: str | None = None, port: int | None = None, log: Flag = False) -> int:
     """Serve videos over HTTP: /v1/videos as OpenAI's clients call it, and our own API beside it.
 
     Args:
         host: Address to listen on; default: as in [server], else this machine only.
         port: Port to listen on; default: as in [server], else 8000.
+        log: Print a line for each request.
     """
     from media_agent.config.settings import load_settings
 
@@ -20,8 +22,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> int:
 
     host = settings.server.host if host is None else host
     port = settings.server.port if port is None else port
-    write_stderr(f"serving http://{host}:{port}/v1/videos (Ctrl-C ends it; jobs can be resumed)")
-    run(settings, host=host, port=port)
+    run(settings, host=host, port=port, say=write_stderr, logs=log)
     return 0
 
 

@@ -17,7 +17,7 @@ export function buildSteering(id, signal) {
   }, { said })
   const form = h("form", { id: "steering" },
     field("From now on it shows", prompt),
-    h("label", { class: "check", for: "steer-now" }, now, "also in chunks already begun"))
+    h("label", { class: "check", for: "steer-now" }, now, "Also in chunks already begun"))
   const buttons = h("div", { class: "row end" }, finish, button)
   form.addEventListener("submit", (event) => {
     event.preventDefault()
@@ -55,6 +55,7 @@ export function buildSteering(id, signal) {
     form.hidden = button.hidden = !running || !controls.includes("change_prompt")
     finish.hidden = !running || !controls.includes("finish")
     buttons.hidden = button.hidden && finish.hidden
+    if (!running) said.replaceChildren()
     heading.textContent = running ? "Steer" : "Steered"
     element.hidden = buttons.hidden && changed.length === 0
   }

@@ -1,0 +1,127 @@
+"""A video is watched while it is made, and goes on as if nothing had happened when it is done."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from typing import Any
+
+import av
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from media_agent.config.settings import load_settings
+from media_agent.server.app import build_app
+from media_agent.server.context import ServerContext
+from media_agent.server.live.follow import follow
+
+pytestmark = pytest.mark.anyio
+SMALL = {"width": 32, "height": 32}
+
+
+@pytest.fixture
+async def app() -> AsyncIterator[FastAPI]:
+    app = build_app(load_settings(default_backend="sandbox"))
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        yield client
+
+
+def times_of(video: bytes) -> list[float]:
+    with av.open(io.BytesIO(video)) as container:
+        return [float(frame.time) for frame in container.decode(video=0)]
+
+
+async def begin(http: httpx.AsyncClient, seconds: float, latency: float) -> str:
+    options = {"sandbox": {"latency_seconds": latency}}
+    request = {"prompt": "x", "duration": seconds, "fps": 8, "size": SMALL, "options": options}
+    reply = await http.post("/v1/jobs", json={"request": request})
+    assert reply.status_code == 201, reply.text
+    return str(reply.json()["id"])
+
+
+async def follow_whole(app: FastAPI, job_id: str) -> bytes:
+    server: ServerContext = app.state.context
+    job = await server.host.call(lambda client: client.get(job_id))
+    return b"".join([part async for part in follow(server.host, server.events, job)])
+
+
+async def test_a_player_that_begins_early_plays_to_the_end(
+    http: httpx.AsyncClient, app: FastAPI
+) -> None:
+    job_id = await begin(http, 3, 0.4)
+    following = asyncio.create_task(follow_whole(app, job_id))
+    parts: dict[str, bytes] = {}
+    sizes: list[int] = []
+    playlist = ""
+    while "#EXT-X-ENDLIST" not in playlist:
+        reply = await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")
+        if reply.status_code == 200:
+            playlist = reply.text
+            names = [line for line in playlist.splitlines() if line.endswith(".m4s")]
+            sizes.append(len(names))
+            for name in ("init.mp4", *names):
+                if name not in parts:
+                    parts[name] = (await http.get(f"/v1/jobs/{job_id}/live/{name}")).content
+        await asyncio.sleep(0.02)
+
+    assert sizes[0] < sizes[-1] == 3
+    assert times_of(b"".join(parts.values())) == [number / 8 for number in range(24)]
+    assert times_of(await following) == [number / 8 for number in range(24)]
+    assert (await http.get(f"/v1/jobs/{job_id}/live/3.m4s")).status_code == 404
+
+
+async def test_a_finished_video_is_played_from_its_file(
+    http: httpx.AsyncClient, app: FastAPI
+) -> None:
+    job_id = await begin(http, 5, 0)
+    assert (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).status_code in (200, 404)
+    await http.get(f"/v1/jobs/{job_id}/events")
+    app.state.context.hls.forget(job_id)
+
+    playlist = (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).text
+    names = [line for line in playlist.splitlines() if line.endswith(".m4s")]
+    parts = [await http.get(f"/v1/jobs/{job_id}/live/{name}") for name in ("init.mp4", *names)]
+
+    assert len(names) == 3  # at least two seconds each, and what is left
+    assert playlist.endswith("#EXT-X-ENDLIST\n")
+    assert len(times_of(b"".join(part.content for part in parts))) == 40
+    assert times_of(await follow_whole(app, job_id)) == [number / 8 for number in range(40)]
+
+
+async def test_a_reader_of_a_file_that_is_made_again_goes_on_in_the_new_one(
+    tmp_path: Any,
+) -> None:
+    from media_agent.server.live.follow import _Growing
+    from media_agent_schemas.events import ChunkReady, JobEvent
+    from tests.ledger.samples import NOW
+
+    path = tmp_path / "video.part.mp4"
+    path.write_bytes(b"abc")
+    growing = _Growing()
+    ready = ChunkReady(index=0, frames=1, path=str(path))
+    growing.hear([JobEvent(job_id="one", sequence=0, time=NOW, event=ready)])
+
+    async def read() -> bytes:
+        return b"".join([part async for part in growing.read()])
+
+    first = await read()
+    (tmp_path / "new").write_bytes(b"ab")
+    (tmp_path / "new").replace(path)
+    shorter = await read()
+    with path.open("ab") as file:
+        file.write(b"cdef")
+    longer = await read()
+    with path.open("ab") as file:
+        file.write(b"g")
+    path.unlink()
+    last = await read()
+    growing.close()
+
+    assert (first, shorter, longer, last) == (b"abc", b"", b"def", b"g")
