@@ -9,11 +9,15 @@ TORCH_INDEX ?=
 TORCH ?= yes
 MINUTES ?= 60
 FOLDER ?= tests/magi/golden
-PYTEST_ARGS ?= -n 2
+PYTEST_ARGS ?= -n 2 --dist worksteal
+
+# Every process would compile the code again, and the tests start many.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lowest check fix bench bench-engine bench-contention bench-diffusers bench-server \
-	kill-matrix kill-engine hostile open-servers wire adherence parity snapshots train clean
+.PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
+	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile open-servers wire \
+	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +30,7 @@ demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, 
 		--shot "a blue circle on a white background@2" \
 		--duration 8 --seed 7 --out out/demo.mp4 --sheet out/demo.png --overwrite
 
-test: check ## Check, then run the tests (seven minutes on two cores)
+test: check ## Check, then run the tests (a quarter of an hour on two cores)
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-all: ## Run the tests with each Python that this machine has: 3.11, 3.12, 3.13 (TORCH=no: without torch)
@@ -36,11 +40,18 @@ lowest: ## Install the lowest versions that pyproject.toml allows, and try them
 	@"$(PYTHON)" tools/lowest.py
 
 check: $(READY) ## Formatting, lint, types (of others' code too) and import contracts
+	@$(MAKE) --no-print-directory --jobs=2 check-types check-rest
+
+check-types:
+	@$(BIN)/mypy
+
+# Beside mypy, which takes one core: what is short, and compiling the tests once for all processes.
+check-rest:
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/python tools/check_from_outside.py
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/check_from_outside.py
+	@$(BIN)/python -m pytest --collect-only >.venv/collected.log || { cat .venv/collected.log; exit 1; }
 
 fix: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix .
@@ -82,6 +93,9 @@ open-servers: $(READY) ## Run the released routes of SGLang, vLLM-Omni and FastV
 
 wire: $(READY) ## Record what the SDKs of providers send, for the tests (installs them into .venv-wire; two minutes)
 	@$(BIN)/python -m benchmarks.wire.record
+
+frameworks: $(READY) ## Run the agent tools in pydantic-ai, openai-agents and LangChain (installs them into .venv-frameworks; a minute)
+	@$(BIN)/python tools/frameworks.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

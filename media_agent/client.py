@@ -205,6 +205,8 @@ class VideoClient:
     async def start(self, request: VideoRequest, **options: Unpack[GenerateKwargs]) -> VideoJob:
         """Begin to make the video and return its job as soon as it is kept; `get` follows it.
 
+        Of many jobs 16 are submitted at once; the others wait for their turn, queued.
+
         The same `idempotency_key` with the same request is the same job; when its process is gone,
         this one resumes it; `generate` says more. What has not ended when the client is closed
         stays in the ledger, and work at a service continues there.

@@ -27,6 +27,7 @@
         IdempotencyConflictError       idempotency_conflict
         JobCancelledError              job_cancelled
         NotResumableError              not_resumable
+        VideoNotReadyError             video_not_ready
       ConfigurationError               configuration           .faults
       PluginError                      plugin
       StorageError                     storage: disk full, folder gone, file damaged
@@ -253,6 +254,13 @@ class NotResumableError(JobError):
     code = "not_resumable"
 
 
+class VideoNotReadyError(JobError):
+    """A video is not finished, and what was asked needs the whole of it."""
+
+    code = "video_not_ready"
+    retryable = True
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One thing wrong with the settings: where, as ("backends", "fal", "key"), and what."""
@@ -325,6 +333,7 @@ OUTCOMES: dict[str, Outcome] = {
     "rate_limit": Outcome(429, 26),
     "too_large": Outcome(413, 27),
     "too_slow": Outcome(408, 28),
+    "video_not_ready": Outcome(409, 29),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+# Small tensors gain nothing from threads, and the tests run in several processes already.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
 

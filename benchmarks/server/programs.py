@@ -54,8 +54,8 @@ class Program:
         """End it and all that it started."""
         if self.process is None:
             return
-        self.process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
+        with contextlib.suppress(psutil.Error, subprocess.TimeoutExpired):
+            self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
         for each in self._processes():
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -130,6 +130,11 @@ def upstreams(folder: Path, videos: Mapping[str, Path]) -> dict[str, Program]:
     return found
 
 
+def own_folders(folder: Path) -> dict[str, str]:
+    """Return the variables that keep media-agent off what the user has."""
+    return {"MEDIA_AGENT_DATA_DIR": str(folder / "data"), "XDG_CONFIG_HOME": str(folder)}
+
+
 def media_agent(folder: Path, ports: Mapping[str, int]) -> Program:
     """Return our server, which asks the upstreams at these ports."""
     sections = [
@@ -142,11 +147,7 @@ def media_agent(folder: Path, ports: Mapping[str, int]) -> Program:
     settings.write_text("\n".join(sections), encoding="utf-8")
     port = free_port()
     command = [str(Path(sys.executable).with_name("media-agent")), "serve", "--port", str(port)]
-    environment = {
-        "MEDIA_AGENT_CONFIG": str(settings),
-        "MEDIA_AGENT_DATA_DIR": str(folder / "data"),
-        "XDG_CONFIG_HOME": str(folder),
-    }
+    environment = own_folders(folder) | {"MEDIA_AGENT_CONFIG": str(settings)}
     return Program("media-agent", command, port, folder / "media-agent.log", environment)
 
 

@@ -10,6 +10,7 @@ the server's process, not of the load.
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -37,6 +38,7 @@ from benchmarks.server.programs import (
     allow_many_connections,
     litellm,
     media_agent,
+    own_folders,
     upstreams,
 )
 
@@ -66,8 +68,10 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300, help="creates in a run; statuses: twice")
     parser.add_argument("--megabytes", type=int, default=200, help="size of the large video")
     parser.add_argument("--venv", type=Path, default=VENV, help="where LiteLLM is")
+    parser.add_argument("--alone", action="store_true", help="media-agent only; writes nothing")
     given = parser.parse_args()
-    install_litellm(given.venv)
+    if not given.alone:
+        install_litellm(given.venv)
     allow_many_connections()
     began = load_average()
     with tempfile.TemporaryDirectory() as folder:
@@ -80,7 +84,8 @@ def main() -> None:
         "goals": GOALS,
         "results": found,
     }
-    RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if not given.alone:
+        RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print_table(found)
 
 
@@ -106,25 +111,33 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, dict[str
         ours = Subject(*_with_target(media_agent(folder, ports)))
         theirs = Subject(*_with_target(litellm(folder, ports, given.venv), LITELLM_KEY))
         found["start"] = {}
-        for subject in (ours, theirs):
+        both = (ours,) if given.alone else (ours, theirs)
+        for subject in both:
             found["start"][subject.program.name] = start(subject.program, stack)
-        both, slow = (ours, theirs), Target(ports["slow"])
+        slow = Target(ports["slow"])
         ids = {each.program.name: await create(each.target, "slow") for each in both}
 
         for in_flight in (16, 64):
             ask = partial(ask_for_status, ids=ids, count=2 * given.count, in_flight=in_flight)
-            found[f"status at {in_flight}"] = await alternate(both, ask, given.repeats)
-        found["download"] = await alternate(both, partial(fetch, size=large.stat().st_size), 1)
+            what = f"status at {in_flight}"
+            found[what] = await alternate(what, both, ask, given.repeats)
+        size = large.stat().st_size
+        found["download"] = await alternate("download", both, partial(fetch, size=size))
         for in_flight in (16, 64):
             make = partial(creates, upstream=slow, count=given.count, in_flight=in_flight)
-            found[f"create at {in_flight}"] = await alternate(both, make, given.repeats)
-        found["listeners"] = await alternate((ours,), partial(listeners, model="steps"), 1)
-        found["jobs at once"] = await alternate((ours,), partial(at_once, model="quick"), 1)
+            what = f"create at {in_flight}"
+            found[what] = await alternate(what, both, make, given.repeats)
+        for what, our_measure in (
+            ("listeners", partial(listeners, model="steps")),
+            ("jobs at once", partial(at_once, model="quick")),
+        ):
+            found[what] = await alternate(what, (ours,), our_measure)
     return found
 
 
 def start(program: Program, stack: ExitStack) -> Numbers:
     """Start a server twice, the first time for its caches; return what the second start took."""
+    print(f"starting {program.name}", file=sys.stderr)
     program.start()
     program.end()
     _begin(program, stack)
@@ -133,13 +146,19 @@ def start(program: Program, stack: ExitStack) -> Numbers:
 
 
 async def alternate(
-    subjects: tuple[Subject, ...], measure: Measure, repeats: int
+    what: str, subjects: tuple[Subject, ...], measure: Measure, repeats: int = 1
 ) -> dict[str, Numbers]:
     """Measure each server in turn, so many times; return the medians."""
     runs: dict[str, list[Numbers]] = {each.program.name: [] for each in subjects}
     for _ in range(repeats):
         for each in subjects:
-            runs[each.program.name].append(await measure(each))
+            print(f"{what}: {each.program.name}", file=sys.stderr)
+            found = await measure(each)
+            print(
+                json.dumps({name: round(value, 2) for name, value in found.items()}),
+                file=sys.stderr,
+            )
+            runs[each.program.name].append(found)
     return {name: medians(each) for name, each in runs.items()}
 
 
@@ -163,7 +182,8 @@ def make_videos(folder: Path, size: int) -> tuple[Path, Path]:
     small, large = folder / "small.mp4", folder / "large.mp4"
     command = [str(Path(sys.executable).with_name("media-agent")), "generate", "a fox"]
     words = ["--model", "sandbox", "--duration", "1", "--out", str(small), "--json"]
-    subprocess.run([*command, *words], check=True, stdout=subprocess.DEVNULL)
+    environment = {**os.environ, **own_folders(folder)}
+    subprocess.run([*command, *words], check=True, env=environment, stdout=subprocess.DEVNULL)
     content = small.read_bytes()
     free = size - len(content)
     with large.open("wb") as file:

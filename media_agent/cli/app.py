@@ -18,6 +18,7 @@ from media_agent.cli.commands.jobs.disk import du, prune
 from media_agent.cli.commands.jobs.jobs import build_jobs_app
 from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
+from media_agent.cli.commands.servers.mcp import mcp
 from media_agent.cli.commands.servers.serve import serve
 from media_agent.cli.commands.servers.server_keys import build_server_keys_app
 from media_agent.cli.commands.servers.webhooks import build_webhooks_app
@@ -63,6 +64,7 @@ def build_app() -> App:
     app.command(extend)
     app.command(watch)
     app.command(serve)
+    app.command(mcp)
     app.command(build_server_keys_app())
     app.command(build_webhooks_app())
     app.command(backends)

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TextIO, TypeVar
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -66,6 +66,11 @@ def _is_at(number: int, stream: TextIO | None) -> bool:
 def flush() -> None:
     """Flush what was written to stdout so far."""
     _current_stdout().flush()
+
+
+def find_binary_stdout() -> BinaryIO:
+    """Return stdout for a protocol that has it for itself."""
+    return _current_stdout().buffer  # type: ignore[attr-defined, no-any-return]  # a text over bytes
 
 
 def _current_stdout() -> TextIO:

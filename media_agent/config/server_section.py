@@ -37,6 +37,14 @@ class ServerSection(Schema):
         description="Pages of other sites that may call it from a browser, such as "
         "https://studio.example.com.",
     )
+    max_json_bytes: int = Field(
+        default=32 * 2**20, ge=2**10, description="Largest body of a call, unless it has files."
+    )
+    max_upload_bytes: int = Field(
+        default=512 * 2**20,
+        ge=2**10,
+        description="Largest body with files, and largest file that is fetched from a URL.",
+    )
     webhooks: dict[SectionName, WebhookSection] = Field(
         default={}, description="Where the end of each job is told, each with a name."
     )

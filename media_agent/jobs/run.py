@@ -84,6 +84,8 @@ class JobRun:
         """The number of the last event that was told."""
         self.last_command = 0
         """The number of the last command that was handed over."""
+        self.on_submitted: Callable[[], None] = lambda: None
+        """Called when a backend has taken the work."""
         self._context = context
         self._lookout = lookout
         self._store = context.store
@@ -233,6 +235,7 @@ class JobRun:
 
     async def _submit(self, submitter: Submitter) -> tuple[VideoBackend, OperationRef]:
         self.backend, self.ref, token = await submitter.submit()
+        self.on_submitted()
         self.last_command = 0
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
         self._resumed_from = None if token is None else token.next_chunk

@@ -14,6 +14,7 @@ from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.deliver import reserve_destination
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
+from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -29,6 +30,7 @@ class JobRunner:
         self._context = context
         self._store = context.store
         self._lookout = Lookout(context.store)
+        self._turns = Turns()
         self._runs: dict[str, JobRun] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -194,8 +196,10 @@ class JobRunner:
 
     async def _run(self, job: VideoJob, *, force: bool = False) -> None:
         try:
-            with self._at_work(job, None) as run:
-                await run.run(force=force)
+            async with self._turns.turn() as has_begun:
+                with self._at_work(job, None) as run:
+                    run.on_submitted = has_begun
+                    await run.run(force=force)
         except (JobError, OwnershipLostError):
             _LOGGER.debug("another process is working on job %s", job.id)
         except MediaAgentError as error:

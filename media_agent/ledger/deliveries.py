@@ -147,8 +147,7 @@ class Deliveries:
                 for row in due
             ]
             for each in taken:
-                values = {"due": each.due_at, "attempts": each.attempts}
-                transaction.change(_TAKE, **_name_of(each), **values)
+                transaction.change(_TAKE, **_name_of(each), due=each.due_at, attempts=each.attempts)
         return taken
 
     def mark_delivered(self, delivery: Delivery, answer: str, now: float) -> None:
@@ -192,8 +191,8 @@ def announce(
     transaction: Transaction, job_id: str, status: JobStatus, *, sequence: int, time: datetime
 ) -> None:
     """Leave the end of a job for every endpoint that is to hear of it; segments are none's."""
-    values = {"sequence": sequence, "event": f"video.{status}", "time": time.timestamp()}
-    transaction.change(_ANNOUNCE, job=job_id, **values)
+    event, seconds = f"video.{status}", time.timestamp()
+    transaction.change(_ANNOUNCE, job=job_id, sequence=sequence, event=event, time=seconds)
 
 
 def _enable(transaction: Transaction, name: str, now: float) -> None:

@@ -134,7 +134,8 @@ class Owners:
 
     def _become_owner(self, job_id: str, *, force: bool) -> bool:
         """Become the owner, and return whether a living one lost the job by it."""
-        with self._database.writing() as transaction:
+        # what a crash of the machine would undo ended with this process anyway
+        with self._database.writing(durably=False) as transaction:
             row = self.row(transaction, job_id)
             living = self._living_owner(row)
             if job_id in self._claimed or (living not in (None, self._owner) and not force):
@@ -161,7 +162,7 @@ class Owners:
         free = """
             UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
             WHERE id = :id AND owner = :owner"""
-        with self._database.writing() as transaction:
+        with self._database.writing(durably=False) as transaction:
             transaction.change(free, id=job_id, owner=self._own)
 
     def _living_owner(self, row: Row) -> Owner | None:

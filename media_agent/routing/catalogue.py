@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -218,11 +218,18 @@ def _read_file(path: Path) -> _File:
     import yaml
 
     try:
-        data = yaml.load(path.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return _File.model_validate(data)
+        return _parse(path.read_bytes())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         problem = f"the catalogue {path} cannot be read: {error}"
         raise PluginError(problem, hint=PLUGIN_HINT) from error
     except ValidationError as error:
         problem = f"the catalogue {path}: {in_words(error, _File)}"
         raise PluginError(problem, hint=PLUGIN_HINT) from error
+
+
+@lru_cache(maxsize=64)  # each client of a process reads the same files
+def _parse(content: bytes) -> _File:
+    import yaml
+
+    data = yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return _File.model_validate(data)

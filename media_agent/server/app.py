@@ -11,6 +11,7 @@ from media_agent.config.settings import Settings, load_settings
 from media_agent.distribution import own_version
 from media_agent.errors import MediaAgentError
 from media_agent.server.access import session_routes
+from media_agent.server.access.bodies import BodyLimits
 from media_agent.server.access.gate import EXPOSED, Access, Gate
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
@@ -23,7 +24,7 @@ from media_agent.server.operation.counts import CallCounts, Counting
 from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
 from media_agent.server.page import page
 from media_agent.server.webhooks import routes as webhooks
-from media_agent.server.webhooks.service import open_webhooks
+from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
 _ROUTERS = (
     jobs.router,
@@ -55,7 +56,11 @@ def build_app(
     """Return the application; its client is opened when it starts, and closed when it ends.
 
     Until there is an API key it answers this machine only, or nobody if `needs_keys`.
+
+    Raises:
+        ConfigurationError: the settings of webhooks cannot be used.
     """
+    check_webhooks(settings)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
@@ -90,6 +95,7 @@ def build_app(
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.add_middleware(BodyLimits, section=settings.server)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:
         app.add_middleware(  # around the gate: a preflight has no key

@@ -44,7 +44,7 @@ class ServerContext:
         self.events.close()
 
 
-def get_context(request: Request) -> ServerContext:
+async def get_context(request: Request) -> ServerContext:
     """Return the server that a request came to."""
     return cast(ServerContext, request.app.state.context)
 

@@ -64,7 +64,7 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
 def answer_error(error: MediaAgentError) -> JSONResponse:
     """Return the reply that says what went wrong."""
     status = http_status(error)
-    headers = {}
+    headers = {"x-should-retry": str(to_info(error).retryable).lower()}  # OpenAI's clients ask
     if isinstance(error, BackendRateLimitError | RateLimitError) and error.retry_after is not None:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, AuthenticationError):

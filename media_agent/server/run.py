@@ -16,6 +16,7 @@ from media_agent.config.settings import Settings
 from media_agent.errors import ConfigurationError, MediaAgentError, in_full
 from media_agent.server.access.bind import check_has_key, is_open_to_others
 from media_agent.server.app import build_app
+from media_agent.server.connection import BoundedProtocol
 from media_agent.server.context import ServerContext
 from media_agent.server.operation.reload import reload
 
@@ -44,6 +45,8 @@ def serve(settings: Settings, *, host: str, port: int, say: Say, logs: bool = Fa
         app = build_app(settings, needs_keys=needs_keys)
         config = uvicorn.Config(
             app,
+            http=BoundedProtocol,
+            ws="none",
             log_config=None,
             access_log=False,  # ours says no query, where a key may stand by mistake
             server_header=False,

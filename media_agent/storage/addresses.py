@@ -15,6 +15,10 @@ _TRANSLATED = (  # RFC 6052 and RFC 4291: the last 32 bits are an address of ver
     ipaddress.IPv6Network("64:ff9b::/96"),
     ipaddress.IPv6Network("::/96"),
 )
+_OWN_NETWORKS = (  # which not every version of Python counts among them
+    ipaddress.IPv6Network("64:ff9b:1::/48"),  # RFC 8215: translated within a network
+    ipaddress.IPv6Network("fec0::/10"),  # RFC 3879: once of a site
+)
 _INNER_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
 
 
@@ -70,7 +74,8 @@ def is_inner(host: str) -> bool:
     """Whether a host is plainly of an inner network, or this machine."""
     address = _number_of(host)
     if address is not None:
-        return not address.is_global
+        own = any(address in each for each in _OWN_NETWORKS)
+        return own or not address.is_global or address.is_multicast
     name = host.rstrip(".").lower()
     return "." not in name or name.endswith(_INNER_NAMES)
 

@@ -82,7 +82,7 @@ def open_client(
         ConfigurationError: a variable that says proxies or certificates is wrong; it is named.
     """
     is_checked = url.scheme == "https" and transport is None
-    verify = _certificates() if is_checked else False
+    verify = certificates() if is_checked else False
     try:
         return httpx.AsyncClient(
             transport=transport,
@@ -250,7 +250,7 @@ class _Decoder:
         return self._inflate_piece(piece)
 
 
-def _certificates() -> ssl.SSLContext:
+def certificates() -> ssl.SSLContext:
     """Return whom to trust: those that a variable names, else what everybody trusts here."""
     for names in (_OWN_STORES, _STORES_OF_OTHERS):
         named = tuple((name, value) for name in names if (value := value_of(name)))

@@ -1,5 +1,15 @@
 """Tools for agents: plan, create, wait, look at, steer, extend, list; none blocks for a video."""
 
+from media_agent.tools.agents.executors import (
+    run_anthropic_tool_uses,
+    run_openai_function_calls,
+    run_openai_tool_calls,
+)
+from media_agent.tools.agents.frameworks import (
+    as_langchain_tools,
+    as_openai_agents_tools,
+    as_pydantic_ai_tools,
+)
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments, ToolShot
 from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
 from media_agent.tools.job_arguments import (
@@ -33,5 +43,11 @@ __all__ = [
     "ToolBox",
     "ToolShot",
     "WaitVideo",
+    "as_langchain_tools",
+    "as_openai_agents_tools",
+    "as_pydantic_ai_tools",
+    "run_anthropic_tool_uses",
+    "run_openai_function_calls",
+    "run_openai_tool_calls",
     "tool_definitions",
 ]

@@ -18,16 +18,17 @@ _PNG = "image/png"
 Part = dict[str, JsonValue]
 
 
-def build_content(answer: Mapping[str, JsonValue], dialect: Dialect) -> list[Part]:
-    """Return the JSON of an answer as text, then its image.
+def build_content(
+    answer: Mapping[str, JsonValue], dialect: Dialect, image: Path | None = None
+) -> list[Part]:
+    """Return the JSON of an answer as text, then an image.
 
     Raises:
         StorageError: the image cannot be read.
     """
     parts = [_text_part(json.dumps(answer), dialect)]
-    image = answer.get("image")
-    if isinstance(image, str):
-        parts.append(_image_part(fit_png(Path(image)), dialect))
+    if image is not None:
+        parts.append(_image_part(fit_png(image), dialect))
     return parts
 
 

@@ -27,6 +27,8 @@ class JobFile:
     path: Path
     mime_type: str
     size: int
+    place: str
+    """Where whoever asked finds it: its path, or an address."""
 
 
 async def find_file(client: VideoClient, job: VideoJob, kind: FileKind) -> JobFile:
@@ -39,7 +41,7 @@ async def find_file(client: VideoClient, job: VideoJob, kind: FileKind) -> JobFi
     folder = client.store.jobs.folder(job.id)
     path, mime_type = await asyncio.to_thread(_find, job, kind, folder)
     with storage_errors(f"the {kind} of job {job.id}"):
-        return JobFile(path, mime_type, path.stat().st_size)
+        return JobFile(path, mime_type, path.stat().st_size, str(path))
 
 
 def add_sheet(job: VideoJob, folder: Path) -> VideoJob:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from typing import TypedDict
 
 from media_agent.backend.options import read_options
@@ -28,8 +29,18 @@ async def plan_video(client: VideoClient, arguments: PlanVideo) -> PlanView:
     return view_plan(best, others=report.candidates)
 
 
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Who asks for a video."""
+
+    caller: str
+    """Whose repeated call means the same job."""
+    owner: str | None = None
+    """Whose job it becomes at a server; None: of this machine."""
+
+
 async def create_video(
-    client: VideoClient, caller: str, arguments: CreateVideo, consent: Consent
+    client: VideoClient, asking: Asking, arguments: CreateVideo, consent: Consent
 ) -> VideoJob:
     """Start a video; the same call again is the same job.
 
@@ -37,17 +48,19 @@ async def create_video(
         ConsentNeededError: a person has to agree to its price first.
     """
     default = client.settings.default_backend
-    key = derive_idempotency_key(caller, arguments, default)
+    key = derive_idempotency_key(asking.caller, arguments, default)
     options = await _read_options(client, arguments.options, _find_model(client, arguments))
     request, policy = arguments.to_request(options), arguments.policy
     plans = None
     if consent.limit_usd is not None and not client.knows(key):
         plans = consent.check(await client.plans(request, policy=policy), key)
-    return await client.start(request, plans=plans, policy=policy, idempotency_key=key)
+    return await client.start(
+        request, plans=plans, policy=policy, idempotency_key=key, caller=asking.owner
+    )
 
 
 async def extend_video(
-    client: VideoClient, caller: str, arguments: ExtendVideo, consent: Consent
+    client: VideoClient, asking: Asking, arguments: ExtendVideo, consent: Consent
 ) -> VideoJob:
     """Start a video that continues another one; the same call again is the same job.
 
@@ -55,7 +68,7 @@ async def extend_video(
         ConsentNeededError: a person has to agree to its price first.
     """
     default = None if arguments.file is None else client.settings.default_backend
-    key = derive_idempotency_key(caller, arguments, default)
+    key = derive_idempotency_key(asking.caller, arguments, default)
     common: _Continued = {
         "prompt": arguments.prompt,
         "duration": arguments.duration,
@@ -83,7 +96,13 @@ async def extend_video(
         )
     if not client.knows(key):
         plans = consent.check(plans, key)
-    return await client.start(request, plans=plans, policy=arguments.policy, idempotency_key=key)
+    return await client.start(
+        request,
+        plans=plans,
+        policy=arguments.policy,
+        idempotency_key=key,
+        caller=asking.owner,
+    )
 
 
 def derive_idempotency_key(

@@ -1,18 +1,23 @@
 """Answers the calls of an agent: data in, data out, never an exception, never a long wait."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
 
 from pydantic import JsonValue
 
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, MediaAgentError, to_info
+from media_agent.errors import InvalidRequestError, JobNotFoundError, MediaAgentError, to_info
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
 from media_agent.tools.consent import Consent, ConsentNeededError, Quote
 from media_agent.tools.content import build_content
 from media_agent.tools.dialects import Dialect, tool_definitions
+from media_agent.tools.elsewhere import Address, Answer, address_files
 from media_agent.tools.files import FileKind, JobFile, add_sheet, find_file
 from media_agent.tools.fitting import choose_fitting
 from media_agent.tools.job_arguments import (
@@ -24,7 +29,7 @@ from media_agent.tools.job_arguments import (
     SteerVideo,
     WaitVideo,
 )
-from media_agent.tools.new_videos import create_video, extend_video, plan_video
+from media_agent.tools.new_videos import Asking, create_video, extend_video, plan_video
 from media_agent.tools.parsing import parse_call
 from media_agent.tools.plan_views import view_models
 from media_agent.tools.views import JobListView, JobView, shorten_info, view_job, view_jobs
@@ -36,7 +41,10 @@ _LOGGER = logging.getLogger(__name__)
 _LENGTHS = (2000, 500, 100)  # characters of a message, which may quote what the agent gave
 _LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
 
-Answer = dict[str, JsonValue]
+_WRITING = (CreateVideo, ExtendVideo, SteerVideo, CancelVideo)
+
+Need = Literal["videos:read", "videos:write"]
+"""What the key of a caller has to allow."""
 
 
 class ToolBox:
@@ -44,7 +52,11 @@ class ToolBox:
 
     `caller` distinguishes agents that share a data folder, so that the same request of both
     is two videos. Above `ask_above_usd` a person has to agree to the price; None: the limits of the
-    settings are enough. An agent on another machine (`is_remote`) names no files of this one.
+    settings are enough.
+
+    At a server `owner` is whose jobs they become, and unless `sees_all`, no others are there.
+    Where an agent is on another machine, `address` says by what it knows a file of a job, and it
+    names no files of this machine. `allow` raises for what its key does not allow.
     """
 
     def __init__(
@@ -53,14 +65,20 @@ class ToolBox:
         *,
         caller: str = "agent",
         ask_above_usd: float | None = None,
-        is_remote: bool = False,
+        owner: str | None = None,
+        sees_all: bool = True,
+        address: Address | None = None,
+        allow: Callable[[Need], None] = lambda need: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
-        self._caller = caller
+        self._asking = Asking(caller, owner)
         self._ask_above_usd = ask_above_usd
-        self._is_remote = is_remote
+        self._owner = owner
+        self._sees_all = sees_all
+        self._address = address
+        self._allow = allow
         self._clock = clock
         self._sleep = sleep
 
@@ -79,7 +97,13 @@ class ToolBox:
         Raises:
             StorageError: the image cannot be read.
         """
-        return await asyncio.to_thread(build_content, answer, dialect)
+        image = answer.get("image")
+        if image is None:
+            return build_content(answer, dialect)
+        path = Path(str(image))
+        if self._address is not None:
+            path = (await self.file(str(answer["job_id"]), "contact-sheet")).path
+        return await asyncio.to_thread(build_content, answer, dialect, path)
 
     async def call(self, name: str, arguments: Mapping[str, JsonValue] | str) -> Answer:
         """Run one tool and return its answer as JSON data.
@@ -107,12 +131,17 @@ class ToolBox:
         except ConsentNeededError as needed:
             return needed.quote
         except MediaAgentError as error:
-            return error_as_data(error)
+            return self.describe(error)
         except Exception as error:  # the last resort: an agent gets no traceback
             _LOGGER.warning("tool %s broke: %s", arguments.tool, type(error).__name__)
             _LOGGER.debug("tool %s broke", arguments.tool, exc_info=error)
-            return error_as_data(error)
-        return view.model_dump(mode="json", exclude_none=True)
+            return self.describe(error)
+        return self._show(view.model_dump(mode="json", exclude_none=True))
+
+    def _show(self, answer: Answer) -> Answer:
+        if self._address is None:
+            return answer
+        return address_files(answer, self._address, self._client.settings.data_dir)
 
     async def file(self, job_id: str, kind: FileKind) -> JobFile:
         """Return a file of a job; the contact sheet and the poster are made when they are missing.
@@ -121,7 +150,13 @@ class ToolBox:
             JobError: there is no such job, or no such file of it yet.
             StorageError: it is gone, or cannot be read or written.
         """
-        return await find_file(self._client, await self._client.get(job_id), kind)
+        self._allow("videos:read")
+        file = await find_file(self._client, await self._find(job_id), kind)
+        return file if self._address is None else replace(file, place=self._address(job_id, kind))
+
+    def describe(self, error: Exception) -> Answer:
+        """Return what went wrong as `call` does."""
+        return self._show(error_as_data(error))
 
     async def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands; one whose process is gone is resumed here.
@@ -129,8 +164,19 @@ class ToolBox:
         Raises:
             JobNotFoundError: there is none of this id.
         """
-        job = await self._client.get(job_id)
+        self._allow("videos:read")
+        job = await self._find(job_id)
         return job if job.status.is_terminal else await self._client.adopt(job_id)
+
+    async def cancel(self, job_id: str) -> VideoJob:
+        """Stop a job, as `VideoClient.cancel` does.
+
+        Raises:
+            JobNotFoundError: there is none of this id.
+        """
+        self._allow("videos:write")
+        await self._find(job_id)
+        return await self._client.cancel(job_id)
 
     async def list_completed(self, *, before: str | None, limit: int) -> list[JobSummary]:
         """Return the newest jobs that have a video.
@@ -138,16 +184,40 @@ class ToolBox:
         Raises:
             JobNotFoundError: there is no job `before`.
         """
-        done = JobStatus.COMPLETED
-        return await self._client.list(status=done, before=before, limit=limit)
+        self._allow("videos:read")
+        return await self._list(JobStatus.COMPLETED, before, limit)
+
+    async def _find(self, job_id: str) -> VideoJob:
+        """Return a job of this agent.
+
+        Raises:
+            JobNotFoundError: there is none of this id; of those of others nothing is told.
+        """
+        if self._sees_all:
+            return await self._client.get(job_id)
+        with contextlib.suppress(JobNotFoundError):
+            job = await self._client.get(job_id)
+            if job.caller == self._owner:
+                return job
+        hint = "media-agent jobs list shows the jobs there are"
+        raise JobNotFoundError(f"unknown job {job_id!r:.200}", hint=hint)
+
+    async def _list(
+        self, status: JobStatus | tuple[JobStatus, ...], before: str | None, limit: int
+    ) -> list[JobSummary]:
+        if before is not None:
+            await self._find(before)
+        only = None if self._sees_all else self._owner
+        return await self._client.list(status=status, caller=only, before=before, limit=limit)
 
     async def _run(self, arguments: ToolArguments, consent: Consent) -> Schema:
-        self._check_place(arguments)
+        self._allow("videos:write" if isinstance(arguments, _WRITING) else "videos:read")
+        await self._check_source(arguments)
         match arguments:
             case PlanVideo():
                 return await plan_video(self._client, arguments)
             case CreateVideo():
-                job = await create_video(self._client, self._caller, arguments, consent)
+                job = await create_video(self._client, self._asking, arguments, consent)
                 return await self._view(await self._wait(job, arguments.wait_seconds or 0))
             case GetVideo():
                 view = await self._view(await self.get(arguments.job_id))
@@ -156,33 +226,39 @@ class ToolBox:
                 job = await self.get(arguments.job_id)
                 return await self._view(await self._wait(job, arguments.patience))
             case ExtendVideo():
-                job = await extend_video(self._client, self._caller, arguments, consent)
+                job = await extend_video(self._client, self._asking, arguments, consent)
                 return await self._view(job)
             case ListVideos():
                 return await self._list_videos(arguments)
             case ListVideoBackends():
                 return view_models(await self._client.models(), arguments.search)
             case SteerVideo(job_id=job_id, prompt=prompt, at=at):
+                await self._find(job_id)
                 place = "next" if at is None else at
                 return await self._view(await self._client.steer(job_id, prompt, at=place))
             case CancelVideo():
-                return await self._view(await self._client.cancel(arguments.job_id))
+                return await self._view(await self.cancel(arguments.job_id))
         raise AssertionError(f"no code for {arguments.tool}")
 
-    def _check_place(self, arguments: ToolArguments) -> None:
-        """Refuse a file of this machine that an agent elsewhere names.
+    async def _check_source(self, arguments: ToolArguments) -> None:
+        """Refuse what is not the agent's own: jobs of others, files of this machine.
 
         Raises:
-            InvalidRequestError: it does.
+            JobNotFoundError: it names such a job.
+            InvalidRequestError: it names such a file.
         """
         match arguments:
             case PlanVideo(first_frame=place) | CreateVideo(first_frame=place):
                 name = "first_frame"
-            case ExtendVideo(file=place):
+            case ExtendVideo(job_id=job_id, file=place):
                 name = "file"
+                if job_id is not None:
+                    await self._find(job_id)
             case _:
                 return
-        if self._is_remote and place and not place.startswith(("http://", "https://")):
+        if self._sees_all and self._address is None:
+            return
+        if place and not place.startswith(("http://", "https://")):
             raise InvalidRequestError(
                 f"{name}: files of the server are not read for others", hint="give an http(s) URL"
             )
@@ -190,7 +266,7 @@ class ToolBox:
     async def _list_videos(self, arguments: ListVideos) -> JobListView:
         status = () if arguments.status is None else arguments.status
         most = arguments.most
-        jobs = await self._client.list(status=status, before=arguments.before, limit=most + 1)
+        jobs = await self._list(status, arguments.before, most + 1)
         return view_jobs(jobs, most)
 
     async def _wait(self, job: VideoJob, seconds: float) -> VideoJob:

@@ -3,8 +3,9 @@
 import multiprocessing
 import multiprocessing.synchronize
 import os
+import threading
 
-from media_agent.ledger.owner import Owner, is_alive, process_started
+from media_agent.ledger.owner import Heartbeat, Owner, is_alive, process_started
 from tests.ledger.samples import ELSEWHERE
 
 
@@ -26,3 +27,19 @@ def test_a_process_that_ended_has_no_start() -> None:
     assert process_started(process.pid) is None  # a zombie works on nothing
     process.join()
     assert process_started(process.pid) is None
+
+
+def test_one_thread_beats_for_all_and_ends_with_the_last() -> None:
+    has_beaten = threading.Event()
+    heartbeat = Heartbeat(has_beaten.set, seconds=0.001)
+
+    with heartbeat.needed():
+        with heartbeat.needed():
+            threads = [each for each in threading.enumerate() if each.name == "heartbeat"]
+        has_beaten.clear()
+        assert has_beaten.wait(10)  # the first still needs it
+    has_beaten.clear()
+
+    assert len(threads) == 1
+    assert not threads[0].is_alive()
+    assert not has_beaten.is_set()

@@ -14,7 +14,18 @@ from media_agent.errors import InvalidRequestError, error_classes
 from media_agent_schemas import BackendEvent
 
 TORCH = {"torch", "safetensors", "diffusers", "transformers"}
-HEAVY = {"av", "numpy", "PIL", "dbos", "mcp", "fastapi", "sqlalchemy"}
+HEAVY = {
+    "av",
+    "numpy",
+    "PIL",
+    "dbos",
+    "mcp",
+    "mcp_types",
+    "fastapi",
+    "starlette",
+    "uvicorn",
+    "sqlalchemy",
+}
 
 
 def loaded_after(code: str) -> set[str]:

@@ -9,6 +9,7 @@ from typing import get_args
 
 import pytest
 
+from media_agent.config.server_section import ServerSection
 from media_agent.config.settings import PREFIX, BackendSection, Settings
 from media_agent.errors import OUTCOMES, error_classes
 from media_agent_magi.world.captions import WORDS
@@ -61,6 +62,8 @@ def test_every_setting_is_documented_with_its_variable() -> None:
         assert name == "backends" or f"`{PREFIX}{name.upper()}`" in text
     for name in BackendSection.model_fields:
         assert f"`backends.NAME.{name}`" in text
+    for name in ServerSection.model_fields:
+        assert f"`server.{name}`" in text
 
 
 def test_every_wire_type_with_a_schema_is_listed_with_the_commands() -> None:

@@ -12,6 +12,7 @@ HERE = [
 INNER = [
     *("10.0.0.1", "192.168.1.1", "169.254.169.254", "169.254.169.254.", "0.0.0.0", "fe80::1%eth0"),
     *("64:ff9b::a9fe:a9fe", "::10.0.0.1", "2002:a9fe:a9fe::1"),  # addresses of version 4 inside
+    *("64:ff9b:1::808:808", "fec0::1", "ff02::1", "ff0e::1", "224.0.0.1", "198.18.0.1"),
     *("printer.local", "metadata.google.internal", "metadata.google.internal.", "gpu-box"),
 ]
 PUBLIC = ["example.com", "example.com.", "8.8.8.8", "2606:4700::1111", "local.example"]

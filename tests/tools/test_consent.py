@@ -1,5 +1,6 @@
 """A price above the limit is agreed to by a person, for that video, model and price alone."""
 
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from media_agent.builtin.sandbox import media_agent_backends
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
+from media_agent.errors import JobNotFoundError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.tools import ToolBox
@@ -32,6 +34,10 @@ async def client(tmp_path: Path) -> AsyncIterator[VideoClient]:
 @pytest.fixture
 def box(client: VideoClient) -> ToolBox:
     return ToolBox(client, ask_above_usd=1)
+
+
+def spoil(path: Path) -> None:
+    path.write_bytes(b"no video any more")
 
 
 async def quote_of(box: ToolBox, tool: str, arguments: dict[str, Any]) -> Quote:
@@ -101,7 +107,7 @@ async def test_a_continuation_above_the_limit_is_asked_about_too(
 
 
 async def test_an_agent_elsewhere_names_no_file_of_this_machine(client: VideoClient) -> None:
-    box = ToolBox(client, is_remote=True)
+    box = ToolBox(client, address=lambda job_id, kind: f"https://example.com/{job_id}/{kind}")
 
     frame: Any = await box.call("create_video", WISH | {"first_frame": "/etc/passwd"})
     plan: Any = await box.call("plan_video", WISH | {"first_frame": "file:///etc/passwd"})
@@ -111,6 +117,54 @@ async def test_an_agent_elsewhere_names_no_file_of_this_machine(client: VideoCli
         assert answer["error"]["code"] == "invalid_request"
         assert "files of the server are not read" in answer["error"]["message"]
     assert await client.list() == []
+
+
+async def test_an_agent_elsewhere_gets_addresses_and_no_path(client: VideoClient) -> None:
+    box = ToolBox(client, address=lambda job_id, kind: f"https://example.com/{job_id}/{kind}")
+
+    done: Any = await box.call("create_video", WISH | {"wait_seconds": 30})
+    shown: Any = await box.call("get_video", {"job_id": done["job_id"], "contact_sheet": True})
+    text, image = await box.content(shown, "anthropic")
+    spoil((await box.file(done["job_id"], "video")).path)
+    (await box.file(done["job_id"], "contact-sheet")).path.unlink()
+    spoilt: Any = await box.call("get_video", {"job_id": done["job_id"]})
+
+    assert done["video"] == f"https://example.com/{done['job_id']}/video"
+    assert image["type"] == "image"
+    assert spoilt["warnings"]
+    for answer in (done, shown, text, spoilt):
+        assert str(client.settings.data_dir) not in json.dumps(answer)
+
+
+async def test_an_agent_of_a_server_has_its_own_jobs_and_no_others(client: VideoClient) -> None:
+    box, other = (ToolBox(client, caller=n, owner=n, sees_all=False) for n in ("ann", "bob"))
+    mine: Any = await box.call("create_video", WISH | {"wait_seconds": 30})
+    theirs: Any = await other.call("create_video", WISH | {"wait_seconds": 30})
+    job_id = theirs["job_id"]
+
+    listed: Any = await box.call("list_videos", {})
+    answers: list[Any] = [
+        await box.call("get_video", {"job_id": job_id, "contact_sheet": True}),
+        await box.call("wait_video", {"job_id": job_id}),
+        await box.call("steer_video", {"job_id": job_id, "prompt": "a dog"}),
+        await box.call("cancel_video", {"job_id": job_id}),
+        await box.call("extend_video", {"job_id": job_id, "prompt": "a dog"}),
+        await box.call("list_videos", {"before": job_id}),
+    ]
+    none: Any = await box.call("get_video", {"job_id": "20260101-000000-00000000"})
+    file: Any = await box.call("extend_video", {"file": job_id, "prompt": "a dog"})
+
+    assert mine["job_id"] != job_id
+    assert [each["job_id"] for each in listed["jobs"]] == [mine["job_id"]]
+    for answer in answers:
+        assert answer["error"]["code"] == "job_not_found"
+        assert answer["error"]["message"] == f"unknown job {job_id!r}"
+        assert answer["error"]["hint"] == none["error"]["hint"]
+    assert none["error"]["message"] == "unknown job '20260101-000000-00000000'"
+    assert file["error"]["code"] == "invalid_request"
+    with pytest.raises(JobNotFoundError):
+        await box.file(job_id, "video")
+    assert len(await client.list()) == 2
 
 
 async def test_waiting_for_a_new_video_is_no_part_of_it(box: ToolBox) -> None:

@@ -9,13 +9,15 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from media_agent.errors import JobNotFoundError
 from media_agent.provenance.record import read_record
+from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
-from media_agent.server.new_jobs import own_key, start_job
+from media_agent.server.new_jobs import new_folder, start_job
 from media_agent.server.own_job import OwnJob, find_job
 from media_agent.server.public import ServedJob, view, view_job, view_summary
-from media_agent_schemas.jobs import JobStatus
+from media_agent.server.repeats import read_call
+from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
 
@@ -44,15 +46,27 @@ async def create_job(
     body: NewJob, server: Server, caller: CallerHere, idempotency_key: Key = None
 ) -> Response:
     """Begin to make a video, and answer with its job at once."""
-    job, is_new = await start_job(
-        server,
-        caller,
-        _within(body.request, body.max_cost_usd),
-        policy=body.policy,
-        label=body.label,
-        allow_unknown_words=body.allow_unknown_words,
-        idempotency_key=own_key(idempotency_key, caller),
-    )
+    headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
+    call = read_call(caller.name, "job", body.model_dump(mode="json"), headers)
+
+    async def make() -> VideoJob:
+        async with new_folder(server) as (job_id, folder):
+            most = server.settings.server.max_upload_bytes
+            request = await admit_request(body.request, caller, folder, max_bytes=most)
+            job, _ = await start_job(
+                server,
+                caller,
+                _within(request, body.max_cost_usd),
+                job_id=job_id,
+                policy=body.policy,
+                label=body.label,
+                allow_unknown_words=body.allow_unknown_words,
+                idempotency_key=call.key,
+                fingerprint=call.fingerprint,
+            )
+            return job
+
+    job, is_new = await server.repeats.once(server.host, call, make)
     return answer_new(view_job(job, caller), is_new=is_new)
 
 

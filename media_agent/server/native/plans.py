@@ -8,10 +8,10 @@ from fastapi.responses import JSONResponse
 
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.listing import Listed
+from media_agent.server.access.requests import check_options, check_request
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
 from media_agent.server.native.jobs import LISTED
-from media_agent.server.new_jobs import check_inputs
 from media_agent.server.public import hide_paths, view
 from media_agent_schemas.plan import PlanReport
 
@@ -21,7 +21,8 @@ router = APIRouter(tags=["plans"])
 @router.post("/v1/plan", response_model=PlanReport)
 async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Response:
     """Return every candidate with price, reasons and changes; nothing is started or spent."""
-    check_inputs(body.request, caller)
+    check_request(body.request, caller)
+    await check_options(body.request.options, caller)
     report = await server.host.call(
         lambda client: client.plan_all(
             body.request,

@@ -3,11 +3,12 @@
 Clients write the fields of an object in a form as `name[field]`, and a list as `name[]`.
 """
 
+import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
@@ -19,6 +20,7 @@ MOST_BYTES = 512 * 2**20
 """Of a body with files."""
 MOST_JSON_BYTES = 64 * 2**20
 """Of a body, or of a field of a form, that is held in memory; images may be in it as data URLs."""
+_BLOCK = 1 << 20
 _MOST_FILES = 16
 _MOST_FIELDS = 200
 _DEEPEST = 8
@@ -90,7 +92,7 @@ async def _read_all(request: Request) -> bytes:
     return b"".join([part async for part in _bounded(request.stream(), MOST_JSON_BYTES)])
 
 
-async def _bounded(stream: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+async def _bounded(stream: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes, None]:
     """Yield what comes, up to a limit.
 
     Raises:
@@ -179,3 +181,12 @@ def list_uploads(fields: Mapping[str, Value]) -> list[UploadFile]:
         elif isinstance(value, dict):
             pending[:0] = list(value.values())
     return found
+
+
+def digest_of(file: BinaryIO) -> str:
+    """Return the digest of a file that is open, from its beginning."""
+    file.seek(0)
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()

@@ -1,23 +1,34 @@
 """The bytes of a video: whole, in parts, or as it grows; its thumbnail and its contact sheet."""
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from media_agent.errors import InvalidRequestError, JobError, JobNotFoundError
-from media_agent.server.context import Server
+from media_agent.client import VideoClient
+from media_agent.errors import (
+    InvalidRequestError,
+    JobError,
+    JobNotFoundError,
+    MediaAgentError,
+    VideoNotReadyError,
+)
+from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
 from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
 from media_agent.server.own_job import OwnJob
+from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
 router = APIRouter(tags=["videos"])
+
+_PATIENCE = 30.0  # seconds until the first chunk of a video
 
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
@@ -45,17 +56,16 @@ async def get_content(
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
-        return answer_file(request, path, _name(job, path.suffix), path.stem)
+        name = _name(job, path.suffix)
+        return await asyncio.to_thread(answer_file, request, path, name, path.stem)
     if variant == "partial":
-        return _answer(request, job, _find_partial(job))
+        return await asyncio.to_thread(_answer, request, job, _find_partial(job))
     number = _read_number(variant)
-    if number == 0 and not job.status.is_terminal and job.chunks_ready:
-        return StreamingResponse(
-            follow(server.host, server.events, job),
-            media_type="video/mp4",
-            headers={"Cache-Control": "no-store", "Accept-Ranges": "none"},
-        )
-    return _answer(request, job, _find_whole(job, number))
+    if number == 0 and not job.status.is_terminal:
+        job = await _await_chunk(server, job)
+        if not job.status.is_terminal and job.chunks_ready:
+            return _stream(request, server, job)
+    return await asyncio.to_thread(_answer, request, job, _find_whole(job, number))
 
 
 router.add_api_route(
@@ -101,7 +111,7 @@ def _find_whole(job: VideoJob, number: int) -> Artifact:
         if any(each.kind is ArtifactKind.PARTIAL_VIDEO for each in job.artifacts):
             way_out += "; variant=partial is what there is of it"
         raise JobError(f"video {job.id} {said}", hint=way_out)
-    raise JobError(
+    raise VideoNotReadyError(
         f"video {job.id} is not finished", hint=f"GET /v1/videos/{job.id} until it is completed"
     )
 
@@ -111,3 +121,38 @@ def _find_partial(job: VideoJob) -> Artifact:
         if each.kind is ArtifactKind.PARTIAL_VIDEO:
             return each
     raise JobNotFoundError(f"video {job.id} has no partial video")
+
+
+async def _await_chunk(server: ServerContext, job: VideoJob) -> VideoJob:
+    """Return a job as it is when its first chunk is ready, if its backend delivers chunks."""
+    if job.chunks_ready or not await _streams(server, job):
+        return job
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_PATIENCE):
+            async for told in server.events.listen(job.id, -1, pause=_PATIENCE):
+                if any(isinstance(each.event.event, ChunkReady) for each in told):
+                    break
+    return await server.host.read(lambda ledger: ledger.jobs.get(job.id))
+
+
+async def _streams(server: ServerContext, job: VideoJob) -> bool:
+    """Return whether a backend delivers chunks while it works."""
+
+    async def look(client: VideoClient) -> bool:
+        capabilities = await client.capabilities(f"{job.plan.backend}/{job.plan.model}")
+        return capabilities.streams is True and not job.plan.segments
+
+    try:
+        return await server.host.call(look)
+    except MediaAgentError:  # it is gone, or cannot be asked now
+        return False
+
+
+def _stream(request: Request, server: ServerContext, job: VideoJob) -> Response:
+    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+    if request.method == "HEAD":
+        answer = Response(media_type="video/mp4", headers=headers)
+        del answer.headers["content-length"]  # nobody knows it yet
+        return answer
+    video = follow(server.host, server.events, job)
+    return StreamingResponse(video, media_type="video/mp4", headers=headers)

@@ -10,16 +10,10 @@ from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.new_jobs import new_folder
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import OwnFields, build_request
-from media_agent.server.openai.new_video import (
-    ParsedCall,
-    bring_inputs,
-    new_folder,
-    parse_call,
-    start,
-)
-from media_agent.server.openai.sources import (
+from media_agent.server.openai.inputs.sources import (
     Source,
     as_source,
     bring_source,
@@ -27,6 +21,13 @@ from media_agent.server.openai.sources import (
     find_finished,
     take_source,
 )
+from media_agent.server.openai.new_video import (
+    ParsedCall,
+    bring_inputs,
+    parse_call,
+    start,
+)
+from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.videos import answer
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
@@ -38,8 +39,12 @@ from media_agent_schemas.request import VideoMode, VideoRequest
 
 router = APIRouter(tags=["videos"])
 
+_EDIT = describe_new_video(("video",), video=True)
+_EXTENSION = describe_new_video(("video",), video=True, inputs=False)
+_REMIX = describe_new_video(("prompt",))
 
-@router.post("/v1/videos/edits", response_model=Video)
+
+@router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
 async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to change a video as a prompt says, with a model that edits videos."""
     body = await read_body(request)
@@ -53,7 +58,7 @@ async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResp
         await body.aclose()
 
 
-@router.post("/v1/videos/extensions", response_model=Video)
+@router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
     body = await read_body(request)
@@ -67,7 +72,7 @@ async def extend(request: Request, server: Server, caller: CallerHere) -> JSONRe
         await body.aclose()
 
 
-@router.post("/v1/videos/{job_id}/remix", response_model=Video)
+@router.post("/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=_REMIX)
 async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin a video like a finished one with another prompt.
 

@@ -4,14 +4,14 @@ A field is used, or it is refused with its name; none is dropped.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, JsonValue, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.suggest import did_you_mean
 from media_agent.validation import in_words
-from media_agent_schemas.base import Asked, OnlyNumbers
+from media_agent_schemas.base import Asked, OnlyNumbers, Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import Label
 from media_agent_schemas.media import Size
@@ -24,6 +24,15 @@ from media_agent_schemas.request import (
     Text,
     VideoRequest,
 )
+
+INPUT_FIELDS = (
+    "input_reference",
+    "input_references",
+    "image_reference",
+    "reference_url",
+    "image_url",
+)
+"""Fields that are images: OpenAI's, then those of servers like it."""
 
 
 def _read_size(value: object) -> object:
@@ -79,6 +88,20 @@ class OwnFields(Asked):
     )
 
 
+class ExpiresAfter(Schema):
+    """When a file goes by itself."""
+
+    anchor: Literal["created_at"] = Field(description="From when on it counts.")
+    seconds: int = Field(ge=3600, le=2_592_000, description="1 hour to 30 days.")
+
+
+class NewFile(Schema):
+    """What is said of a file that is sent."""
+
+    purpose: str = Field(pattern=r"^[a-z][a-z_-]{0,63}$", description="Such as vision.")
+    expires_after: ExpiresAfter | None = Field(default=None, description="Absent: never.")
+
+
 _REQUEST_NAMES = {"seconds": "duration", "num_outputs_per_prompt": "n", "generate_sound": "audio"}
 """Fields of the wire that have another name in a request."""
 
@@ -107,6 +130,12 @@ def build_request(
     Raises:
         InvalidRequestError: a value is impossible, or a field is given twice.
     """
+    known = {*OwnFields.model_fields, *VideoRequest.model_fields}
+    for name in own:
+        if name not in known:
+            raise InvalidRequestError(
+                f"unknown field media_agent.{name:.100}", hint=did_you_mean(name, known)
+            )
     given = _gather(video)
     beside = {name: own[name] for name in own if name in OwnFields.model_fields}
     rest = {name: value for name, value in own.items() if name not in beside}

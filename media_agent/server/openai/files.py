@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
@@ -14,15 +14,16 @@ from media_agent.ledger.uploads import Upload
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
 from media_agent.server.openai.body import read_body
-from media_agent.server.openai.file_store import (
+from media_agent.server.openai.create_fields import NewFile
+from media_agent.server.openai.inputs.file_store import (
     StoredFile,
     find_file,
     remove_file,
     store_file,
 )
+from media_agent.server.openai.request_schema import describe_new_file
 from media_agent.server.openai.wire import File, FileDeleted, FileDetails, FileList
 from media_agent.validation import in_words
-from media_agent_schemas.base import Schema
 
 router = APIRouter(tags=["files"])
 
@@ -30,21 +31,7 @@ FileId = Annotated[str, Path(description="The id of a file, as it was answered."
 _LISTED = 1000
 
 
-class ExpiresAfter(Schema):
-    """When a file goes by itself."""
-
-    anchor: Literal["created_at"] = Field(description="From when on it counts.")
-    seconds: int = Field(ge=3600, le=2_592_000, description="1 hour to 30 days.")
-
-
-class NewFile(Schema):
-    """What is said of a file that is sent."""
-
-    purpose: str = Field(pattern=r"^[a-z][a-z_-]{0,63}$", description="Such as vision.")
-    expires_after: ExpiresAfter | None = Field(default=None, description="Absent: never.")
-
-
-@router.post("/v1/files", response_model=File)
+@router.post("/v1/files", response_model=File, openapi_extra=describe_new_file())
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Keep a file, to be given as `file_id` in calls."""
     body = await read_body(request)

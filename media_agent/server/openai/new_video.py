@@ -2,8 +2,7 @@
 
 import asyncio
 import contextlib
-import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,27 @@ from pydantic import JsonValue
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
-from media_agent.jobs.housekeeping.remove import INPUTS
 from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_options
 from media_agent.server.context import ServerContext
+from media_agent.server.new_jobs import new_folder
 from media_agent.server.openai.body import Fields, Value, list_uploads
 from media_agent.server.openai.create_fields import (
+    INPUT_FIELDS,
     NewVideo,
     OwnFields,
     build_request,
     parse_video,
     refuse_unknown,
 )
-from media_agent.server.openai.input_files import as_input, check_inputs
-from media_agent.server.openai.references import Reference, bring, list_references
+from media_agent.server.openai.inputs.check import as_input, check_inputs
+from media_agent.server.openai.inputs.references import Reference, bring, list_references
 from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
 
-INPUT_FIELDS = (
-    "input_reference",
-    "input_references",
-    "image_reference",
-    "reference_url",
-    "image_url",
-)
-"""Fields that are images: OpenAI's, then those of servers like it."""
 OPENAI_MODELS = "sora"
 """How the names of OpenAI's models begin."""
 _WRAPPERS = ("extra_body", "extra_params")
@@ -154,7 +147,12 @@ async def start(
     call: NewJobCall,
     plans: Sequence[Plan] | None = None,
 ) -> VideoJob:
-    """Begin a job of a caller."""
+    """Begin a job of a caller.
+
+    Raises:
+        ForbiddenError: an option names a file of this machine, and the caller may be on another.
+    """
+    await check_options(request.options, caller)
     return await server.host.call(
         lambda client: client.start(
             request,
@@ -168,20 +166,6 @@ async def start(
             caller=caller.name,
         )
     )
-
-
-@contextlib.asynccontextmanager
-async def new_folder(server: ServerContext) -> AsyncIterator[tuple[str, Path]]:
-    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin."""
-    job_id = server.host.client.new_job_id()
-    folder = server.host.client.store.jobs.folder(job_id) / INPUTS
-    try:
-        yield job_id, folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # never there
-            folder.parent.rmdir()
-        raise
 
 
 def _unwrap(fields: Fields) -> Fields:
@@ -235,10 +219,11 @@ async def _read_options(
 def _as_option(value: Any, kind: str) -> JsonValue:
     """Return the value of an option, which is text in a form, as it is meant."""
     if not isinstance(value, str) or kind == "string":
-        return value
+        plain: JsonValue = value
+        return plain
     readers: dict[str, Callable[[str], JsonValue]] = {"integer": int, "number": float}
     if kind == "boolean":
-        return {"true": True, "false": False}.get(value.lower(), value)
+        return value.lower() == "true" if value.lower() in ("true", "false") else value
     with contextlib.suppress(ValueError):
         return readers[kind](value)
     return value

@@ -7,11 +7,12 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
-from media_agent.errors import JobError
+from media_agent.errors import VideoNotReadyError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.new_video import create_video
+from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.view import choose_pause, view_video
 from media_agent.server.openai.wire import Video, VideoDeleted, VideoList
 from media_agent.server.own_job import OwnJob, find_job
@@ -25,7 +26,7 @@ _PATIENCE = 5.0  # seconds in which a video that is deleted should have stopped
 _LOOK_SECONDS = 0.1
 
 
-@router.post("/v1/videos", response_model=Video)
+@router.post("/v1/videos", response_model=Video, openapi_extra=describe_new_video())
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to make a video, and answer with it at once."""
     body = await read_body(request)
@@ -101,7 +102,7 @@ async def _stop(server: ServerContext, job: VideoJob) -> VideoJob:
     """Stop a video and return it as it ended.
 
     Raises:
-        JobError: it has not stopped yet.
+        VideoNotReadyError: it has not stopped yet.
     """
     job_id = job.id
     await server.host.call(lambda client: client.cancel(job_id))
@@ -112,8 +113,8 @@ async def _stop(server: ServerContext, job: VideoJob) -> VideoJob:
         if job.status.is_terminal and not is_at_work:
             return job
         if asyncio.get_running_loop().time() > until:
-            raise JobError(
-                f"video {job_id} is being stopped", hint=f"DELETE /v1/videos/{job_id} again"
+            raise VideoNotReadyError(
+                f"video {job_id} is still being stopped", hint=f"DELETE /v1/videos/{job_id} again"
             )
         await asyncio.sleep(_LOOK_SECONDS)
 

@@ -2,14 +2,17 @@
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 
 from media_agent.server.webhooks.callbacks import LARGEST_BODY, Callbacks, Verdict
 
 PATH = "/v1/webhooks/{backend}"
 
-_STATUS = {Verdict.TAKEN: 204, Verdict.FORGED: 401, Verdict.UNKNOWN_BACKEND: 404}
-_TOO_LARGE = 413
+_REFUSALS = {
+    Verdict.FORGED: HTTPException(401, "the signature is wrong, or of another time"),
+    Verdict.UNKNOWN_BACKEND: HTTPException(404, "there is no such backend"),
+}
+_TOO_LARGE = HTTPException(413, f"a callback may have {LARGEST_BODY} bytes")
 
 router = APIRouter(tags=["webhooks"])
 """The route over `Callbacks`, which stand in the state of the application."""
@@ -34,16 +37,17 @@ async def take_callback(
 ) -> Response:
     """Take what a provider says about work of a backend; it is then asked how far that is."""
     body = await _read(request)
-    if body is None:
-        return Response(status_code=_TOO_LARGE)
-    return Response(status_code=_STATUS[await callbacks.take(backend, request.headers, body)])
+    verdict = await callbacks.take(backend, request.headers, body)
+    if verdict in _REFUSALS:
+        raise _REFUSALS[verdict]
+    return Response(status_code=204)
 
 
-async def _read(request: Request) -> bytes | None:
-    """Return the body; None: it is too large."""
+async def _read(request: Request) -> bytes:
+    """Return the body, unless it is too large."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > LARGEST_BODY:
-            return None
+            raise _TOO_LARGE
     return bytes(body)

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import httpx
-from httpx_secure import SSRFProtectionError, httpx_ssrf_protection
+from httpx_secure import SSRFProtectionError
 
 from media_agent.ledger.deliveries import Delivery
+from media_agent.server.access.public_network import open_public_client
 from media_agent.server.webhooks.signing import sign
 from media_agent.storage.addresses import is_inner, parsed_address
 
 SECONDS = 15.0
 """How long an endpoint may take to answer."""
-_USER_AGENT = "media-agent"
 _GONE = 410
 
 
@@ -39,23 +39,8 @@ _NOT_PUBLIC = Attempt(Result.MISSED, "its address is not public")
 
 
 def open_client() -> httpx.AsyncClient:
-    """Return a client that reaches public addresses only, and follows no redirect.
-
-    The address that it connects to is judged, whatever its name says.
-    """
-    client = httpx.AsyncClient(
-        trust_env=False,
-        follow_redirects=False,
-        timeout=SECONDS,
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=0),
-        headers={"User-Agent": _USER_AGENT},
-    )
-    return httpx_ssrf_protection(
-        client,
-        custom_validator=lambda host, address, port: (
-            not address.is_multicast and not is_inner(str(address))
-        ),
-    )
+    """Return a client that reaches public addresses only, and follows no redirect."""
+    return open_public_client(timeout=httpx.Timeout(SECONDS))
 
 
 def build_body(event_id: str, event: str, job_id: str, created_at: float) -> bytes:

@@ -62,6 +62,17 @@ def read_checks(settings: Settings) -> dict[str, Check | None]:
     return checks
 
 
+def check_webhooks(settings: Settings) -> None:
+    """Check what the settings say of webhooks, before a server starts.
+
+    Raises:
+        ConfigurationError: a secret is not there or cannot be used, or is for no backend.
+    """
+    read_endpoints(settings)
+    if settings.server.callbacks:
+        read_checks(settings)
+
+
 @contextlib.asynccontextmanager
 async def open_webhooks(
     host: ClientHost,

@@ -12,8 +12,18 @@ from fastapi import FastAPI
 
 from media_agent.config.settings import load_settings
 from media_agent.server.app import build_app
+from media_agent.server.context import ServerContext
+from media_agent.video.images import as_png, frame_of
 
 SMALL = {"width": 64, "height": 48, "seconds": 1, "fps": 4}
+TINY = {
+    "model": "magi/tiny",
+    "prompt": "a red circle moving right",
+    "num_frames": 24,
+    "seed": 1,
+    "num_inference_steps": 8,
+}
+"""The smallest video of magi/tiny, with an option that only it knows."""
 
 
 @pytest.fixture
@@ -21,6 +31,12 @@ async def app() -> AsyncIterator[FastAPI]:
     app = build_app(load_settings(default_backend="sandbox"))
     async with app.router.lifespan_context(app):
         yield app
+
+
+@pytest.fixture
+def server(app: FastAPI) -> ServerContext:
+    context: ServerContext = app.state.context
+    return context
 
 
 @pytest.fixture
@@ -39,13 +55,18 @@ async def official(app: FastAPI) -> AsyncIterator[openai.AsyncOpenAI]:
         yield client
 
 
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    return as_png(frame_of(bytes([200, 10, 10]) * 64 * 64, 64, 64))
+
+
 Finish = Callable[[str], Awaitable[dict[str, Any]]]
 
 
 @pytest.fixture
 def finish(http: httpx.AsyncClient) -> Finish:
     async def wait(video_id: str) -> dict[str, Any]:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 video: dict[str, Any] = (await http.get(f"/v1/videos/{video_id}")).json()
                 if video["status"] in ("completed", "failed"):

@@ -1,5 +1,6 @@
 """The page in a real browser, at a real server over the sandbox."""
 
+import contextlib
 import shutil
 import socket
 import threading
@@ -10,14 +11,14 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from media_agent.config.settings import load_settings
+from media_agent.config.settings import Settings, load_settings
 from media_agent.server.app import build_app
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=20_000)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open no other loop can run in this thread
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no Chromium here")
@@ -28,11 +29,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def address() -> Iterator[str]:
-    """A server in a thread of its own, as `media-agent serve` runs it."""
-    app = build_app(load_settings(default_backend="sandbox"))
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
+@contextlib.contextmanager
+def serving(settings: Settings) -> Iterator[str]:
+    """Serve in a thread, as `media-agent serve` does, and return the address."""
+    config = uvicorn.Config(build_app(settings), log_level="warning", timeout_graceful_shutdown=1)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -44,9 +44,20 @@ def address() -> Iterator[str]:
             thread.join()
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One server for all visits, whose jobs have prompts of their own."""
+    folder = tmp_path_factory.mktemp("page")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("MEDIA_AGENT_CONFIG", str(folder / "none.toml"))
+        settings = load_settings(default_backend="sandbox", data_dir=folder / "data")
+    with serving(settings) as address:
+        yield address
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page, opened; what its scripts break, or what its policy forbids, fails the test."""
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab; what scripts break in it, or what the policy of the page forbids, fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
     page = context.new_page()
     broken: list[str] = []
@@ -56,7 +67,6 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
         lambda said: broken.append(said.text) if "Content Security" in said.text else None,
     )
     page.on("dialog", lambda dialog: broken.append(dialog.message))
-    page.goto(address)
     yield page
     context.close()
     assert not broken

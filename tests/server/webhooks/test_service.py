@@ -118,6 +118,20 @@ def test_a_secret_for_callbacks_of_no_backend_is_refused() -> None:
         read_checks(settings(callbacks={"replicat": {"key": NEW}}))
 
 
+@pytest.mark.parametrize(
+    "server",
+    [
+        {"webhooks": {"shop": {"url": URL}}},
+        {"webhooks": {"shop": {"url": URL, "key": "whsec_short"}}},
+        {"callbacks": {"replicate": {"key": "no secret"}}},
+        {"callbacks": {"nobody": {"key": NEW}}},
+    ],
+)
+def test_a_server_with_a_secret_that_cannot_be_used_does_not_start(server: Any) -> None:
+    with pytest.raises(ConfigurationError):
+        build_app(settings(**server))
+
+
 def test_only_who_signs_and_has_a_secret_or_keys_is_checked() -> None:
     checks = read_checks(settings(callbacks={"replicate": {"key": NEW}}))
 

@@ -77,8 +77,8 @@ class ReplicateBackend(HostedBackend):
         """Return the submission with the address that Replicate tells when work is over."""
         if not isinstance(call.json, dict):
             return call
-        wanted: JsonValue = {"webhook": url, "webhook_events_filter": ["completed"]}
-        return replace(call, json={**call.json, **wanted})
+        events: list[JsonValue] = ["completed"]
+        return replace(call, json={**call.json, "webhook": url, "webhook_events_filter": events})
 
     def upload(self, file: InputFile) -> Call:
         """Return the call that uploads an input."""

@@ -3,7 +3,7 @@
 from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import write_stderr
 
-_NEEDED = ("fastapi", "uvicorn", "python_multipart", "limits", "httpx_secure")
+_NEEDED = ("fastapi", "uvicorn", "httptools", "python_multipart", "limits", "httpx_secure")
 
 
 def serve(*, host: str | None = None, port: int | None = None, log: Flag = False) -> int:

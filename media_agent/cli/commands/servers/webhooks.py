@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag
+from media_agent.cli.commands.servers.serve import check_installed
 from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
@@ -57,19 +58,12 @@ def test_webhook(name: str, /) -> int:
     import asyncio
     import time
 
-    from media_agent.backend.local import describe_missing
     from media_agent.cli.store import open_ledger
     from media_agent.config.settings import load_settings
-    from media_agent.errors import (
-        BackendUnavailableError,
-        ConfigurationError,
-        InvalidRequestError,
-    )
+    from media_agent.errors import BackendUnavailableError, InvalidRequestError
     from media_agent.suggest import did_you_mean
 
-    missing = describe_missing("server", "httpx_secure")
-    if missing is not None:
-        raise ConfigurationError(f"webhooks lack {missing}")
+    check_installed()
     from media_agent.server.webhooks.sender import Result
     from media_agent.server.webhooks.service import read_endpoints, send_test
 

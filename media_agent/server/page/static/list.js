@@ -101,7 +101,7 @@ const EMPTY = {
 }
 
 function buildRow(signal) {
-  const thumbnail = place("div", { class: "thumb", "aria-hidden": "true" }, (id, isDone) => (isDone ? [poster(id)] : []))
+  const thumbnail = place("div", { class: "thumb", "aria-hidden": "true" }, (id, hasVideo) => (hasVideo ? [poster(id)] : []))
   const text = place("div", { class: "what" }, describe)
   const live = place("div", { class: "live" }, (running, progress, phase) =>
     running ? [bar(progress, "Progress"), h("span", { class: "muted" }, tell(progress, phase))] : [])
@@ -115,7 +115,7 @@ function buildRow(signal) {
   return {
     element,
     show(job) {
-      thumbnail.show(job.id, job.status === "completed")
+      thumbnail.show(job.id, isOver(job.status) && job.uri !== null)
       thumbnail.hidden = false // an empty frame keeps the rows in line
       text.show(job, ago(job.created_at))
       if (stop === null) showLive(job)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import csv
 import json
+import shutil
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,13 +19,24 @@ from media_agent_schemas import GenerationRecord, VideoRequest
 PRICED = ["--backend", "sandbox", "--size", "64x64", "--duration", "3"]
 
 
-@pytest.fixture(autouse=True)
-def paid(capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture(scope="module")
+def paid_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a video of three seconds at 0.1 USD, under a label, and one that is free."""
+    folder = tmp_path_factory.mktemp("paid")
     price = ["--option", "price_per_second=0.1", "--label", "trailer"]
-    assert main(["generate", "a cat", *PRICED, *price, "--out", "a.mp4"]) == 0
-    assert main(["generate", "a dog", *PRICED, "--out", "b.mp4"]) == 0
-    capfd.readouterr()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("XDG_CONFIG_HOME", str(folder / "config"))
+        patch.setenv("MEDIA_AGENT_DATA_DIR", str(folder / "data"))
+        assert main(["generate", "a cat", *PRICED, *price, "--out", "a.mp4"]) == 0
+        assert main(["generate", "a dog", *PRICED, "--out", "b.mp4"]) == 0
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def paid(paid_once: Path, tmp_path: Path) -> None:
+    """Begin each test with these two videos."""
+    shutil.copytree(paid_once, tmp_path, dirs_exist_ok=True)
 
 
 def test_a_table_has_a_row_for_each_label_and_the_total(capfd: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,7 @@ import { address, fileOf } from "../lib/api.js"
 import { h } from "../lib/dom.js"
 import { isOver } from "../lib/words.js"
 
-const PATIENCE = 4000 // ms until the first image of the growing file; a browser holds back its first 32 kB
+const PATIENCE = 2500 // ms until the first image of the growing file; a browser holds back its first 32 kB
 
 export function buildPlayer(id, signal) {
   const of = encodeURIComponent(id)
@@ -24,7 +24,8 @@ export function buildPlayer(id, signal) {
 
   function load(kind, url, { plays = true } = {}) {
     const at = video.currentTime
-    const wasPaused = source !== "none" && video.paused && !video.ended
+    const isHeld = video.readyState >= 2 && video.paused && !video.ended // by whoever watches
+    const start = () => { if (plays && !isHeld) video.play().catch(() => {}) } // else by the play button
     close()
     source = kind
     waiting.hidden = true
@@ -32,8 +33,11 @@ export function buildPlayer(id, signal) {
     seek.hidden = kind !== "growing" || !mayUseHls
     note.textContent = NOTES[kind]
     if (url !== null) video.src = url
-    video.addEventListener("loadedmetadata", () => { if (at > 0) video.currentTime = at }, { once: true, signal })
-    if (plays && !wasPaused) video.play().catch(() => {}) // the visitor may have to press play
+    video.onloadedmetadata = () => {
+      if (at > 0) video.currentTime = at
+      if (kind === "hls") start() // its source came later
+    }
+    if (url !== null) start()
   }
 
   function useGrowing() {

@@ -55,6 +55,7 @@ export function buildSteering(id, signal) {
     form.hidden = button.hidden = !running || !controls.includes("change_prompt")
     finish.hidden = !running || !controls.includes("finish")
     buttons.hidden = button.hidden && finish.hidden
+    if (!running) said.replaceChildren()
     heading.textContent = running ? "Steer" : "Steered"
     element.hidden = buttons.hidden && changed.length === 0
   }

@@ -57,6 +57,7 @@ export const moment = (time) => new Date(time).toLocaleString(undefined, { dateS
 /** Return a value of a request or a record in one line. */
 export function plain(value) {
   if (value === null || value === undefined) return "nothing"
+  if (typeof value === "number") return String(Number(value.toFixed(3)))
   if (typeof value !== "object") return String(value)
   if ("width" in value && "height" in value) return `${value.width}x${value.height}`
   return JSON.stringify(value)

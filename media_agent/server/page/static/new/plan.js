@@ -34,7 +34,7 @@ export function buildPlan(onChoose) {
     },
     show(report) {
       const best = report.candidates.find((each) => each.rank === 1) ?? null
-      nothing(best === null ? showRefusals(report) : showChosen(best), showOthers(report, onChoose))
+      nothing(best === null ? showRefusals(report, onChoose) : showChosen(best), showOthers(report, onChoose))
       chosen = best?.plan ? best : null
     },
   }
@@ -61,14 +61,29 @@ function showChosen({ backend, model, estimate, method, submissions, seams, plan
   ]
 }
 
-function showRefusals(report) {
+const SHOWN_REASONS = 6
+
+function showRefusals(report, onChoose) {
+  const groups = new Map() // many models of one backend are refused for one reason
   const refused = report.candidates.filter((each) => each.refusals.length > 0)
-  const reasons = refused.slice(0, 6).map((each) => h("li", {},
-    h("b", {}, `${each.backend}/${each.model}`), h("p", {}, each.refusals[0].message),
-    each.refusals[0].hint ? h("p", { class: "hint" }, each.refusals[0].hint) : null))
+  for (const each of refused.sort((one, other) => other.local - one.local)) {
+    const key = `${each.backend} ${each.refusals[0].code}`
+    groups.set(key, [...(groups.get(key) ?? []), each])
+  }
+  const reasons = [...groups.values()].slice(0, SHOWN_REASONS).map((each) => {
+    const [{ backend, model, refusals: [{ message, hint }] }] = each
+    const name = `${backend}/${model}`
+    return h("li", {},
+      each.length === 1
+        ? h("button", { type: "button", class: "quiet name", onclick: () => onChoose(name) }, name)
+        : h("b", {}, `${backend}, ${each.length} models`),
+      h("p", {}, message.startsWith(`${name} `) ? message.slice(name.length + 1) : message),
+      hint && !hint.startsWith("--") ? h("p", { class: "hint" }, hint) : null) // no flags here: its name is a button
+  })
   return [
     h("p", { class: "problem" }, report.summary || "No model can make this video."),
-    reasons.length > 0 ? h("ul", { class: "changes" }, ...reasons) : null,
+    reasons.length > 0 ? h("ul", { class: "changes reasons" }, ...reasons) : null,
+    groups.size > SHOWN_REASONS ? h("p", { class: "hint" }, `And ${count(groups.size - SHOWN_REASONS, "other reason")}.`) : null,
   ]
 }
 

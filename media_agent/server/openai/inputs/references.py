@@ -21,8 +21,8 @@ from media_agent.errors import InvalidRequestError
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.inputs import fetch_input
 from media_agent.server.context import ServerContext
-from media_agent.server.openai.body import Value
-from media_agent.server.openai.file_store import find_file
+from media_agent.server.openai.body import Value, digest_of
+from media_agent.server.openai.inputs.file_store import find_file
 from media_agent.storage.files import storage_errors
 from media_agent_schemas.media import InputRole
 
@@ -50,7 +50,7 @@ class Reference:
         """Return what makes a repetition of it the same: the digest of bytes, or where it is."""
         said: dict[str, Any] = {"field": self.field, "role": self.role, "at": self.at}
         if isinstance(self.source, UploadFile):
-            return said | {"sha256": await asyncio.to_thread(_digest_of, self.source.file)}
+            return said | {"sha256": await asyncio.to_thread(digest_of, self.source.file)}
         digest = hashlib.sha256(self.source.encode("utf-8", "surrogatepass")).hexdigest()
         return said | {"file_id" if self.is_file_id else "url": digest}
 
@@ -103,7 +103,8 @@ async def _bring_one(
     elif source[:5].lower() == "data:":
         await asyncio.to_thread(_write_data_url, reference.field, source, target)
     else:
-        return await fetch_input(source, folder)
+        most = server.settings.server.max_upload_bytes
+        return await fetch_input(source, folder, max_bytes=most)
     return target
 
 
@@ -179,8 +180,3 @@ def _copy(file: BinaryIO, target: Path) -> None:
     file.seek(0)
     with storage_errors(str(target)), target.open("wb") as copy:
         shutil.copyfileobj(file, copy, _BLOCK)
-
-
-def _digest_of(file: BinaryIO) -> str:
-    file.seek(0)
-    return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,11 +9,11 @@ from typing import Any
 
 from starlette.datastructures import UploadFile
 
-from media_agent.errors import InvalidRequestError, JobError
+from media_agent.errors import InvalidRequestError, JobError, VideoNotReadyError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Fields, Value
-from media_agent.server.openai.references import Reference, bring, list_references
+from media_agent.server.openai.inputs.references import Reference, bring, list_references
 from media_agent.server.own_job import find_job
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors
@@ -76,10 +76,12 @@ def find_finished(job: VideoJob) -> Path:
     Raises:
         JobError: it is not finished, or its file is gone.
     """
-    if job.status is not JobStatus.COMPLETED:
-        raise JobError(
-            f"video {job.id} is not completed", hint=f"GET /v1/videos/{job.id} until it is"
+    if not job.status.is_terminal:
+        raise VideoNotReadyError(
+            f"video {job.id} is not finished", hint=f"GET /v1/videos/{job.id} until it is completed"
         )
+    if job.status is not JobStatus.COMPLETED:
+        raise JobError(f"video {job.id} is not completed", hint=f"GET /v1/videos/{job.id} says why")
     video = job.artifacts[0] if job.artifacts else None
     if video is None or video.path is None or not is_there(video):
         raise JobError(f"the file of video {job.id} is gone or was replaced")

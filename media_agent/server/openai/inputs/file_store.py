@@ -4,19 +4,21 @@ An id is drawn and cannot be guessed. The name that a caller gives is only shown
 """
 
 import asyncio
-import hashlib
 import re
 import secrets
 import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.uploads import Upload
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
+from media_agent.server.openai.body import digest_of
 from media_agent.storage.files import storage_errors, write_aside
 
 MOST_BYTES = 512 * 2**20
@@ -67,6 +69,7 @@ async def store_file(
     Raises:
         InvalidRequestError: it is empty or too large, or the caller has too many.
     """
+    await _remove_expired(server)
     file_id = f"file-{secrets.token_hex(16)}"
     target = folder_of(server) / file_id
     size, digest = await asyncio.to_thread(_write, content, target)
@@ -100,9 +103,19 @@ async def remove_file(server: ServerContext, caller: Caller, file_id: str) -> No
         JobNotFoundError: as `find_file` does.
     """
     found = await find_file(server, caller, file_id)
-    await server.host.read(lambda ledger: ledger.uploads.remove(file_id))
+    await server.host.read(partial(_forget, file_id))
     with storage_errors(str(found.path)):
         await asyncio.to_thread(found.path.unlink, missing_ok=True)
+
+
+async def _remove_expired(server: ServerContext) -> None:
+    for file_id in await server.host.read(lambda ledger: ledger.uploads.expired()):
+        await server.host.read(partial(_forget, file_id))
+        await asyncio.to_thread((folder_of(server) / file_id).unlink, missing_ok=True)
+
+
+def _forget(file_id: str, ledger: Ledger) -> None:
+    ledger.uploads.remove(file_id)
 
 
 def folder_of(server: ServerContext) -> Path:
@@ -115,8 +128,7 @@ def _write(content: BinaryIO, target: Path) -> tuple[int, str]:
     size = content.tell()
     if not 0 < size <= MOST_BYTES:
         raise InvalidRequestError(f"the file has {size} bytes, not 1 to {MOST_BYTES}")
-    content.seek(0)
-    digest = hashlib.file_digest(content, "sha256").hexdigest()
+    digest = digest_of(content)
     content.seek(0)
     with storage_errors(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,0 +1,1 @@
+"""The tools run for language models: by replies of vendors, and in agent frameworks."""

@@ -1,0 +1,64 @@
+"""Turns: a few jobs begin at a time, and nobody holds a turn for long."""
+
+import asyncio
+
+import pytest
+
+from media_agent.jobs import turns
+from media_agent.jobs.turns import BEGINNING, Turns
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_no_more_than_a_few_begin_at_once() -> None:
+    found, begun, may_end = Turns(), 0, asyncio.Event()
+
+    async def begin() -> None:
+        nonlocal begun
+        async with found.turn():
+            begun += 1
+            await may_end.wait()
+
+    tasks = [asyncio.create_task(begin()) for _ in range(BEGINNING + 3)]
+    await asyncio.sleep(0)
+    at_once = begun
+    may_end.set()
+    await asyncio.gather(*tasks)
+
+    assert at_once == BEGINNING
+    assert begun == BEGINNING + 3
+
+
+async def test_whoever_has_begun_ends_its_turn_and_works_on() -> None:
+    found = Turns()
+
+    async with asyncio.timeout(5):
+        holders = [found.turn() for _ in range(3 * BEGINNING)]
+        for holder in holders:
+            (await holder.__aenter__())()
+        for holder in holders:
+            await holder.__aexit__(None, None, None)
+        others = [found.turn() for _ in range(BEGINNING)]
+        for holder in others:
+            await holder.__aenter__()
+
+    waiting = asyncio.create_task(found.turn().__aenter__())
+    await asyncio.sleep(0)
+    assert not waiting.done()  # a turn that ended twice was given back once
+    waiting.cancel()
+    for holder in others:
+        await holder.__aexit__(None, None, None)
+
+
+async def test_a_turn_that_takes_long_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "LONGEST_SECONDS", 0.0)
+    found = Turns()
+    holders = [found.turn() for _ in range(BEGINNING)]
+    for holder in holders:
+        await holder.__aenter__()
+
+    async with asyncio.timeout(5), found.turn():
+        pass
+
+    for holder in holders:
+        await holder.__aexit__(None, None, None)
