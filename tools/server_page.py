@@ -1,4 +1,4 @@
-"""Writes the routes into docs/reference/server.md from the description of the server (`make snapshots`).
+"""Writes the routes into docs/reference/server.md as the server describes them (`make snapshots`).
 
 Only what stands between two marks is written; the words around it are a person's.
 """

@@ -1,4 +1,4 @@
-"""Calls a server at random for minutes: as it describes itself, and in sequences (`make fuzz-server`)."""
+"""Calls a server at random for minutes: as described, and in sequences (`make fuzz-server`)."""
 
 import argparse
 import os

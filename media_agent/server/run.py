@@ -81,8 +81,9 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _say_why(error: OSError) -> str:
-    is_plain = error.errno is not None and not isinstance(error, socket.gaierror)
-    return os.strerror(error.errno) if is_plain else error.strerror or str(error)
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)  # without what Python adds of its own
 
 
 class _Server(uvicorn.Server):
