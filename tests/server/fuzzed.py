@@ -3,18 +3,13 @@
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
-import schemathesis
 import uvicorn
 from fastapi import FastAPI
-from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis.checks import CheckFunction
 
 from media_agent.config.settings import Settings, load_settings
-from media_agent.server.app import build_app
 from media_agent.server.run import bind
 
 SMALL = {"prompt": "a red circle", "num_frames": 2, "size": {"width": 32, "height": 32}}
