@@ -70,7 +70,7 @@ def flush() -> None:
 
 def find_binary_stdout() -> BinaryIO:
     """Return stdout for a protocol that has it for itself."""
-    return _current_stdout().buffer  # type: ignore[attr-defined, no-any-return]  # a text over bytes
+    return _current_stdout().buffer  # a text over bytes
 
 
 def _current_stdout() -> TextIO:

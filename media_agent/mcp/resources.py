@@ -153,6 +153,7 @@ def _unless_error(found: T | Answer) -> T:
     """
     if isinstance(found, dict):
         error = found["error"]
+        assert isinstance(error, dict)
         raise MCPError(INVALID_PARAMS, str(error["message"]), error)
     return found
 

@@ -99,7 +99,9 @@ def _make_brief(node: Node) -> Node:
 
     Null and "" are taken all the same when the tool is called.
     """
-    kept = {key: value for key, value in node.items() if key != "default" and value is not None}
+    kept: Node = {
+        key: value for key, value in node.items() if key != "default" and value is not None
+    }
     kinds = kept.get("anyOf")
     if isinstance(kinds, list):
         others = [_make_brief_if_object(each) for each in kinds if each != {"type": "null"}]

@@ -17,7 +17,7 @@ export function buildSteering(id, signal) {
   }, { said })
   const form = h("form", { id: "steering" },
     field("From now on it shows", prompt),
-    h("label", { class: "check", for: "steer-now" }, now, "also in chunks already begun"))
+    h("label", { class: "check", for: "steer-now" }, now, "Also in chunks already begun"))
   const buttons = h("div", { class: "row end" }, finish, button)
   form.addEventListener("submit", (event) => {
     event.preventDefault()

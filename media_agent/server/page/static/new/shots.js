@@ -29,11 +29,9 @@ export function buildShots(changed) {
         field(name, prompt, shots.length === 1 ? "What is seen, how it moves, the light, the camera." : null),
         h("div", { class: "row" },
           h("div", { class: "inline" }, field("Seconds", duration)),
-          h("span", { class: "grow" }),
-          shots.length === 1 ? null : [
+          shots.length === 1 ? null : h("div", { class: "tools" },
             tool("Earlier", () => change((all) => swap(all, index - 1), index - 1), index === 0),
-            tool("Remove", () => change((all) => all.filter((each) => each !== shot), Math.max(0, index - 1))),
-          ]))
+            tool("Remove", () => change((all) => all.filter((each) => each !== shot), Math.max(0, index - 1))))))
     }))
   }
 
