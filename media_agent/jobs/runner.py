@@ -149,7 +149,7 @@ class JobRunner:
         self.start(job, force=take_over)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SOON):
-                while job_id in self._tasks and self._store.jobs.get(job_id).status == job.status:
+                while job_id in self._tasks and self._is_still(job):  # noqa: ASYNC110
                     await asyncio.sleep(_BLINK)
 
     async def stop(self, job_id: str) -> None:
@@ -190,6 +190,9 @@ class JobRunner:
 
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks
+
+    def _is_still(self, job: VideoJob) -> bool:
+        return self._store.jobs.get(job.id).status is job.status
 
     def _is_free(self, job_id: str) -> bool:
         return not self._is_here(job_id) and not self._store.owners.is_claimed(job_id)
