@@ -136,10 +136,8 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, dict[str
 
 
 def start(program: Program, stack: ExitStack) -> Numbers:
-    """Start a server twice, the first time for its caches; return what the second start took."""
+    """Start a server; return how long it took until it answered, and what it holds idle."""
     print(f"starting {program.name}", file=sys.stderr)
-    program.start()
-    program.end()
     _begin(program, stack)
     time.sleep(2)
     return {"seconds": program.start_seconds, "idle_memory_mb": program.memory_mb()}
