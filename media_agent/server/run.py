@@ -75,9 +75,15 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
+            f"cannot listen on {host}:{port}: {_say_why(error)}",
             hint="name another port with --port; 0 takes any that is free",
         ) from None
+
+
+def _say_why(error: OSError) -> str:
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)  # without what Python adds of its own
 
 
 class _Server(uvicorn.Server):

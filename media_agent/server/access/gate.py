@@ -131,6 +131,8 @@ def caller_of(key: ApiKey) -> Caller:
 def scope_of(method: str, path: str) -> KeyScope | None:
     """Return the scope that a call needs; None: any key will do."""
     first = "/mcp" if path.startswith("/mcp/") else path
+    if path.startswith("/v1/admin/"):
+        return "admin"
     if first in _SCOPES:
         return _SCOPES[first]
     return "videos:read" if method in _SAFE else "videos:write"

@@ -128,8 +128,9 @@ async def _await_chunk(server: ServerContext, job: VideoJob) -> VideoJob:
     if job.chunks_ready or not await _streams(server, job):
         return job
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            async for told in server.events.listen(job.id, -1, pause=_PATIENCE):
+        listening = contextlib.aclosing(server.events.listen(job.id, -1, pause=_PATIENCE))
+        async with asyncio.timeout(_PATIENCE), listening as news:
+            async for told in news:
                 if any(isinstance(each.event.event, ChunkReady) for each in told):
                     break
     return await server.host.read(lambda ledger: ledger.jobs.get(job.id))

@@ -47,7 +47,7 @@ _REMIX = describe_new_video(("prompt",))
 @router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
 async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to change a video as a prompt says, with a model that edits videos."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         fields = dict(body.fields)
         source = await take_source(server, caller, fields)
@@ -61,7 +61,7 @@ async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResp
 @router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         fields = dict(body.fields)
         source = await take_source(server, caller, fields)
@@ -79,7 +79,7 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
     A model that edits videos edits it; any other makes the same request with the new prompt, from
     the same seed.
     """
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         parsed = await parse_call(server, body.fields)
         if parsed.video.prompt is None:

@@ -34,7 +34,7 @@ _LISTED = 1000
 @router.post("/v1/files", response_model=File, openapi_extra=describe_new_file())
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Keep a file, to be given as `file_id` in calls."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         file, said = _read(body.fields)
         expires = said.expires_after

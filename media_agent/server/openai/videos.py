@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.1
 @router.post("/v1/videos", response_model=Video, openapi_extra=describe_new_video())
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to make a video, and answer with it at once."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         job = await create_video(server, caller, body.fields, request.headers)
     finally:
