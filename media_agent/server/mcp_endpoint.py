@@ -4,7 +4,8 @@ It is loaded with the first call, because it takes memory and most servers have 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -15,10 +16,13 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.ledger.api_keys import LOCAL
 from media_agent.server.access.caller import CALLER, Caller
+from media_agent.server.access.requests import admit_request
 from media_agent.server.host import ClientHost
+from media_agent.server.new_jobs import new_folder
 from media_agent.tools import ToolBox
 from media_agent.tools.elsewhere import Address
 from media_agent.tools.files import FileKind
+from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -97,10 +101,20 @@ class McpEndpoint:
                 owner=caller.name,
                 sees_all=caller.sees_all,
                 address=address,
+                admit=lambda request, *, is_kept: self._admit(client, caller, request, is_kept),
                 allow=caller.check_scope,
             )
 
         return await self._find_host().call(lambda client: work(open_box(client)))
+
+    @contextlib.asynccontextmanager
+    async def _admit(
+        self, client: VideoClient, caller: Caller, request: VideoRequest, is_kept: bool
+    ) -> AsyncIterator[tuple[str, VideoRequest]]:
+        """Bring the inputs of a request into the folder of a new job, as the other routes do."""
+        most = client.settings.server.max_upload_bytes
+        async with new_folder(client, is_kept=is_kept) as (job_id, folder):
+            yield job_id, await admit_request(request, caller, folder, max_bytes=most)
 
     def _build_address(self, request: Request) -> Address:
         """Return where a caller elsewhere finds files: the video at its URL, for a player."""

@@ -1,5 +1,6 @@
 """The one way to a new job, from whichever surface it is asked for."""
 
+import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator
@@ -9,9 +10,8 @@ from typing import Unpack
 from media_agent.client import VideoClient
 from media_agent.jobs.housekeeping.remove import INPUTS
 from media_agent.jobs.options import GenerateKwargs
-from media_agent.ledger.api_keys import LOCAL
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.requests import check_options
+from media_agent.server.access.requests import check_names
 from media_agent.server.context import ServerContext
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -23,38 +23,39 @@ async def start_job(
     request: VideoRequest,
     /,
     **options: Unpack[GenerateKwargs],
-) -> tuple[VideoJob, bool]:
-    """Begin a job of a caller; return it, and whether it is new.
+) -> VideoJob:
+    """Begin a job of a caller.
 
     Raises:
+        ForbiddenError: it names a file of this machine, and the caller may be on another.
         RequestError: it cannot be served; nothing was done.
         IdempotencyConflictError: the key has another request or other terms.
     """
-    await check_options(request.options, whose)
-
-    async def start(client: VideoClient) -> tuple[VideoJob, bool]:
-        own_id = options.get("job_id") or client.new_job_id()
-        named: GenerateKwargs = {**options, "job_id": own_id, "caller": whose.name}
-        job = await client.start(request, **named)
-        return job, job.id == own_id
-
-    return await server.host.call(start)
+    await check_names(request.model, request.options, whose)
+    named: GenerateKwargs = {**options, "caller": whose.name}
+    return await server.host.call(lambda client: client.start(request, **named))
 
 
 @contextlib.asynccontextmanager
-async def new_folder(server: ServerContext) -> AsyncIterator[tuple[str, Path]]:
-    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin."""
-    job_id = server.host.client.new_job_id()
-    folder = server.host.client.store.jobs.folder(job_id) / INPUTS
+async def new_folder(
+    client: VideoClient, *, is_kept: bool = True
+) -> AsyncIterator[tuple[str, Path]]:
+    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin.
+
+    If it is not kept, it goes in any case: nothing but a plan is wanted.
+    """
+    job_id = client.new_job_id()
+    folder = client.store.jobs.folder(job_id) / INPUTS
     try:
         yield job_id, folder
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        with contextlib.suppress(OSError):  # never there
-            folder.parent.rmdir()
+        await asyncio.to_thread(_remove, folder)
         raise
+    if not is_kept:
+        await asyncio.to_thread(_remove, folder)
 
 
-def own_key(key: str | None, caller: Caller) -> str | None:
-    """Return an idempotency key that no other caller can have."""
-    return key if key is None or caller.name == LOCAL else f"{caller.name}:{key}"
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    with contextlib.suppress(OSError):  # never there
+        folder.parent.rmdir()

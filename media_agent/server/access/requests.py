@@ -36,12 +36,10 @@ def check_request(request: VideoRequest, caller: Caller) -> None:
             raise _forbidden(f"inputs[{number}].path", "give its url, its data, or its file_id")
         if medium.own_id is not None:
             raise _forbidden(f"inputs[{number}].own_id", "leave it out")
-    if request.model is not None and _WRITTEN_AS_A_PATH.search(request.model):
-        raise _forbidden("model", "GET /v1/backends lists the models")
 
 
-async def check_options(options: Options, caller: Caller) -> None:
-    """Refuse options that name files or inner addresses, from a caller who may be anywhere.
+async def check_names(model: str | None, options: Options, caller: Caller) -> None:
+    """Refuse names of files and inner addresses, from a caller who may be anywhere.
 
     Raises:
         ForbiddenError: one names a file of this machine.
@@ -49,6 +47,8 @@ async def check_options(options: Options, caller: Caller) -> None:
     """
     if not caller.is_remote:
         return
+    if model is not None and _WRITTEN_AS_A_PATH.search(model):
+        raise _forbidden("model", "GET /v1/backends lists the models")
     addresses = []
     for place, text in _walk(options, "options"):
         if _WRITTEN_AS_A_PATH.search(text):
@@ -74,7 +74,7 @@ async def admit_request(
         TooLargeError: it is too large.
     """
     check_request(request, caller)
-    await check_options(request.options, caller)
+    await check_names(request.model, request.options, caller)
     if not caller.is_remote:
         return request
     _check_count(request.inputs)

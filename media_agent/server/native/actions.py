@@ -1,11 +1,14 @@
 """What is done to a job under way, or after its end; and the videos that continue it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from media_agent.server.context import CallerHere, Server
+from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_names
+from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.native.bodies import (
     FoundWork,
     NewBranch,
@@ -13,10 +16,14 @@ from media_agent.server.native.bodies import (
     Resumption,
     Steering,
 )
-from media_agent.server.native.jobs import Key, answer_new
-from media_agent.server.new_jobs import own_key, start_job
+from media_agent.server.native.jobs import Key, answer_new, key_headers
+from media_agent.server.new_jobs import start_job
 from media_agent.server.own_job import OwnJob
 from media_agent.server.public import ServedJob, view, view_job
+from media_agent.server.repeats import NewJobCall, read_call
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.request import VideoRequest
 
 router = APIRouter(tags=["jobs"])
 _NEW: dict[int | str, dict[str, Any]] = {
@@ -79,30 +86,25 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-    key = own_key(idempotency_key, caller)
-    plan = await server.host.call(
-        lambda client: client.plan_branch(
-            job.id,
-            idempotency_key=key,
-            at=body.at,
-            prompt=body.prompt,
-            duration=body.duration,
-            shots=body.shots,
-            endless=body.endless,
-            max_cost_usd=body.max_cost_usd,
-            policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
+    call = _read(job, "branch", body, caller, idempotency_key)
+
+    async def make() -> VideoJob:
+        plan = await server.host.call(
+            lambda client: client.plan_branch(
+                job.id,
+                at=body.at,
+                prompt=body.prompt,
+                duration=body.duration,
+                shots=body.shots,
+                endless=body.endless,
+                max_cost_usd=body.max_cost_usd,
+                policy=body.policy,
+                allow_unknown_words=body.allow_unknown_words,
+            )
         )
-    )
-    new, is_new = await start_job(
-        server,
-        caller,
-        plan.request,
-        plans=(plan,),
-        idempotency_key=key,
-        label=body.label,
-        policy=body.policy,
-    )
+        return await _start(server, caller, plan.request, (plan,), body, call)
+
+    new, is_new = await server.repeats.once(server.host, call, make)
     return answer_new(view_job(new, caller), is_new=is_new)
 
 
@@ -115,31 +117,55 @@ async def extend_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Continue a video; the result is the whole of it, and a job of its own."""
-    key = own_key(idempotency_key, caller)
-    request, plans = await server.host.call(
-        lambda client: client.plan_extension(
-            job.id,
-            idempotency_key=key,
-            prompt=body.prompt,
-            duration=body.duration,
-            shots=body.shots,
-            seed=body.seed,
-            model=body.model,
-            size=body.size,
-            options=body.options,
-            only_new=body.only_new,
-            max_cost_usd=body.max_cost_usd,
-            policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
+    call = _read(job, "extend", body, caller, idempotency_key)
+
+    async def make() -> VideoJob:
+        await check_names(body.model, body.options, caller)
+        request, plans = await server.host.call(
+            lambda client: client.plan_extension(
+                job.id,
+                prompt=body.prompt,
+                duration=body.duration,
+                shots=body.shots,
+                seed=body.seed,
+                model=body.model,
+                size=body.size,
+                options=body.options,
+                only_new=body.only_new,
+                max_cost_usd=body.max_cost_usd,
+                policy=body.policy,
+                allow_unknown_words=body.allow_unknown_words,
+            )
         )
+        return await _start(server, caller, request, plans, body, call)
+
+    new, is_new = await server.repeats.once(server.host, call, make)
+    return answer_new(view_job(new, caller), is_new=is_new)
+
+
+def _read(
+    job: VideoJob, route: str, body: NewBranch | NewExtension, caller: Caller, key: str | None
+) -> NewJobCall:
+    return read_call(
+        caller.name, route, {"of": job.id, **body.model_dump(mode="json")}, key_headers(key)
     )
-    new, is_new = await start_job(
+
+
+async def _start(
+    server: ServerContext,
+    caller: Caller,
+    request: VideoRequest,
+    plans: Sequence[Plan],
+    body: NewBranch | NewExtension,
+    call: NewJobCall,
+) -> VideoJob:
+    return await start_job(
         server,
         caller,
         request,
         plans=plans,
-        idempotency_key=key,
+        idempotency_key=call.key,
+        fingerprint=call.fingerprint,
         label=body.label,
         policy=body.policy,
     )
-    return answer_new(view_job(new, caller), is_new=is_new)

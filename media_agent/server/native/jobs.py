@@ -16,7 +16,7 @@ from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
 from media_agent.server.new_jobs import new_folder, start_job
 from media_agent.server.own_job import OwnJob, find_job
 from media_agent.server.public import ServedJob, view, view_job, view_summary
-from media_agent.server.repeats import read_call
+from media_agent.server.repeats import LONGEST_KEY, read_call
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
@@ -28,7 +28,7 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         min_length=1,
-        max_length=200,
+        max_length=LONGEST_KEY,
         description="The same key with the same request is the same job, and is made once.",
     ),
 ]
@@ -46,14 +46,14 @@ async def create_job(
     body: NewJob, server: Server, caller: CallerHere, idempotency_key: Key = None
 ) -> Response:
     """Begin to make a video, and answer with its job at once."""
-    headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
-    call = read_call(caller.name, "job", body.model_dump(mode="json"), headers)
+    fields = body.model_dump(mode="json")
+    call = read_call(caller.name, "job", fields, key_headers(idempotency_key))
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             most = server.settings.server.max_upload_bytes
             request = await admit_request(body.request, caller, folder, max_bytes=most)
-            job, _ = await start_job(
+            return await start_job(
                 server,
                 caller,
                 _within(request, body.max_cost_usd),
@@ -64,7 +64,6 @@ async def create_job(
                 idempotency_key=call.key,
                 fingerprint=call.fingerprint,
             )
-            return job
 
     job, is_new = await server.repeats.once(server.host, call, make)
     return answer_new(view_job(job, caller), is_new=is_new)
@@ -164,6 +163,11 @@ async def get_file(
         raise JobNotFoundError(f"job {job.id} has no file {number}")
     name = f"{job.id}-{number}{path.suffix}"
     return answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
+
+
+def key_headers(key: str | None) -> dict[str, str]:
+    """Return the headers of a call that say its idempotency key; attempts are not numbered here."""
+    return {} if key is None else {"idempotency-key": key}
 
 
 def answer_new(job: dict[str, Any], *, is_new: bool) -> Response:

@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_names
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.new_jobs import new_folder
 from media_agent.server.openai.body import read_body
@@ -115,7 +116,7 @@ async def _edit(
     own = _with_source(parsed.own, source) | {"mode": VideoMode.VIDEO_EDIT}
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             path = await bring_source(server, caller, source, folder)
             inputs = await bring_inputs(server, caller, parsed, folder)
             request, asked = build_request(
@@ -142,7 +143,7 @@ async def _make_again(
             before.pop(name, None)
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             inputs = copy_inputs(job, folder)
             request = VideoRequest.model_validate(before | {"inputs": inputs})
             return await start(server, caller, request, asked, job_id, call)
@@ -157,9 +158,10 @@ async def _extend(
         raise InvalidRequestError("an extension takes no other input than video")
     asked_for, own = build_request(parsed.video, parsed.own, options=parsed.options)
     _check_extension(asked_for)
+    await check_names(asked_for.model, asked_for.options, caller)
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             if source.job is not None:
                 place = source.job.id
             else:
