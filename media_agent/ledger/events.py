@@ -6,6 +6,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from media_agent.errors import JobNotFoundError, StorageError
+from media_agent.ledger.api_keys import check_one_more
 from media_agent.ledger.database import Database, Transaction
 from media_agent.ledger.deliveries import announce
 from media_agent.ledger.kept_text import readable
@@ -15,6 +16,7 @@ from media_agent.ledger.rows import (
     insert,
     replace_artifacts,
     state_of,
+    terms_of,
     unreadable,
 )
 from media_agent.ledger.state import changes_by, is_repetition
@@ -121,10 +123,15 @@ class Events:
         """Reopen a job whose work was found, or that can be resumed; None: it is over.
 
         The only way out of a terminal state; a backend's event can never take it.
+
+        Raises:
+            RateLimitError: the caller of a server has as many jobs under way as they may.
         """
         with self._database.writing() as transaction:
-            if self._owners.own_row(transaction, job_id)["status"] not in _REOPENED:
+            row = self._owners.own_row(transaction, job_id)
+            if row["status"] not in _REOPENED:
                 return None
+            check_one_more(transaction, terms_of(row), time)
             numbered = _write(transaction, job_id, JobStarted(message=message), time)
             status = JobStatus.IN_PROGRESS
             change_job(transaction, job_id, status=status, error=None, updated_at=time)

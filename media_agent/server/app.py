@@ -62,7 +62,7 @@ def build_app(
         ConfigurationError: the settings of webhooks cannot be used.
     """
     check_webhooks(settings)
-    tools = McpEndpoint(lambda: app.state.context.host, settings)
+    tools = McpEndpoint(lambda: app.state.context.host)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
@@ -99,7 +99,7 @@ def build_app(
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(tools.route)
-    app.add_middleware(BodyLimits, section=settings.server)
+    app.add_middleware(BodyLimits, read_section=lambda: access.settings)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:
         app.add_middleware(  # around the gate: a preflight has no key

@@ -45,7 +45,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> dict[str, Any]:
     """Return the body of an error, in the words of the server."""
-    info = info_to_http(info)
+    info = _make_sendable(info_to_http(info))
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     told = info.message if info.hint is None else f"{info.message}; {info.hint}"
     accepted = may_be_accepted(info.code)
@@ -59,6 +59,13 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
             "next": choose_next_step(info, accepted=accepted),
         },
     }
+
+
+def _make_sendable(info: ErrorInfo) -> ErrorInfo:
+    """Return an error whose words can be sent: they may quote half a character of a caller."""
+    texts = {"message": info.message, "hint": info.hint}
+    sent = {name: text and text.encode("utf-8", "replace").decode() for name, text in texts.items()}
+    return info.model_copy(update=sent)
 
 
 def answer_error(error: MediaAgentError) -> JSONResponse:
@@ -80,7 +87,7 @@ async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
+    place = ".".join(str(part) for part in first["loc"][1:]).encode("utf-8", "replace").decode()
     said = "; ".join(
         f"{'.'.join(str(part) for part in each['loc'][1:]) or 'body'}: {each['msg']}"
         for each in error.errors()[:10]
@@ -97,6 +104,7 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_broken(request: Request, error: Exception) -> JSONResponse:
-    _LOGGER.error("%s %s broke", request.method, request.url.path, exc_info=error)
+    path = request.scope["path"].encode("unicode_escape").decode("ascii")  # no line of its own
+    _LOGGER.error("%s %s broke", request.method, path, exc_info=error)
     info = ErrorInfo(code="internal", message="the server broke at this; its log says more")
     return JSONResponse(build_error(info, 500), 500)

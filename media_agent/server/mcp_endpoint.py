@@ -35,9 +35,8 @@ PATH = "/mcp"
 class McpEndpoint:
     """Answers calls at /mcp; `aclose` ends what is open."""
 
-    def __init__(self, find_host: Callable[[], ClientHost], settings: Settings) -> None:
+    def __init__(self, find_host: Callable[[], ClientHost]) -> None:
         self._find_host = find_host
-        self._settings = settings
         self._lock = asyncio.Lock()
         self._sessions: StreamableHTTPSessionManager | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -73,7 +72,7 @@ class McpEndpoint:
 
         from media_agent.mcp.server import build_server
 
-        server = build_server(self._run, routes=self._settings.routes)
+        server = build_server(self._run, routes=self._find_host().client.settings.routes)
         return StreamableHTTPSessionManager(server, stateless=True)
 
     async def _serve(
@@ -90,17 +89,15 @@ class McpEndpoint:
         request = context.request
         assert isinstance(request, Request)
         caller: Caller = request.scope[CALLER]
-        address = self._build_address(request) if caller.is_remote else None
-        ask_above = self._settings.confirm_above_usd
 
         def open_box(client: VideoClient) -> ToolBox:
             return ToolBox(
                 client,
                 caller="agent" if caller.name == LOCAL else caller.name,
-                ask_above_usd=ask_above,
+                ask_above_usd=client.settings.confirm_above_usd,
                 owner=caller.name,
                 sees_all=caller.sees_all,
-                address=address,
+                address=_build_address(request, client.settings) if caller.is_remote else None,
                 admit=lambda request, *, is_kept: self._admit(client, caller, request, is_kept),
                 allow=caller.check_scope,
             )
@@ -116,13 +113,14 @@ class McpEndpoint:
         async with new_folder(client, is_kept=is_kept) as (job_id, folder):
             yield job_id, await admit_request(request, caller, folder, max_bytes=most)
 
-    def _build_address(self, request: Request) -> Address:
-        """Return where a caller elsewhere finds files: the video at its URL, for a player."""
-        base = self._settings.server.public_url or str(request.base_url)
 
-        def address(job_id: str, kind: FileKind) -> str:
-            if kind == "video":
-                return f"{base.rstrip('/')}/v1/videos/{job_id}/content"
-            return f"media-agent://jobs/{job_id}/{kind}"
+def _build_address(request: Request, settings: Settings) -> Address:
+    """Return where a caller elsewhere finds files: the video at its URL, for a player."""
+    base = settings.server.public_url or str(request.base_url)
 
-        return address
+    def address(job_id: str, kind: FileKind) -> str:
+        if kind == "video":
+            return f"{base.rstrip('/')}/v1/videos/{job_id}/content"
+        return f"media-agent://jobs/{job_id}/{kind}"
+
+    return address

@@ -58,7 +58,7 @@ async def read_body(request: Request, server: ServerContext) -> Body:
     if kind == "multipart/form-data":
         form = await _read_multipart(request, server.settings.server.max_json_bytes)
     elif kind == "application/x-www-form-urlencoded":
-        form = await FormParser(request.headers, request.stream()).parse()
+        form = await _parse(FormParser(request.headers, request.stream(), max_fields=_MOST_FIELDS))
     else:
         raise InvalidRequestError(
             f"the body has the type {kind or 'none'!r}",
@@ -79,10 +79,14 @@ async def _read_multipart(request: Request, most_text: int) -> FormData:
         max_fields=_MOST_FIELDS,
         max_part_size=most_text,
     )
+    return await _parse(parser)
+
+
+async def _parse(parser: MultiPartParser | FormParser) -> FormData:
     try:
         return await parser.parse()
-    except (MultiPartException, KeyError, ValueError, LookupError) as error:
-        raise InvalidRequestError(f"the multipart body cannot be read: {error}") from None
+    except (MultiPartException, ValueError, LookupError) as error:
+        raise InvalidRequestError(f"the form cannot be read: {error}") from None
 
 
 def _parse_json(body: bytes) -> Fields:

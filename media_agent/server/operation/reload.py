@@ -15,7 +15,14 @@ from media_agent.server.context import Server, ServerContext, require
 from media_agent_schemas.base import Schema
 
 router = APIRouter(tags=["operation"])
-_FIXED = ("host", "port", "public_url", "allowed_origins")  # of [server], while it runs
+_FIXED = (
+    "host",
+    "port",
+    "public_url",
+    "allowed_origins",
+    "webhooks",
+    "callbacks",
+)  # of [server], while it runs
 Administrator = Annotated[Caller, Depends(require("admin"))]
 
 
@@ -59,6 +66,6 @@ def _compare(before: Settings, new: Settings) -> tuple[str, ...]:
 
 
 def _compare_fixed(before: Settings, new: Settings) -> tuple[str, ...]:
-    sections = before.server, new.server
-    changed = (name for name in _FIXED if len({repr(getattr(s, name)) for s in sections}) > 1)
+    one, other = before.server, new.server
+    changed = (name for name in _FIXED if getattr(one, name) != getattr(other, name))
     return tuple(f"server.{name}" for name in changed)
