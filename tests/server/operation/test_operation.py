@@ -139,7 +139,7 @@ async def test_faulty_settings_change_nothing(
 async def test_limits_of_bodies_and_prices_to_confirm_follow_and_webhooks_need_a_restart(
     http: httpx.AsyncClient, app: FastAPI, new: NewSettings
 ) -> None:
-    hook = {"url": "https://example.com/hook", "secret": "whsec_" + "A" * 32}
+    hook = {"url": "https://example.com/hook", "key": "whsec_" + "A" * 32}
     new.overrides["server"] = {"max_json_bytes": 2000, "webhooks": {"a": hook}}
     body = {"request": {**SMALL, "labels": {"a": "x" * 3000}}}
 
