@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
-from media_agent.ledger.api_keys import check_concurrent
 from media_agent.ledger.costs import cost_of
 from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
@@ -23,6 +22,7 @@ from media_agent.ledger.rows import (
     text_of,
     unreadable,
 )
+from media_agent.ledger.serving.api_keys import check_concurrent
 from media_agent.ledger.state import JobOptions
 from media_agent.ledger.tables import LISTED, UNSETTLED
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob

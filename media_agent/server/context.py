@@ -10,7 +10,7 @@ from fastapi import Depends, Request
 
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import AuthenticationError
-from media_agent.ledger.api_keys import Scope
+from media_agent.ledger.serving.api_keys import Scope
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.access.gate import Access
 from media_agent.server.host import ClientHost
