@@ -18,10 +18,10 @@ from media_agent.errors import (
 )
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
+from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
-from media_agent.server.own_job import OwnJob
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind

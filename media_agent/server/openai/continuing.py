@@ -10,7 +10,9 @@ from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
-from media_agent.server.new_jobs import new_folder
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.repeats import NewJobCall, read_call
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import OwnFields, build_request
 from media_agent.server.openai.inputs.sources import (
@@ -31,8 +33,6 @@ from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.videos import answer
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
-from media_agent.server.own_job import OwnJob
-from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoMode, VideoRequest

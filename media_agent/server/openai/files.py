@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
 from media_agent.server.openai.body import read_body

@@ -9,7 +9,7 @@ from typing import Unpack
 from media_agent.client import VideoClient
 from media_agent.jobs.housekeeping.remove import INPUTS
 from media_agent.jobs.options import GenerateKwargs
-from media_agent.ledger.api_keys import LOCAL
+from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import check_options
 from media_agent.server.context import ServerContext
