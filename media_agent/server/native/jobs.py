@@ -159,10 +159,10 @@ async def get_file(
     """Return a file of a job: each of its videos, and its contact sheet."""
     artifact = job.artifacts[number] if number < len(job.artifacts) else None
     path = None if artifact is None or artifact.path is None else FilePath(artifact.path)
-    if artifact is None or path is None or not await asyncio.to_thread(path.is_file):
+    if artifact is None or path is None:
         raise JobNotFoundError(f"job {job.id} has no file {number}")
     name = f"{job.id}-{number}{path.suffix}"
-    return answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
+    return await answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
 
 
 async def make_once(
