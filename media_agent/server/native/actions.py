@@ -1,14 +1,16 @@
 """What is done to a job under way, or after its end; and the videos that continue it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import check_names
-from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.new_jobs import start_job
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.public import ServedJob, view, view_job
+from media_agent.server.jobs.repeats import NewJobCall
 from media_agent.server.native.bodies import (
     FoundWork,
     NewBranch,
@@ -16,14 +18,8 @@ from media_agent.server.native.bodies import (
     Resumption,
     Steering,
 )
-from media_agent.server.native.jobs import Key, answer_new, key_headers
-from media_agent.server.new_jobs import start_job
-from media_agent.server.own_job import OwnJob
-from media_agent.server.public import ServedJob, view, view_job
-from media_agent.server.repeats import NewJobCall, read_call
-from media_agent_schemas.capabilities import Plan
+from media_agent.server.native.jobs import Key, make_once
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.request import VideoRequest
 
 router = APIRouter(tags=["jobs"])
 _NEW: dict[int | str, dict[str, Any]] = {
@@ -86,9 +82,8 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-    call = _read(job, "branch", body, caller, idempotency_key)
 
-    async def make() -> VideoJob:
+    async def make(call: NewJobCall) -> VideoJob:
         plan = await server.host.call(
             lambda client: client.plan_branch(
                 job.id,
@@ -102,10 +97,18 @@ async def branch_job(
                 allow_unknown_words=body.allow_unknown_words,
             )
         )
-        return await _start(server, caller, plan.request, (plan,), body, call)
+        return await start_job(
+            server,
+            caller,
+            plan.request,
+            plans=(plan,),
+            label=body.label,
+            policy=body.policy,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
+        )
 
-    new, is_new = await server.repeats.once(server.host, call, make)
-    return answer_new(view_job(new, caller), is_new=is_new)
+    return await make_once(server, caller, f"branch {job.id}", body, idempotency_key, make)
 
 
 @router.post("/v1/jobs/{job_id}/extend", status_code=201, response_model=ServedJob, responses=_NEW)
@@ -117,9 +120,8 @@ async def extend_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Continue a video; the result is the whole of it, and a job of its own."""
-    call = _read(job, "extend", body, caller, idempotency_key)
 
-    async def make() -> VideoJob:
+    async def make(call: NewJobCall) -> VideoJob:
         await check_names(body.model, body.options, caller)
         request, plans = await server.host.call(
             lambda client: client.plan_extension(
@@ -137,35 +139,15 @@ async def extend_job(
                 allow_unknown_words=body.allow_unknown_words,
             )
         )
-        return await _start(server, caller, request, plans, body, call)
+        return await start_job(
+            server,
+            caller,
+            request,
+            plans=plans,
+            label=body.label,
+            policy=body.policy,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
+        )
 
-    new, is_new = await server.repeats.once(server.host, call, make)
-    return answer_new(view_job(new, caller), is_new=is_new)
-
-
-def _read(
-    job: VideoJob, route: str, body: NewBranch | NewExtension, caller: Caller, key: str | None
-) -> NewJobCall:
-    return read_call(
-        caller.name, route, {"of": job.id, **body.model_dump(mode="json")}, key_headers(key)
-    )
-
-
-async def _start(
-    server: ServerContext,
-    caller: Caller,
-    request: VideoRequest,
-    plans: Sequence[Plan],
-    body: NewBranch | NewExtension,
-    call: NewJobCall,
-) -> VideoJob:
-    return await start_job(
-        server,
-        caller,
-        request,
-        plans=plans,
-        idempotency_key=call.key,
-        fingerprint=call.fingerprint,
-        label=body.label,
-        policy=body.policy,
-    )
+    return await make_once(server, caller, f"extend {job.id}", body, idempotency_key, make)

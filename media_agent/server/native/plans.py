@@ -10,10 +10,11 @@ from media_agent.errors import InvalidRequestError
 from media_agent.routing.listing import Listed
 from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.public import view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
 from media_agent.server.native.jobs import LISTED
-from media_agent.server.new_jobs import new_folder
-from media_agent.server.public import view
+from media_agent.server.wording import info_to_http
 from media_agent.tools.elsewhere import hide_paths
 from media_agent_schemas.plan import PlanReport
 
@@ -35,7 +36,7 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
             )
         )
     report = report.model_copy(update={"request": body.request})
-    return JSONResponse(view(report, "", caller))
+    return JSONResponse(view(_word(report), "", caller))
 
 
 @router.get("/v1/backends", response_model=ModelPage)
@@ -62,6 +63,15 @@ async def list_backends(
         "notes": [hide_paths(each) for each in listing.notes],
     }
     return JSONResponse(answer)
+
+
+def _word(report: PlanReport) -> PlanReport:
+    """Return a report whose refusals name fields and routes, not flags and commands."""
+    worded = tuple(
+        each.model_copy(update={"refusals": tuple(map(info_to_http, each.refusals))})
+        for each in report.candidates
+    )
+    return report.model_copy(update={"candidates": worded})
 
 
 def _cut(models: Sequence[Listed], after: str | None) -> Sequence[Listed]:

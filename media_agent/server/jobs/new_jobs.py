@@ -24,12 +24,11 @@ async def start_job(
     /,
     **options: Unpack[GenerateKwargs],
 ) -> VideoJob:
-    """Begin a job of a caller.
+    """Begin a job of a caller, and return it.
 
     Raises:
         ForbiddenError: it names a file of this machine, and the caller may be on another.
         RequestError: it cannot be served; nothing was done.
-        IdempotencyConflictError: the key has another request or other terms.
     """
     await check_names(request.model, request.options, whose)
     named: GenerateKwargs = {**options, "caller": whose.name}
