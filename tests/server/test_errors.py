@@ -21,7 +21,7 @@ async def test_an_unknown_path_answers_in_the_shape_of_all_errors(http: httpx.As
         ({"request": {"promt": "a fox"}}, "request.promt: unknown key; did you mean prompt?"),
         ({"request": {"options": {"seed": 1}}}, 'such as {"name": "one"}'),
         ({}, "request: it is missing"),
-        ([], 'body: it should be a valid dictionary, such as {"request": '),
+        ([], 'body: it should be a valid dictionary, such as {"request": {"prompt": "one"}}'),
     ],
 )
 async def test_a_malformed_body_names_what_was_meant(
