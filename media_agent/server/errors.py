@@ -102,7 +102,9 @@ def _shape_of_body(request: Request) -> type[BaseModel] | None:
 def _tell_problem(problem: Any, shape: type[BaseModel] | None) -> str:
     where, *place = problem["loc"]
     if where == "body" and shape is not None and problem["type"] != "json_invalid":
-        return fault_in_words(fault_of(problem | {"loc": tuple(place)}, shape, () if place else ("body",)))
+        return fault_in_words(
+            fault_of(problem | {"loc": tuple(place)}, shape, () if place else ("body",))
+        )
     return f"{'.'.join(map(str, place)) or 'body'}: {problem['msg']}"
 
 

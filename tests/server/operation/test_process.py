@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
-
 
 SERVE = "import sys; from media_agent.cli import main; sys.exit(main())"
 REQUEST = {
