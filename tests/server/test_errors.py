@@ -1,7 +1,12 @@
 """Every error has one shape, also those that no route of ours makes."""
 
+import json
+
 import httpx
 import pytest
+
+from media_agent.errors import BackendAuthenticationError
+from media_agent.server.errors import answer_error
 
 
 @pytest.mark.anyio
@@ -12,6 +17,15 @@ async def test_an_unknown_path_answers_in_the_shape_of_all_errors(http: httpx.As
     assert reply.json()["error"]["type"] == "not_found_error"
     assert reply.json()["media_agent"]["code"] == "not_found"
     assert reply.json()["error"]["message"].endswith("GET /openapi.json lists the routes")
+
+
+def test_the_code_of_the_provider_stands_beside_ours() -> None:
+    error = BackendAuthenticationError("no credit").with_provider_code("insufficient_quota")
+
+    body = json.loads(bytes(answer_error(error).body))
+
+    assert body["error"]["code"] == "backend_authentication"
+    assert body["media_agent"]["provider_code"] == "insufficient_quota"
 
 
 @pytest.mark.anyio

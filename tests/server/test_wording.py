@@ -2,7 +2,7 @@
 
 import pytest
 
-from media_agent.server.verdict import choose_next_step, may_be_accepted
+from media_agent.server.jobs.verdict import choose_next_step, may_be_accepted
 from media_agent.server.wording import to_http
 from media_agent_schemas.errors import ErrorInfo
 

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from media_agent.config.settings import load_settings
-from media_agent.ledger.api_keys import SCOPES, KeyTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import SCOPES, KeyTerms
 from tests.server.page.conftest import serving, wait_until
 
 pytestmark = pytest.mark.chromium

@@ -9,7 +9,7 @@ from media_agent.negotiation.possible_lengths import find_longest_shot
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
 from media_agent.shorten import shorten_to_line
-from media_agent.tools.fitting import choose_fitting, shorten_texts
+from media_agent.tools.answers.fitting import choose_fitting, shorten_texts
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities
