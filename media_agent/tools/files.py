@@ -9,7 +9,7 @@ from media_agent.client import VideoClient
 from media_agent.errors import JobError, MediaAgentError, StorageError
 from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
 from media_agent.storage.destination import is_there
-from media_agent.storage.files import storage_errors, write_aside
+from media_agent.storage.files import make_folder, storage_errors, write_aside
 from media_agent.tools.answers.views import NO_SHEET
 from media_agent.video.codec import iterate_images
 from media_agent.video.images import as_png
@@ -106,5 +106,4 @@ def _make_poster(job: VideoJob, video: Artifact, folder: Path) -> Path:
 def _check_video(job: VideoJob, video: Artifact, folder: Path) -> None:
     if not is_there(video):
         raise StorageError(f"the video of job {job.id} is gone or was replaced")
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
