@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
-from media_agent.errors import JobNotFoundError
+from media_agent.errors import JobNotFoundError, VideoNotReadyError
 from media_agent.provenance.record import read_record
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import admit_request
@@ -139,7 +139,9 @@ async def get_record(job: OwnJob, caller: CallerHere) -> Response:
     """Return the record of a job: what was asked, adjusted, sent and delivered."""
     record = await asyncio.to_thread(read_record, job)
     if record is None:
-        raise JobNotFoundError(f"job {job.id} has no record", hint="it is written at its end")
+        if not job.status.is_terminal:
+            raise VideoNotReadyError(f"job {job.id} has no record yet: it is written at its end")
+        raise JobNotFoundError(f"job {job.id} has no record")
     return JSONResponse(view(record, job.id, caller))
 
 

@@ -89,6 +89,7 @@ def _details_of(job: VideoJob) -> JobDetails:
         label=job.label,
         videos=len(find_videos(job)),
         retryable=None if job.error is None else job.error.retryable,
+        provider_code=None if job.error is None else job.error.provider_code,
         accepted=was_accepted(job),
         billed=was_billed(job),
         next=_NEXT[job.status].format(id=job.id),
