@@ -50,7 +50,7 @@ def add_sheet(job: VideoJob, folder: Path) -> VideoJob:
     if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
         return job
     try:
-        sheet = _make_sheet(job, video, folder)
+        sheet = find_sheet(job, video, folder)
     except MediaAgentError as error:
         said = f"{NO_SHEET}: {error.message}"
         return job.model_copy(update={"warnings": (*job.warnings, said)})
@@ -69,16 +69,16 @@ def _find(job: VideoJob, kind: FileKind, folder: Path) -> tuple[Path, str]:
         case "video":
             return Path(video.path), video.mime_type
         case "contact-sheet":
-            return _make_sheet(job, video, folder), "image/png"
+            return find_sheet(job, video, folder), "image/png"
         case "poster":
             return _make_poster(job, video, folder), "image/png"
 
 
-def _make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
-    """Return the contact sheet, made of a video that is still the one of the job.
+def find_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
+    """Return the contact sheet in the folder of a job, made if it is not there.
 
     Raises:
-        StorageError: it is gone or another one, or something cannot be read or written.
+        StorageError: the video is gone or another one, or something cannot be read or written.
     """
     sheet = folder / sheet_name(video)
     if not sheet.exists():
