@@ -95,10 +95,6 @@ class HlsVideos:
         folder = Path(chunk_path).parent / "chunks"
         return Chunks(folder, self._list_frames(job, folder), fps)
 
-    def forget(self, job_id: str) -> None:
-        """Let the segments of a job be as they suit its finished video."""
-        self._known.pop(job_id, None)
-
     def _list_frames(self, job: VideoJob, folder: Path) -> tuple[int, ...]:
         known = self._known.pop(job.id, ())[: job.chunks_ready]
         new = range(len(known), job.chunks_ready)
