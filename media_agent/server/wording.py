@@ -2,9 +2,9 @@
 
 import re
 
-from media_agent.server.public import hide_paths
 from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.plan import PlanReport
 
 _NAME = r"([\w/-]+(?:\.[\w/-]+)*)"
 _ROUTES = tuple(
@@ -22,6 +22,8 @@ _ROUTES = tuple(
     )
 )
 
+_PATH = re.compile(r"(?<![\w:/.~<>=-])~?(?!/v1/)(?:/[^\s/'\"`,;:()\[\]]+){2,}/?")
+
 
 def to_http(text: str) -> str:
     """Return a message or hint with the routes and fields of the server, and without paths."""
@@ -35,3 +37,20 @@ def info_to_http(error: ErrorInfo) -> ErrorInfo:
     """Return an error in the words of the server."""
     hint = None if error.hint is None else to_http(error.hint)
     return error.model_copy(update={"message": to_http(error.message), "hint": hint})
+
+
+def report_to_http(report: PlanReport) -> PlanReport:
+    """Return all who could make a video, and why others could not, in the words of the server."""
+    candidates = [
+        each.model_copy(update={"refusals": tuple(map(info_to_http, each.refusals))})
+        for each in report.candidates
+    ]
+    said = {"candidates": tuple(candidates), "summary": to_http(report.summary)}
+    return report.model_copy(update=said)
+
+
+def hide_paths(text: str) -> str:
+    """Return a text with the names of files instead of their paths."""
+    if "/" not in text:
+        return text
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)

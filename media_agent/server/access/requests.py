@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue
 
@@ -20,6 +21,7 @@ _WRITTEN_AS_A_PATH = re.compile(
 )
 _ADDRESS = re.compile(r"\s*https?:", re.IGNORECASE)
 
+Request = TypeVar("Request", bound=VideoRequest)
 Options = Mapping[str, Mapping[str, JsonValue]]
 
 
@@ -36,7 +38,16 @@ def check_request(request: VideoRequest, caller: Caller) -> None:
             raise _forbidden(f"inputs[{number}].path", "give its url, its data, or its file_id")
         if medium.own_id is not None:
             raise _forbidden(f"inputs[{number}].own_id", "leave it out")
-    if request.model is not None and _WRITTEN_AS_A_PATH.search(request.model):
+    check_model(request.model, caller)
+
+
+def check_model(model: str | None, caller: Caller) -> None:
+    """Refuse a model that is a folder of this machine, from a caller who may be on another one.
+
+    Raises:
+        ForbiddenError: it is one.
+    """
+    if caller.is_remote and model is not None and _WRITTEN_AS_A_PATH.search(model):
         raise _forbidden("model", "GET /v1/backends lists the models")
 
 
@@ -61,8 +72,8 @@ async def check_options(options: Options, caller: Caller) -> None:
 
 
 async def admit_request(
-    request: VideoRequest, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
-) -> VideoRequest:
+    request: Request, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
+) -> Request:
     """Check a request and bring what it names by addresses; a local caller's stays as it is.
 
     The service that makes the video is then sent the files: it may be in our own network, and would

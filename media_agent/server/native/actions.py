@@ -5,7 +5,9 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from media_agent.server.context import CallerHere, Server
+from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_model, check_options
+from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.native.bodies import (
     FoundWork,
     NewBranch,
@@ -17,6 +19,8 @@ from media_agent.server.native.jobs import Key, answer_new
 from media_agent.server.new_jobs import own_key, start_job
 from media_agent.server.own_job import OwnJob
 from media_agent.server.public import ServedJob, view, view_job
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.request import VideoRequest
 
 router = APIRouter(tags=["jobs"])
 _NEW: dict[int | str, dict[str, Any]] = {
@@ -70,6 +74,13 @@ async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Resp
     return JSONResponse(found)
 
 
+@router.post("/v1/jobs/{job_id}/branch/plan", response_model=Plan)
+async def plan_branch(job: OwnJob, body: NewBranch, server: Server, caller: CallerHere) -> Response:
+    """Return what such a branch would be and cost; nothing is started or spent."""
+    plan = await _plan_branch(server, job.id, body, None)
+    return JSONResponse(view(plan, "", caller))
+
+
 @router.post("/v1/jobs/{job_id}/branch", status_code=201, response_model=ServedJob, responses=_NEW)
 async def branch_job(
     job: OwnJob,
@@ -80,20 +91,7 @@ async def branch_job(
 ) -> Response:
     """Make a second video that begins as this one does."""
     key = own_key(idempotency_key, caller)
-    plan = await server.host.call(
-        lambda client: client.plan_branch(
-            job.id,
-            idempotency_key=key,
-            at=body.at,
-            prompt=body.prompt,
-            duration=body.duration,
-            shots=body.shots,
-            endless=body.endless,
-            max_cost_usd=body.max_cost_usd,
-            policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
-        )
-    )
+    plan = await _plan_branch(server, job.id, body, key)
     new, is_new = await start_job(
         server,
         caller,
@@ -106,6 +104,15 @@ async def branch_job(
     return answer_new(view_job(new, caller), is_new=is_new)
 
 
+@router.post("/v1/jobs/{job_id}/extend/plan", response_model=Plan)
+async def plan_extension(
+    job: OwnJob, body: NewExtension, server: Server, caller: CallerHere
+) -> Response:
+    """Return what such a continuation would be and cost; nothing is started or spent."""
+    _, plans = await _plan_extension(server, caller, job.id, body, None)
+    return JSONResponse(view(plans[0], "", caller))
+
+
 @router.post("/v1/jobs/{job_id}/extend", status_code=201, response_model=ServedJob, responses=_NEW)
 async def extend_job(
     job: OwnJob,
@@ -116,9 +123,46 @@ async def extend_job(
 ) -> Response:
     """Continue a video; the result is the whole of it, and a job of its own."""
     key = own_key(idempotency_key, caller)
-    request, plans = await server.host.call(
+    request, plans = await _plan_extension(server, caller, job.id, body, key)
+    new, is_new = await start_job(
+        server,
+        caller,
+        request,
+        plans=plans,
+        idempotency_key=key,
+        label=body.label,
+        policy=body.policy,
+    )
+    return answer_new(view_job(new, caller), is_new=is_new)
+
+
+async def _plan_branch(
+    server: ServerContext, job_id: str, body: NewBranch, key: str | None
+) -> Plan:
+    return await server.host.call(
+        lambda client: client.plan_branch(
+            job_id,
+            idempotency_key=key,
+            at=body.at,
+            prompt=body.prompt,
+            duration=body.duration,
+            shots=body.shots,
+            endless=body.endless,
+            max_cost_usd=body.max_cost_usd,
+            policy=body.policy,
+            allow_unknown_words=body.allow_unknown_words,
+        )
+    )
+
+
+async def _plan_extension(
+    server: ServerContext, caller: Caller, job_id: str, body: NewExtension, key: str | None
+) -> tuple[VideoRequest, tuple[Plan, ...]]:
+    check_model(body.model, caller)
+    await check_options(body.options, caller)
+    return await server.host.call(
         lambda client: client.plan_extension(
-            job.id,
+            job_id,
             idempotency_key=key,
             prompt=body.prompt,
             duration=body.duration,
@@ -133,13 +177,3 @@ async def extend_job(
             allow_unknown_words=body.allow_unknown_words,
         )
     )
-    new, is_new = await start_job(
-        server,
-        caller,
-        request,
-        plans=plans,
-        idempotency_key=key,
-        label=body.label,
-        policy=body.policy,
-    )
-    return answer_new(view_job(new, caller), is_new=is_new)

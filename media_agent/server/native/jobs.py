@@ -13,6 +13,7 @@ from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
+from media_agent.server.native.inputs import bring_files
 from media_agent.server.new_jobs import new_folder, start_job
 from media_agent.server.own_job import OwnJob, find_job
 from media_agent.server.public import ServedJob, view, view_job, view_summary
@@ -52,7 +53,8 @@ async def create_job(
     async def make() -> VideoJob:
         async with new_folder(server) as (job_id, folder):
             most = server.settings.server.max_upload_bytes
-            request = await admit_request(body.request, caller, folder, max_bytes=most)
+            admitted = await admit_request(body.request, caller, folder, max_bytes=most)
+            request = await bring_files(server, caller, admitted, folder)
             job, _ = await start_job(
                 server,
                 caller,
