@@ -10,7 +10,8 @@ from media_agent.config.settings import load_settings
 from media_agent.ledger.api_keys import SCOPES, KeyTerms
 from media_agent.ledger.ledger import Ledger
 from media_agent.video.images import as_png, frame_of
-from tests.server.page.conftest import serving, wait_until
+from tests.server.page.conftest import wait_until
+from tests.server.serving import serving
 
 pytestmark = pytest.mark.chromium
 
