@@ -9,9 +9,9 @@ from datetime import datetime
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.costs import cost_of
-from media_agent.ledger.database import Row, Transaction
 from media_agent.ledger.rows import text_of
-from media_agent.ledger.tables import LISTED
+from media_agent.ledger.store.database import Row, Transaction
+from media_agent.ledger.store.tables import LISTED
 from media_agent_schemas.jobs import JobStatus, JobSummary
 
 LAST = "last"
@@ -157,8 +157,18 @@ def _time_of(transaction: Transaction, job_id: str) -> str:
 
 def _summary_of(transaction: Transaction, row: Row) -> JobSummary:
     cost = cost_of(transaction, row["id"])
-    names = ("id", "backend", "model", "title", "label", "quote_usd", "path", "segments")
-    names += ("progress", "phase")
+    names = (
+        "id",
+        "backend",
+        "model",
+        "title",
+        "label",
+        "quote_usd",
+        "path",
+        "segments",
+        "progress",
+        "phase",
+    )
     return JobSummary(
         **{name: row[name] for name in names},
         status=JobStatus(row["status"]),

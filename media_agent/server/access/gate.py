@@ -13,8 +13,8 @@ from starlette.websockets import WebSocketClose
 
 from media_agent.config.server_section import ServerSection
 from media_agent.errors import AuthenticationError, MediaAgentError
-from media_agent.ledger.api_keys import ApiKey
-from media_agent.ledger.api_keys import Scope as KeyScope
+from media_agent.ledger.serving.api_keys import ApiKey
+from media_agent.ledger.serving.api_keys import Scope as KeyScope
 from media_agent.server.access.caller import CALLER, LOCAL_CALLER, Caller
 from media_agent.server.access.keyring import Keyring, ReadLedger
 from media_agent.server.access.origins import Origins

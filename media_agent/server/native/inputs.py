@@ -3,8 +3,9 @@
 import asyncio
 import shutil
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
@@ -17,17 +18,11 @@ from media_agent_schemas.request import VideoRequest
 class ServedInput(MediaInput):
     """One image or video of a request, from exactly one source."""
 
+    sources: ClassVar[tuple[str, ...]] = (*MediaInput.sources, "file_id")
+
     file_id: str | None = Field(
         default=None, max_length=100, description="A file that was sent to /v1/files."
     )
-
-    @model_validator(mode="after")
-    def _check_one_source(self) -> "ServedInput":
-        if self.file_id is None:
-            super()._check_one_source()
-        elif (self.path, self.url, self.data) != (None, None, None):
-            raise ValueError(f"input {self.role.value} has a file_id and another source")
-        return self
 
 
 class ServedRequest(VideoRequest):

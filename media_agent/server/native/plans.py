@@ -10,10 +10,10 @@ from media_agent.errors import InvalidRequestError
 from media_agent.routing.listing import Listed
 from media_agent.server.access.requests import check_options, check_request
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.public import view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
 from media_agent.server.native.inputs import bring_files
 from media_agent.server.native.jobs import LISTED
-from media_agent.server.public import view
 from media_agent.server.wording import report_to_http, to_http
 from media_agent_schemas.plan import PlanReport
 

@@ -1,5 +1,6 @@
 """New videos from finished ones: remix, edit, extend."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,16 @@ from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
-from media_agent.server.new_jobs import new_folder
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.repeats import NewJobCall, read_call
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import OwnFields, build_request
 from media_agent.server.openai.inputs.sources import (
     Source,
     as_source,
     bring_source,
+    check_finished,
     copy_inputs,
     find_finished,
     take_source,
@@ -31,8 +35,6 @@ from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.videos import answer
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
-from media_agent.server.own_job import OwnJob
-from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -84,7 +86,7 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
         parsed = await parse_call(server, body.fields)
         if parsed.video.prompt is None:
             raise InvalidRequestError("prompt is missing")
-        find_finished(job)
+        check_finished(job)
         source = Source(job=job)
         call = await _read(caller, "remix", parsed, source, request.headers)
         if await _edits(server, parsed.video.model or _model_of(job)):
@@ -106,12 +108,12 @@ async def _edit(
 ) -> VideoJob:
     video, own_id = parsed.video, None
     if source.job is not None:
-        find_finished(source.job)
+        finished = check_finished(source.job)
         usual = _model_of(source.job)
         if video.model is None and await _edits(server, usual):
             video = video.model_copy(update={"model": usual})
         if video.model == usual:
-            own_id = source.job.artifacts[0].own_id
+            own_id = finished.own_id
     own = _with_source(parsed.own, source) | {"mode": VideoMode.VIDEO_EDIT}
 
     async def make() -> VideoJob:
@@ -143,7 +145,8 @@ async def _make_again(
 
     async def make() -> VideoJob:
         async with new_folder(server) as (job_id, folder):
-            inputs = copy_inputs(job, folder)
+            await find_finished(job)
+            inputs = await asyncio.to_thread(copy_inputs, job, folder)
             request = VideoRequest.model_validate(before | {"inputs": inputs})
             return await start(server, caller, request, asked, job_id, call)
 

@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from media_agent.config.settings import load_settings
-from media_agent.ledger.api_keys import SCOPES, KeyTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import SCOPES, KeyTerms
 from media_agent.video.images import as_png, frame_of
 from tests.server.page.conftest import wait_until
 from tests.server.serving import serving
@@ -209,10 +209,19 @@ def test_a_server_with_keys_asks_for_one_and_keeps_it_from_scripts(page: Page) -
         page.reload()
         expect(page.get_by_role("link", name="a cat of ann")).to_be_visible()
 
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert fits(page)
+        assert _height_of(page.get_by_role("button", name="Sign out")) < 50  # one line
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
         page.reload()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def _height_of(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["height"]
 
 
 def _tab_to(page: Page, name: str) -> None:

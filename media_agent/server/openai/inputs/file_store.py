@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import digest_of
@@ -92,7 +92,7 @@ async def store_file(
             )
         )
     except BaseException:
-        target.unlink(missing_ok=True)
+        await asyncio.to_thread(target.unlink, missing_ok=True)
         raise
     return upload
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend.context import GenerationContext, Operation
-from media_agent.backend.event_log import EventLog
-from media_agent.backend.steering import Steering
+from media_agent.backend.generating.context import GenerationContext, Operation
+from media_agent.backend.generating.event_log import EventLog
+from media_agent.backend.generating.steering import Steering
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import (

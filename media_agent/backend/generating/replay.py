@@ -8,8 +8,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from media_agent.backend.context import Chunk, GenerationContext, Operation, closing_chunks
-from media_agent.backend.event_log import EventLog
+from media_agent.backend.generating.context import (
+    Chunk,
+    GenerationContext,
+    Operation,
+    closing_chunks,
+)
+from media_agent.backend.generating.event_log import EventLog
 from media_agent.errors import NotResumableError
 from media_agent.video.audio import split_audio
 from media_agent_schemas.events import ChunkReady, JobProgressed

@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 import pytest
 
-from media_agent.backend.event_log import EventLog
+from media_agent.backend.generating.event_log import EventLog
 from media_agent_schemas import ChunkReady, JobCompleted, JobProgressed, JobStarted
 
 pytestmark = pytest.mark.anyio

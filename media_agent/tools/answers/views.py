@@ -9,7 +9,7 @@ from pydantic import Field
 
 from media_agent.routing.explain import describe_changes
 from media_agent.shorten import shorten_to_line
-from media_agent.tools.fitting import LARGEST_ANSWER, choose_fitting, shorten_texts
+from media_agent.tools.answers.fitting import LARGEST_ANSWER, choose_fitting, shorten_texts
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.errors import ErrorInfo

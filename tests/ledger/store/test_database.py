@@ -10,9 +10,9 @@ import pytest
 
 from media_agent.errors import ConfigurationError, StorageError
 from media_agent.ledger import database
-from media_agent.ledger.database import Database
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.tables import LEDGER_VERSION, TABLES
+from media_agent.ledger.store.database import Database
+from media_agent.ledger.store.tables import LEDGER_VERSION, TABLES
 from media_agent_schemas import JobStarted
 from tests.ledger.samples import NOW, append_all, job, progress
 

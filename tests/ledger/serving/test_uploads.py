@@ -8,7 +8,7 @@ import pytest
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 
 NOW = datetime.now(UTC)
 FILE = Upload("file-1", "alice", "a.png", "vision", 10, "0" * 64, NOW)

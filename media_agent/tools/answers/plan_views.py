@@ -9,7 +9,7 @@ from media_agent.negotiation.possible_lengths import find_longest_shot
 from media_agent.routing.explain import collect_refusals, describe_changes
 from media_agent.routing.listing import Listed, Listing
 from media_agent.shorten import shorten_to_line
-from media_agent.tools.fitting import choose_fitting, shorten_texts
+from media_agent.tools.answers.fitting import choose_fitting, shorten_texts
 from media_agent.wording import info_to_tools, to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities
@@ -158,9 +158,10 @@ class ModelListView(Schema):
 
 
 def view_models(listing: Listing, search: str | None) -> ModelListView:
-    """Return the models whose names contain a text, a line each."""
+    """Return the models whose names contain a text, a line each; first those that can be used."""
     wanted = "" if search is None else search.lower()
     found = [each for each in listing.models if wanted in each.name.lower()]
+    found.sort(key=lambda each: each.capabilities.missing is not None)
     problems = tuple(map(to_tools, listing.problems))
     return choose_fitting(_view_models(found, problems, *detail) for detail in _MODEL_DETAILS)
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 
 from pydantic import BaseModel, Field, StrictInt
 
-from media_agent.backend.context import GenerationContext
+from media_agent.backend.generating.context import GenerationContext
 from media_agent.errors import StorageError
 from media_agent.storage.files import write_atomically
 from media_agent_schemas.jobs import ChangePrompt, Finish

@@ -9,8 +9,8 @@ import pytest
 
 from media_agent.concealing import looks_like_a_key, without_keys
 from media_agent.errors import BudgetExceededError, InvalidRequestError, RateLimitError
-from media_agent.ledger.api_keys import KeyTerms, id_of
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import KeyTerms, id_of
 from media_agent.ledger.state import JobOptions
 from media_agent_schemas import Cost, JobCompleted, Segment, VideoJob
 from tests.ledger.samples import NOW, job, plan

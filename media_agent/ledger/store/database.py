@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
-from media_agent.ledger.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
+from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
 from media_agent.storage.files import storage_errors
 
 BUSY_SECONDS = 30.0

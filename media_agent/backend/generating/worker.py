@@ -13,9 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from media_agent.backend.context import Chunk, GenerationContext, Operation, closing_chunks
-from media_agent.backend.prefetch import prefetch
-from media_agent.backend.replay import count_shared, replay
+from media_agent.backend.generating.context import (
+    Chunk,
+    GenerationContext,
+    Operation,
+    closing_chunks,
+)
+from media_agent.backend.generating.prefetch import prefetch
+from media_agent.backend.generating.replay import count_shared, replay
 from media_agent.errors import (
     GenerationFailedError,
     InvalidRequestError,

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from media_agent.ledger.database import Database, Row, Transaction
 from media_agent.ledger.rows import insert
+from media_agent.ledger.store.database import Database, Row, Transaction
 from media_agent_schemas.jobs import JobStatus
 
 KEPT_DAYS = 30

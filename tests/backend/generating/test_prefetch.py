@@ -3,7 +3,7 @@ from itertools import count, islice
 
 import pytest
 
-from media_agent.backend.prefetch import prefetch
+from media_agent.backend.generating.prefetch import prefetch
 
 
 def test_items_come_in_order_and_end():

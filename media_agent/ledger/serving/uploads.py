@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
-from media_agent.ledger.database import Database, Row, Transaction
 from media_agent.ledger.rows import text_of
+from media_agent.ledger.store.database import Database, Row, Transaction
 
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 _OLDEST_FIRST = "ORDER BY created_at, id"

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from media_agent.errors import InvalidRequestError, RateLimitError
-from media_agent.ledger.database import Database, Row, Transaction
 from media_agent.ledger.rows import insert, text_of
+from media_agent.ledger.store.database import Database, Row, Transaction
 
 Scope = Literal["videos:read", "videos:write", "admin"]
 SCOPES: frozenset[Scope] = frozenset({"videos:read", "videos:write", "admin"})

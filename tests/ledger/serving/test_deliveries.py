@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from media_agent.ledger.deliveries import KEPT_DAYS, Delivery, EndpointTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.deliveries import KEPT_DAYS, Delivery, EndpointTerms
 from media_agent.ledger.state import JobOptions
 from media_agent_schemas import (
     BackendEvent,

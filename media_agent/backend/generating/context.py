@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.backend.event_log import EventLog
+from media_agent.backend.generating.event_log import EventLog
 from media_agent.errors import InvalidRequestError, JobCancelledError
 from media_agent_schemas.events import Computation, JobProgressed, PromptChanged
 from media_agent_schemas.jobs import Command, OperationRef, ResumeToken
