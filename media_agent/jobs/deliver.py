@@ -17,7 +17,8 @@ from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent.provenance.deviations import differences
-from media_agent.provenance.quality.of_jobs import finding_in_words, measure_quality
+from media_agent.provenance.quality.of_jobs import measure_quality
+from media_agent.provenance.quality.words import finding_in_words
 from media_agent.provenance.record import build_record
 from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination, is_there, reserve

@@ -1,6 +1,6 @@
 """What a person should look at: scores above their limits, with the time and in words.
 
-The limits were set on real clips with `benchmarks/inspect.py`, and tried on others.
+The limits were set on real clips with `benchmarks/quality.py`, and tried on others.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from media_agent.provenance.quality import scores
 from media_agent.provenance.quality.signals import PARTS, Signals
 from media_agent_schemas.quality import Finding, FindingKind
 
-CUT = 2.5  # times the largest changes beside it
+CUT = 3.0  # about so many times the largest changes beside it
 COLOUR_DRIFT = 6.0  # levels
 FROZEN = 0.3  # seconds
 REPEATED = 0.1  # of the frames

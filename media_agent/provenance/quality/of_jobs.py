@@ -9,7 +9,7 @@ from media_agent.provenance.seams import find_boundaries
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
-from media_agent_schemas.quality import Finding, QualityReport
+from media_agent_schemas.quality import QualityReport
 
 MOST_FRAMES = 15_000
 """Of a video that is measured when it is delivered: about ten minutes of it."""
@@ -40,11 +40,3 @@ def measure_quality(
     except (MediaAgentError, OSError, ImportError, ValueError) as error:
         _LOGGER.debug("the video of job %s was not measured: %s", job.id, error)
         return None
-
-
-def finding_in_words(finding: Finding) -> str:
-    """Return when it is, and what."""
-    span = f"{finding.start:.2f} s"
-    if finding.end > finding.start:
-        span = f"{finding.start:.2f} to {finding.end:.2f} s"
-    return f"{span}: {finding.message}"

@@ -1,6 +1,6 @@
 """From the numbers of all frames to scores: how much a video jumps, stands still, flickers, drifts.
 
-Each is a measure of this project. `benchmarks/inspect.py` says how well they tell good clips from
+Each is a measure of this project. `benchmarks/quality.py` says how well they tell good clips from
 spoilt ones.
 """
 
@@ -16,6 +16,7 @@ STILL_CHANGE, STILL_PEAK = 0.05, 0.5
 """Levels: of two frames that differ by less than both, one repeats the other."""
 _BESIDE = 8  # pairs of frames on each side of a cut
 _FEWEST_BESIDE = 4
+_PLAIN_CUT = 50.0  # levels: a change that is a cut whatever is beside it
 _LEAST_CHANGE = 0.3  # level; keeps the score of a cut in a still video finite
 _WEIGHTS = np.array([1.0, 2.0, 2.0, 2.0])  # light, red and blue against it, colourfulness
 _TOTAL_WEIGHT = 0.1  # of what moved in all, beside what moved steadily
@@ -26,7 +27,8 @@ def score_cuts(change: Numbers) -> Numbers:
     """Return for each frame its change over the mean of the two largest ones beside it.
 
     Up to eight pairs of frames on each side are looked at. About 1 or less is a video that moves
-    on; a hard cut is far above. Where fewer than four are beside it, the score is 0.
+    on; a hard cut is far above. A fiftieth of the change itself is added: beside fast motion a cut
+    stands out less. Where fewer than four pairs are beside it, the score is 0.
     """
     scores = np.zeros(len(change), np.float32)
     if len(change) < _FEWEST_BESIDE + 2:
@@ -35,7 +37,7 @@ def score_cuts(change: Numbers) -> Numbers:
     windows = np.lib.stride_tricks.sliding_window_view(pairs, 2 * _BESIDE + 1)
     beside = np.delete(windows, _BESIDE, axis=1)
     largest = np.partition(beside, -2, axis=1)[:, -2:].mean(axis=1)
-    found = (change[1:] + _LEAST_CHANGE) / (largest + _LEAST_CHANGE)
+    found = (change[1:] + _LEAST_CHANGE) / (largest + _LEAST_CHANGE) + change[1:] / _PLAIN_CUT
     scores[1:] = np.where((beside >= 0).sum(axis=1) >= _FEWEST_BESIDE, found, 0)
     return scores
 
