@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _PAPER, _INK, _FAINT, _RED = (250, 250, 247), (20, 20, 20), (190, 190, 185), (200, 40, 40)
 _RED_AREA = (248, 220, 216)
 _CURVE = (40, 90, 160)
-_MARGIN, _TITLE, _HEIGHT, _LINE = 10, 18, 90, 16  # pixels
-_SHORTEST = 600  # pixels of width
+_MARGIN, _TITLE, _HEIGHT, _LINE, _LETTERS = 10, 20, 90, 20, 15  # pixels
+_NARROWEST, _WIDEST = 600, 1500  # pixels of width
 _MOST_LINES = 12  # of findings
 
 
@@ -45,13 +45,15 @@ def write_chart(
         write_contact_sheet(video, place)
         with Image.open(place) as opened:
             sheet = opened.convert("RGB")
+    if sheet.width > _WIDEST:
+        sheet = sheet.resize((_WIDEST, round(sheet.height * _WIDEST / sheet.width)))
     image = _draw(sheet, inspection, boundaries)
     with storage_errors(f"the image {png}"), write_aside(png, durably=False) as aside:
         image.save(aside, format="PNG")
 
 
 def _draw(sheet: "Image", inspection: Inspection, boundaries: Sequence[int]) -> "Image":
-    from PIL import Image, ImageDraw
+    from PIL import Image, ImageDraw, ImageFont
 
     signals, report = inspection.signals, inspection.report
     curves = (
@@ -62,11 +64,12 @@ def _draw(sheet: "Image", inspection: Inspection, boundaries: Sequence[int]) -> 
     )
     lines = [finding_in_words(finding) for finding in report.findings][:_MOST_LINES]
     lines = lines or ["nothing was found"]
-    width = max(sheet.width, _SHORTEST)
+    width = max(sheet.width, _NARROWEST)
     below = len(curves) * (_TITLE + _HEIGHT + _MARGIN) + len(lines) * _LINE + 2 * _MARGIN
     image = Image.new("RGB", (width, sheet.height + below), _PAPER)
     image.paste(sheet, (0, 0))
     draw = ImageDraw.Draw(image)
+    draw.font = ImageFont.load_default(size=_LETTERS)
     top = sheet.height
     for line in lines:
         draw.text((_MARGIN, top), line, fill=_RED if report.findings else _INK)

@@ -12,7 +12,7 @@ from media_agent.provenance.quality import scores
 from media_agent.provenance.quality.signals import PARTS, Signals
 from media_agent_schemas.quality import Finding, FindingKind
 
-CUT = 3.0  # about so many times the largest changes beside it
+CUT = 2.7  # about so many times the largest changes beside it
 COLOUR_DRIFT = 6.0  # levels
 FROZEN = 0.3  # seconds
 REPEATED = 0.1  # of the frames
@@ -101,7 +101,7 @@ def share_repeated(signals: Signals, fps: float) -> float:
 
 
 def _find_cuts(signals: Signals, fps: float, boundaries: set[int]) -> Iterator[Finding]:
-    found = scores.score_cuts(signals.change)
+    found = scores.score_cuts(signals.wide_change)
     for frame in np.flatnonzero(found >= CUT).tolist():
         where = ", where a chunk, window or segment begins" if frame in boundaries else ""
         yield Finding(

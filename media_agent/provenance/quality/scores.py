@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from media_agent.provenance.quality.signals import PARTS, Numbers, Signals
 
-STILL_CHANGE, STILL_PEAK = 0.05, 0.5
+STILL_CHANGE, STILL_PEAK = 0.1, 0.6
 """Levels: of two frames that differ by less than both, one repeats the other."""
 _BESIDE = 8  # pairs of frames on each side of a cut
 _FEWEST_BESIDE = 4
@@ -23,21 +23,23 @@ _TOTAL_WEIGHT = 0.1  # of what moved in all, beside what moved steadily
 _LEAST_MOTION = 0.1  # level
 
 
-def score_cuts(change: Numbers) -> Numbers:
+def score_cuts(wide_change: Numbers) -> Numbers:
     """Return for each frame its change over the mean of the two largest ones beside it.
 
     Up to eight pairs of frames on each side are looked at. About 1 or less is a video that moves
-    on; a hard cut is far above. A fiftieth of the change itself is added: beside fast motion a cut
+    on; a hard cut is far above. What leaps in a small part of the image only is none. A fiftieth of the change itself is added: beside fast motion a cut
     stands out less. Where fewer than four pairs are beside it, the score is 0.
     """
-    scores = np.zeros(len(change), np.float32)
-    if len(change) < _FEWEST_BESIDE + 2:
+    scores = np.zeros(len(wide_change), np.float32)
+    if len(wide_change) < _FEWEST_BESIDE + 2:
         return scores
-    pairs = np.pad(change[1:], _BESIDE, constant_values=-1)
+    pairs = np.pad(wide_change[1:], _BESIDE, constant_values=-1)
     windows = np.lib.stride_tricks.sliding_window_view(pairs, 2 * _BESIDE + 1)
     beside = np.delete(windows, _BESIDE, axis=1)
     largest = np.partition(beside, -2, axis=1)[:, -2:].mean(axis=1)
-    found = (change[1:] + _LEAST_CHANGE) / (largest + _LEAST_CHANGE) + change[1:] / _PLAIN_CUT
+    found = (wide_change[1:] + _LEAST_CHANGE) / (largest + _LEAST_CHANGE) + wide_change[
+        1:
+    ] / _PLAIN_CUT
     scores[1:] = np.where((beside >= 0).sum(axis=1) >= _FEWEST_BESIDE, found, 0)
     return scores
 

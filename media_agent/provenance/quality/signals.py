@@ -2,7 +2,7 @@
 
 A frame is scaled down by averaging to 64x36 for light, colour and change, and to at most 320 pixels
 of width for sharpness. All levels are of 8 bits. Memory does not grow with the size of the frames,
-and by 24 bytes for each of them.
+and by some hundred bytes for each of them.
 """
 
 from collections.abc import Sequence
@@ -29,8 +29,9 @@ _CELLS = (_HEIGHT // _CELL) * (_WIDTH // _CELL)
 _SHARP_WIDTH = 320
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _TOP = 14  # of the cells: the tenth that changes most
+_WIDE = 122  # of the cells: all but the seventh that changes most
 _LEAST_CONTRAST = 1.0  # level; keeps the sharpness of an empty image finite
-_COLUMNS = ("brightness", "contrast", "sharpness", "change", "peak_change")
+_COLUMNS = ("brightness", "contrast", "sharpness", "change", "peak_change", "wide_change")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ class Signals:
     """Mean change of brightness."""
     peak_change: Numbers
     """Mean change of brightness of the tenth of the image that changes most."""
+    wide_change: Numbers
+    """Mean change of brightness without the seventh of the image that changes most."""
     parts: NDArray[np.float64]
     """Mean light, red and blue over it, and colourfulness of each cell in each fifth: 5 144 4."""
     subject_similarity: float | None
@@ -119,12 +122,12 @@ class FrameMeter:
             loudness=loudness,
         )
 
-    def _compare(self, light: Numbers) -> tuple[float, float]:
+    def _compare(self, light: Numbers) -> tuple[float, float, float]:
         if self._before is None:
-            return 0.0, 0.0
-        changes = np.abs(light - self._before)
-        cells = np.abs(_average_cells(light[..., None] - self._before[..., None]))[:, 0]
-        return float(changes.mean()), float(np.sort(cells)[-_TOP:].mean())
+            return 0.0, 0.0, 0.0
+        changes = _average_cells(np.abs(light - self._before)[..., None])[:, 0]
+        changes.sort()
+        return float(changes.mean()), float(changes[-_TOP:].mean()), float(changes[:_WIDE].mean())
 
 
 def _split_cells(thumb: Thumb) -> Numbers:
