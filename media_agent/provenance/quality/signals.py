@@ -66,13 +66,16 @@ def read_signals(path: Path, *, frames: int, embed: Embed | None = None) -> Sign
     Raises:
         StorageError: the file is missing or not a readable video.
     """
+    from av.audio.frame import AudioFrame
+    from av.video.frame import VideoFrame
+
     meter, listener = FrameMeter(frames, embed), LoudnessMeter()
     with open_video(path) as video:
         audio = video.streams.audio[:1]
         for frame in video.decode([video.streams.video[0], *audio]):
-            if hasattr(frame, "samples"):
+            if isinstance(frame, AudioFrame):
                 listener.add(frame)
-            else:
+            elif isinstance(frame, VideoFrame):
                 meter.add(frame)
         loudness = listener.finish() if audio else None
     return meter.finish(loudness)

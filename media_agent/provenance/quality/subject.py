@@ -53,7 +53,8 @@ def embed_simply(thumb: Thumb) -> Embedding:
     levels = (thumb // (256 // _COLOURS)).astype(np.int64)
     colours = (levels[..., 0] * _COLOURS + levels[..., 1]) * _COLOURS + levels[..., 2]
     shares = np.bincount(colours.ravel(), minlength=_COLOURS**3) / colours.size
-    return np.sqrt(np.concatenate([shares, _count_edges(thumb)])).astype(np.float32)
+    embedding = np.concatenate([shares, _count_edges(thumb)])
+    return np.asarray(np.sqrt(embedding), np.float32)
 
 
 def _count_edges(thumb: Thumb) -> NDArray[np.float64]:
