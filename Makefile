@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
-	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile open-servers wire \
+	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile fuzz-server open-servers wire \
 	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
@@ -72,6 +72,9 @@ bench-diffusers: $(READY) ## Time and memory of local models beside plain diffus
 bench-server: $(READY) ## The server beside LiteLLM's proxy, on one mock upstream (installs it into .venv-litellm; five minutes)
 	@$(BIN)/python -m benchmarks.server.run
 
+fuzz-server: $(READY) ## Call the server at random for ten minutes, as it describes itself and in sequences; no reply may be a 500
+	@$(BIN)/python -m benchmarks.server.fuzz --minutes 10
+
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results
 	@$(BIN)/python -m media_agent_magi.adherence --json benchmarks/results/adherence.json
@@ -106,6 +109,7 @@ snapshots: $(READY) ## Rewrite the committed JSON Schemas, CLI help, pages of pr
 	@$(BIN)/python tools/provider_page.py
 	@$(BIN)/python tools/wire_page.py
 	@$(BIN)/python tools/hardware_page.py
+	@$(BIN)/python tools/server_page.py
 	@$(BIN)/python tools/python_reference.py
 
 train: $(READY) ## Train magi/tiny for MINUTES, from where runs/tiny stands

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from media_agent.client import VideoClient
     from media_agent.config.settings import Settings, load_settings
     from media_agent.errors import (
+        AuthenticationError,
         BackendAuthenticationError,
         BackendError,
         BackendRateLimitError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         BudgetExceededError,
         ConfigurationError,
         ContentRejectedError,
+        ForbiddenError,
         GenerationFailedError,
         IdempotencyConflictError,
         InvalidRequestError,
@@ -30,11 +32,15 @@ if TYPE_CHECKING:
         NotResumableError,
         OperationNotFoundError,
         PluginError,
+        RateLimitError,
         RequestError,
         StorageError,
         SubmitUncertainError,
+        TooLargeError,
+        TooSlowError,
         UnsupportedRequestError,
         VideoNotFetchedError,
+        VideoNotReadyError,
     )
     from media_agent.provenance.record import read_record
     from media_agent.sync import BlockingVideoClient
@@ -95,7 +101,8 @@ _NAMES = {
     "BackendResponseError VideoNotFetchedError BackendRefusedError SubmitUncertainError "
     "GenerationFailedError JobError JobNotFoundError OperationNotFoundError "
     "IdempotencyConflictError JobCancelledError NotResumableError ConfigurationError PluginError "
-    "StorageError",
+    "StorageError AuthenticationError ForbiddenError RateLimitError TooLargeError TooSlowError "
+    "VideoNotReadyError",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -103,6 +110,7 @@ __all__ = [
     "Adjustment",
     "Artifact",
     "ArtifactKind",
+    "AuthenticationError",
     "BackendAuthenticationError",
     "BackendError",
     "BackendRateLimitError",
@@ -119,6 +127,7 @@ __all__ = [
     "ContentRejectedError",
     "ErrorInfo",
     "Estimate",
+    "ForbiddenError",
     "GenerationFailedError",
     "GenerationRecord",
     "IdempotencyConflictError",
@@ -145,6 +154,7 @@ __all__ = [
     "PluginError",
     "Policy",
     "PromptChanged",
+    "RateLimitError",
     "RequestError",
     "ResolutionTier",
     "Routing",
@@ -155,12 +165,15 @@ __all__ = [
     "SourceJoin",
     "StorageError",
     "SubmitUncertainError",
+    "TooLargeError",
+    "TooSlowError",
     "UnsupportedRequestError",
     "VideoClient",
     "VideoJob",
     "VideoMetadata",
     "VideoMode",
     "VideoNotFetchedError",
+    "VideoNotReadyError",
     "VideoRequest",
     "load_settings",
     "read_record",

@@ -381,9 +381,8 @@ class VideoClient:
         self._running.adopt(self.store.jobs.get(job_id))
         return self.store.jobs.get(job_id)
 
-    @property
-    def working(self) -> int:
-        """How many jobs this client works on."""
+    def count_working(self) -> int:
+        """Return how many jobs this client works on."""
         return self._running.working
 
     def is_running(self, job_id: str) -> bool:

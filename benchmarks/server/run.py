@@ -82,7 +82,8 @@ def main() -> None:
         "load_average_before": began,
         "litellm": LITELLM,
         "goals": GOALS,
-        "results": found,
+        "load_average_after": load_average(),
+        "results": rounded(found),
     }
     if not given.alone:
         RESULTS.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
@@ -136,10 +137,8 @@ async def measure(folder: Path, given: argparse.Namespace) -> dict[str, dict[str
 
 
 def start(program: Program, stack: ExitStack) -> Numbers:
-    """Start a server twice, the first time for its caches; return what the second start took."""
+    """Start a server; return how long it took until it answered, and what it holds idle."""
     print(f"starting {program.name}", file=sys.stderr)
-    program.start()
-    program.end()
     _begin(program, stack)
     time.sleep(2)
     return {"seconds": program.start_seconds, "idle_memory_mb": program.memory_mb()}
@@ -190,6 +189,17 @@ def make_videos(folder: Path, size: int) -> tuple[Path, Path]:
         file.write(content + free.to_bytes(4, "big") + b"free")
         file.truncate(size)
     return small, large
+
+
+def rounded(found: dict[str, dict[str, Numbers]]) -> dict[str, dict[str, Numbers]]:
+    """Return the numbers with two digits behind the point."""
+    return {
+        case: {
+            name: {each: round(value, 2) for each, value in numbers.items()}
+            for name, numbers in servers.items()
+        }
+        for case, servers in found.items()
+    }
 
 
 def print_table(found: dict[str, dict[str, Numbers]]) -> None:

@@ -18,13 +18,13 @@ from typing import BinaryIO, TypedDict
 
 from pydantic import Field, JsonValue, field_validator
 
-from media_agent.backend.context import GenerationContext, Operation
 from media_agent.backend.declaration import (
     Declaration,
     fill,
     find_first_frame,
     placeholder_values,
 )
+from media_agent.backend.generating.context import GenerationContext, Operation
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend

@@ -14,8 +14,8 @@ from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.stopping import while_wanted
-from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError, Submission
+from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.quality.of_jobs import measure_quality
 from media_agent.provenance.quality.words import finding_in_words

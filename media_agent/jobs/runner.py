@@ -21,6 +21,8 @@ from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
+_SOON = 2.0  # seconds in which a job that is resumed should be under way
+_BLINK = 0.02  # seconds
 
 
 class JobRunner:
@@ -137,10 +139,18 @@ class JobRunner:
         return await self.run(job, on_event, force=take_over, lets_go=lets_go)
 
     async def begin_resume(self, job_id: str, *, take_over: bool = False) -> None:
-        """Begin to resume a job as `resume` does, though nobody waits for it."""
+        """Begin to resume a job as `resume` does, though nobody waits for it.
+
+        Whoever looks at it next finds it under way, unless that takes long.
+        """
         job, is_resumable = await self._find_resumable(job_id, take_over=take_over)
-        if is_resumable:
-            self.start(job, force=take_over)
+        if not is_resumable:
+            return
+        self.start(job, force=take_over)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SOON):
+                while job_id in self._tasks and self._is_still(job):  # noqa: ASYNC110
+                    await asyncio.sleep(_BLINK)
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
@@ -180,6 +190,9 @@ class JobRunner:
 
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks
+
+    def _is_still(self, job: VideoJob) -> bool:
+        return self._store.jobs.get(job.id).status is job.status
 
     def _is_free(self, job_id: str) -> bool:
         return not self._is_here(job_id) and not self._store.owners.is_claimed(job_id)

@@ -6,9 +6,6 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from media_agent.errors import JobNotFoundError, StorageError
-from media_agent.ledger.database import Database, Transaction
-from media_agent.ledger.deliveries import announce
-from media_agent.ledger.kept_text import readable
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
@@ -17,7 +14,10 @@ from media_agent.ledger.rows import (
     state_of,
     unreadable,
 )
+from media_agent.ledger.serving.deliveries import announce
 from media_agent.ledger.state import changes_by, is_repetition
+from media_agent.ledger.store.database import Database, Transaction
+from media_agent.ledger.store.kept_text import readable
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,

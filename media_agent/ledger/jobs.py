@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
-from media_agent.ledger.api_keys import check_concurrent
 from media_agent.ledger.costs import cost_of
-from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
 from media_agent.ledger.pages import JobFilter, find_id, find_whole, read_page
 from media_agent.ledger.rows import (
@@ -23,8 +21,10 @@ from media_agent.ledger.rows import (
     text_of,
     unreadable,
 )
+from media_agent.ledger.serving.api_keys import check_concurrent
 from media_agent.ledger.state import JobOptions
-from media_agent.ledger.tables import LISTED, UNSETTLED
+from media_agent.ledger.store.database import Database, DuplicateError, Row, Transaction
+from media_agent.ledger.store.tables import LISTED, UNSETTLED
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest

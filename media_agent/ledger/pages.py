@@ -9,9 +9,9 @@ from datetime import datetime
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.costs import cost_of
-from media_agent.ledger.database import Row, Transaction
 from media_agent.ledger.rows import text_of
-from media_agent.ledger.tables import LISTED
+from media_agent.ledger.store.database import Row, Transaction
+from media_agent.ledger.store.tables import LISTED
 from media_agent_schemas.jobs import JobStatus, JobSummary
 
 LAST = "last"

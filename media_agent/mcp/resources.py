@@ -28,6 +28,7 @@ from media_agent.shorten import shorten_to_line
 from media_agent.tools import ToolBox
 from media_agent.tools.elsewhere import Answer
 from media_agent.tools.files import FILE_KINDS, FileKind, JobFile
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobSummary, VideoJob
 
 T = TypeVar("T")
@@ -152,9 +153,9 @@ def _unless_error(found: T | Answer) -> T:
         MCPError: something went wrong instead.
     """
     if isinstance(found, dict):
-        error = found["error"]
-        assert isinstance(error, dict)
-        raise MCPError(INVALID_PARAMS, str(error["message"]), error)
+        info = ErrorInfo.model_validate(found["error"])
+        said = info.message if info.hint is None else f"{info.message}; {info.hint}"
+        raise MCPError(INVALID_PARAMS, said, found["error"])
     return found
 
 

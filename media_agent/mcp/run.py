@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import AsyncIterator
 from io import TextIOWrapper
 from typing import Any, BinaryIO
@@ -90,8 +91,8 @@ async def _wait_for_signal() -> int:
         if not came.done():
             came.set_result(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        with contextlib.suppress(NotImplementedError):  # on Windows a signal ends the process
+    if sys.platform != "win32":  # there a signal ends the process
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, receive, number)
     return await came
 

@@ -17,6 +17,7 @@ from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
+from media_agent.server.mcp_endpoint import McpEndpoint
 from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
 from media_agent.server.operation import health, metrics, reload
@@ -61,6 +62,7 @@ def build_app(
         ConfigurationError: the settings of webhooks cannot be used.
     """
     check_webhooks(settings)
+    tools = McpEndpoint(lambda: app.state.context.host, settings)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
@@ -80,6 +82,7 @@ def build_app(
             raise
         finally:
             context.stop()
+            await tools.aclose()
             await host.aclose()
 
     app = FastAPI(
@@ -95,6 +98,7 @@ def build_app(
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router)
+    app.router.routes.append(tools.route)
     app.add_middleware(BodyLimits, section=settings.server)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:

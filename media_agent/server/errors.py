@@ -22,7 +22,7 @@ from media_agent.errors import (
     http_status,
     to_info,
 )
-from media_agent.server.verdict import choose_next_step, may_be_accepted
+from media_agent.server.jobs.verdict import choose_next_step, may_be_accepted
 from media_agent.server.wording import info_to_http
 from media_agent_schemas.errors import ErrorInfo
 

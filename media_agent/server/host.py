@@ -28,7 +28,7 @@ class ClientHost:
     @property
     def working(self) -> int:
         """How many jobs this process works on."""
-        return sum(client.working for client in tuple(self._calls))
+        return sum(client.count_working() for client in tuple(self._calls))
 
     async def start(self) -> None:
         """Continue the jobs of callers that an earlier server left under way."""
@@ -80,7 +80,7 @@ class ClientHost:
 
     async def _retire(self, client: VideoClient) -> None:
         """Close a client when it has nothing left to do."""
-        while self._calls[client] or client.working:  # noqa: ASYNC110  # nothing says when
+        while self._calls[client] or client.count_working():  # noqa: ASYNC110  # nothing says when
             await asyncio.sleep(_LOOK_SECONDS)
         await client.aclose()
         del self._calls[client]

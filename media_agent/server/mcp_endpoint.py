@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
-from media_agent.ledger.api_keys import LOCAL
+from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.host import ClientHost
 from media_agent.tools import ToolBox

@@ -28,10 +28,18 @@ _LOGGER = logging.getLogger(__name__)
 Say = Callable[[str], None]
 
 
-def serve(settings: Settings, *, host: str, port: int, say: Say, logs: bool = False) -> None:
+def serve(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    say: Say,
+    on_ready: Say | None = None,
+    logs: bool = False,
+) -> None:
     """Listen until SIGINT or SIGTERM; jobs under way can be resumed. A second one ends it at once.
 
-    SIGHUP reads the settings again.
+    SIGHUP reads the settings again. `on_ready` is called with the address once it answers.
 
     Raises:
         ConfigurationError: the address cannot be used, or others could reach it and there is no API
@@ -59,7 +67,8 @@ def serve(settings: Settings, *, host: str, port: int, say: Say, logs: bool = Fa
         logging.getLogger("httpx").setLevel(logging.WARNING)
         logging.getLogger("uvicorn.error").addFilter(lambda _: _failure_of(app) is None)
         try:
-            _Server(config, app, say, _url_of(listening, host)).run(sockets=[listening])
+            server = _Server(config, app, say, _url_of(listening, host), on_ready)
+            server.run(sockets=[listening])
         except SystemExit:
             raise (_failure_of(app) or SystemExit(1)) from None
 
@@ -75,25 +84,36 @@ def bind(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
+            f"cannot listen on {host}:{port}: {_say_why(error)}",
             hint="name another port with --port; 0 takes any that is free",
         ) from None
+
+
+def _say_why(error: OSError) -> str:
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno)  # without what Python adds of its own
 
 
 class _Server(uvicorn.Server):
     """A server that says when it is there, and what signals mean to it."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI, say: Say, url: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: FastAPI, say: Say, url: str, on_ready: Say | None
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._say = say
         self._url = url
+        self._on_ready = on_ready
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen, and say so."""
         await super().startup(sockets)
         if not self.should_exit:
             self._say(f"serving {self._url} (the page) and {self._url}/v1 (Ctrl-C ends it)")
+            if self._on_ready is not None:
+                self._on_ready(self._url)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import re
 
-from media_agent.server.public import hide_paths
+from media_agent.server.jobs.public import hide_paths
 from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo
 

@@ -10,7 +10,7 @@ from media_agent.errors import JobError, MediaAgentError, StorageError
 from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors, write_aside
-from media_agent.tools.views import NO_SHEET
+from media_agent.tools.answers.views import NO_SHEET
 from media_agent.video.codec import iterate_images
 from media_agent.video.images import as_png
 from media_agent_schemas.jobs import VideoJob

@@ -8,10 +8,10 @@ from typing import TypedDict
 from media_agent.backend.options import read_options
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
+from media_agent.tools.answers.plan_views import MOST_OTHERS, PlanView, view_plan
 from media_agent.tools.arguments import CreateVideo, Options, OptionTexts, PlanVideo, VideoWish
 from media_agent.tools.consent import Consent
 from media_agent.tools.job_arguments import ExtendVideo
-from media_agent.tools.plan_views import MOST_OTHERS, PlanView, view_plan
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.jobs import VideoJob
 

@@ -13,13 +13,15 @@ from pydantic import JsonValue
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, MediaAgentError, to_info
+from media_agent.tools.answers.content import build_content
+from media_agent.tools.answers.fitting import choose_fitting
+from media_agent.tools.answers.plan_views import view_models
+from media_agent.tools.answers.views import JobListView, JobView, shorten_info, view_job, view_jobs
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
 from media_agent.tools.consent import Consent, ConsentNeededError, Quote
-from media_agent.tools.content import build_content
 from media_agent.tools.dialects import Dialect, tool_definitions
 from media_agent.tools.elsewhere import Address, Answer, address_files
 from media_agent.tools.files import FileKind, JobFile, add_sheet, find_file
-from media_agent.tools.fitting import choose_fitting
 from media_agent.tools.job_arguments import (
     CancelVideo,
     ExtendVideo,
@@ -31,8 +33,6 @@ from media_agent.tools.job_arguments import (
 )
 from media_agent.tools.new_videos import Asking, create_video, extend_video, plan_video
 from media_agent.tools.parsing import parse_call
-from media_agent.tools.plan_views import view_models
-from media_agent.tools.views import JobListView, JobView, shorten_info, view_job, view_jobs
 from media_agent.wording import info_to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import GenerationFailedError, InvalidRequestError, JobNotFoundError, to_info
-from media_agent.ledger.database import Database
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter, choose_ids
 from media_agent.ledger.state import JobOptions
+from media_agent.ledger.store.database import Database
 from media_agent_schemas import (
     Artifact,
     Cost,

@@ -91,7 +91,7 @@ def test_the_agent_loop_runs_as_a_program() -> None:
 
 @pytest.mark.anyio
 async def test_the_python_of_the_how_to_gives_tools_to_a_model() -> None:
-    block, _ = python_blocks("use-as-an-agent-tool.md")
+    block, *_ = python_blocks("use-as-an-agent-tool.md")
     names: dict[str, Any] = {}
 
     exec(compile(block, "use-as-an-agent-tool.md", "exec"), names)

@@ -16,7 +16,15 @@ CORE = ROOT / "media_agent"
 PLUGINS = sorted(
     path for folder in ("backends", "adapters") for path in (ROOT / folder).glob("media_agent_*")
 )
-LOADED_BY_DIFFUSERS = {"accelerate", "ftfy", "gguf", "sentencepiece"}  # where a model needs them
+LOADED_BY_OTHERS = {
+    "accelerate",
+    "ftfy",
+    "gguf",
+    "sentencepiece",
+    "httptools",
+    "python-multipart",
+    "uvloop",
+}
 PLUGIN_FACE = (
     *("backend", "distribution", "errors", "ingest", "programs", "redact", "storage", "suggest"),
     *("testing", "video"),
@@ -85,21 +93,27 @@ def test_a_folder_of_packages_is_not_a_package(folder: str) -> None:
 def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
-        re.split(r"[<>=\[ ]", requirement)[0]
-        for extra in ("local", "magi", "diffusers", "comfyui", "gradio", "testing")
+        _standardise(re.split(r"[<>=\[ ]", requirement)[0])
+        for extra in ("local", "magi", "diffusers", "comfyui", "gradio", "server", "mcp", "testing")
         for requirement in (*project["dependencies"], *project["optional-dependencies"][extra])
     }
     distributions = packages_distributions()
 
     imported = {
-        distributions.get(name, [name])[0].lower()  # an optional one need not be installed
+        distributions.get(name, [name])[0]
+        .lower()
+        .replace("_", "-")  # an optional one need not be installed
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
         for name in {module.split(".")[0] for module in imported_modules(path)}
         if name not in sys.stdlib_module_names and not name.startswith("media_agent")
     }
 
-    assert imported == declared - LOADED_BY_DIFFUSERS - {project["name"]}  # its own extras
+    assert imported == declared - LOADED_BY_OTHERS - {project["name"]}  # its own extras
+
+
+def _standardise(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def test_the_environment_is_read_at_one_place() -> None:

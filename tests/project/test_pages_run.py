@@ -33,6 +33,7 @@ NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
     "docs/how-to/use-ltx.md": 2,
     "docs/how-to/use-open-sora.md": 4,
     "docs/how-to/use-wan-and-skyreels.md": 5,
+    "docs/how-to/use-with-mcp.md": 3,
     "docs/how-to/write-a-backend.md": 1,
     "docs/tutorial/first-video.md": 1,
 }

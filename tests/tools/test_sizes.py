@@ -15,9 +15,9 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listed, Listing
 from media_agent.tools import CreateVideo, ToolBox, tool_definitions
-from media_agent.tools.fitting import LARGEST_ANSWER
-from media_agent.tools.plan_views import view_models
-from media_agent.tools.views import view_job, view_jobs
+from media_agent.tools.answers.fitting import LARGEST_ANSWER
+from media_agent.tools.answers.plan_views import view_models
+from media_agent.tools.answers.views import view_job, view_jobs
 from media_agent_schemas import Capabilities, Estimate, JobStatus
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.errors import ErrorInfo

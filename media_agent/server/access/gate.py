@@ -13,8 +13,8 @@ from starlette.websockets import WebSocketClose
 
 from media_agent.config.server_section import ServerSection
 from media_agent.errors import AuthenticationError, MediaAgentError
-from media_agent.ledger.api_keys import ApiKey
-from media_agent.ledger.api_keys import Scope as KeyScope
+from media_agent.ledger.serving.api_keys import ApiKey
+from media_agent.ledger.serving.api_keys import Scope as KeyScope
 from media_agent.server.access.caller import CALLER, LOCAL_CALLER, Caller
 from media_agent.server.access.keyring import Keyring, ReadLedger
 from media_agent.server.access.origins import Origins
@@ -131,6 +131,8 @@ def caller_of(key: ApiKey) -> Caller:
 def scope_of(method: str, path: str) -> KeyScope | None:
     """Return the scope that a call needs; None: any key will do."""
     first = "/mcp" if path.startswith("/mcp/") else path
+    if path.startswith("/v1/admin/"):
+        return "admin"
     if first in _SCOPES:
         return _SCOPES[first]
     return "videos:read" if method in _SAFE else "videos:write"

@@ -19,7 +19,7 @@ from media_agent.errors import JobNotFoundError, MediaAgentError
 from media_agent.ledger.ledger import Ledger
 from media_agent.server.access.caller import Caller
 from media_agent.server.host import ClientHost
-from media_agent.server.public import view_event
+from media_agent.server.jobs.public import view_event
 from media_agent_schemas.events import JobEvent, TerminalEvent
 
 _LOOK_SECONDS = 0.25

@@ -6,6 +6,9 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.new_jobs import own_key, start_job
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.public import ServedJob, view, view_job
 from media_agent.server.native.bodies import (
     FoundWork,
     NewBranch,
@@ -14,9 +17,6 @@ from media_agent.server.native.bodies import (
     Steering,
 )
 from media_agent.server.native.jobs import Key, answer_new
-from media_agent.server.new_jobs import own_key, start_job
-from media_agent.server.own_job import OwnJob
-from media_agent.server.public import ServedJob, view, view_job
 
 router = APIRouter(tags=["jobs"])
 _NEW: dict[int | str, dict[str, Any]] = {

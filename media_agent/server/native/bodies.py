@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from media_agent.routing.listing import Listed
-from media_agent.server.public import ServedJob, ServedSummary
+from media_agent.server.jobs.public import ServedJob, ServedSummary
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Policy
 from media_agent_schemas.jobs import ChunkPlace, Label, OperationRef

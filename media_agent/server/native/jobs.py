@@ -12,11 +12,11 @@ from media_agent.provenance.record import read_record
 from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
+from media_agent.server.jobs.new_jobs import new_folder, start_job
+from media_agent.server.jobs.own_job import OwnJob, find_job
+from media_agent.server.jobs.public import ServedJob, view, view_job, view_summary
+from media_agent.server.jobs.repeats import read_call
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
-from media_agent.server.new_jobs import new_folder, start_job
-from media_agent.server.own_job import OwnJob, find_job
-from media_agent.server.public import ServedJob, view, view_job, view_summary
-from media_agent.server.repeats import read_call
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Response
 
 from media_agent.errors import JobNotFoundError
 from media_agent.server.context import Server, ServerContext
+from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.hls import Segments, write_playlist
-from media_agent.server.own_job import OwnJob
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import VideoJob
 

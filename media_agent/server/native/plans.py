@@ -10,9 +10,9 @@ from media_agent.errors import InvalidRequestError
 from media_agent.routing.listing import Listed
 from media_agent.server.access.requests import check_options, check_request
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.public import hide_paths, view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
 from media_agent.server.native.jobs import LISTED
-from media_agent.server.public import hide_paths, view
 from media_agent_schemas.plan import PlanReport
 
 router = APIRouter(tags=["plans"])

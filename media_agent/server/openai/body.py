@@ -1,4 +1,4 @@
-"""The body of a call: JSON, multipart or a form, read within bounds; files go to disk as they come.
+"""The body of a call: JSON, multipart or a form; files go to disk as they come.
 
 Clients write the fields of an object in a form as `name[field]`, and a list as `name[]`.
 """
@@ -6,7 +6,7 @@ Clients write the fields of an object in a form as `name[field]`, and a list as 
 import hashlib
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import BinaryIO, TypeAlias
 
@@ -15,11 +15,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import FormParser, MultiPartException, MultiPartParser
 
 from media_agent.errors import InvalidRequestError
+from media_agent.server.context import ServerContext
 
-MOST_BYTES = 512 * 2**20
-"""Of a body with files."""
-MOST_JSON_BYTES = 64 * 2**20
-"""Of a body, or of a field of a form, that is held in memory; images may be in it as data URLs."""
 _BLOCK = 1 << 20
 _MOST_FILES = 16
 _MOST_FIELDS = 200
@@ -48,20 +45,20 @@ class Body:
             await self.form.close()
 
 
-async def read_body(request: Request) -> Body:
+async def read_body(request: Request, server: ServerContext) -> Body:
     """Return the fields of a call.
 
     Raises:
-        InvalidRequestError: it is of another kind, malformed or too large.
+        InvalidRequestError: it is of another kind, or malformed; how large it may be is checked as
+            it comes, on every route.
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
-        return Body(_parse_json(await _read_all(request)))
+        return Body(_parse_json(await request.body()))
     if kind == "multipart/form-data":
-        form = await _read_multipart(request)
+        form = await _read_multipart(request, server.settings.server.max_json_bytes)
     elif kind == "application/x-www-form-urlencoded":
-        stream = _bounded(request.stream(), MOST_JSON_BYTES)
-        form = await FormParser(request.headers, stream).parse()
+        form = await FormParser(request.headers, request.stream()).parse()
     else:
         raise InvalidRequestError(
             f"the body has the type {kind or 'none'!r}",
@@ -74,39 +71,18 @@ async def read_body(request: Request) -> Body:
         raise
 
 
-async def _read_multipart(request: Request) -> FormData:
+async def _read_multipart(request: Request, most_text: int) -> FormData:
     parser = MultiPartParser(
         request.headers,
-        _bounded(request.stream(), MOST_BYTES),
+        request.stream(),
         max_files=_MOST_FILES,
         max_fields=_MOST_FIELDS,
-        max_part_size=MOST_JSON_BYTES,
+        max_part_size=most_text,
     )
     try:
         return await parser.parse()
     except (MultiPartException, KeyError, ValueError, LookupError) as error:
         raise InvalidRequestError(f"the multipart body cannot be read: {error}") from None
-
-
-async def _read_all(request: Request) -> bytes:
-    return b"".join([part async for part in _bounded(request.stream(), MOST_JSON_BYTES)])
-
-
-async def _bounded(stream: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes, None]:
-    """Yield what comes, up to a limit.
-
-    Raises:
-        InvalidRequestError: there is more.
-    """
-    taken = 0
-    async for part in stream:
-        taken += len(part)
-        if taken > most:
-            raise InvalidRequestError(
-                f"the body has more than {most} bytes",
-                hint="send large inputs as files, by POST /v1/files or as a URL",
-            )
-        yield part
 
 
 def _parse_json(body: bytes) -> Fields:

@@ -18,10 +18,10 @@ from media_agent.errors import (
 )
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
+from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
-from media_agent.server.own_job import OwnJob
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
@@ -128,8 +128,9 @@ async def _await_chunk(server: ServerContext, job: VideoJob) -> VideoJob:
     if job.chunks_ready or not await _streams(server, job):
         return job
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE):
-            async for told in server.events.listen(job.id, -1, pause=_PATIENCE):
+        listening = contextlib.aclosing(server.events.listen(job.id, -1, pause=_PATIENCE))
+        async with asyncio.timeout(_PATIENCE), listening as news:
+            async for told in news:
                 if any(isinstance(each.event.event, ChunkReady) for each in told):
                     break
     return await server.host.read(lambda ledger: ledger.jobs.get(job.id))

@@ -10,7 +10,9 @@ from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
-from media_agent.server.new_jobs import new_folder
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.repeats import NewJobCall, read_call
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import OwnFields, build_request
 from media_agent.server.openai.inputs.sources import (
@@ -31,8 +33,6 @@ from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.videos import answer
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
-from media_agent.server.own_job import OwnJob
-from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -47,7 +47,7 @@ _REMIX = describe_new_video(("prompt",))
 @router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
 async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to change a video as a prompt says, with a model that edits videos."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         fields = dict(body.fields)
         source = await take_source(server, caller, fields)
@@ -61,7 +61,7 @@ async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResp
 @router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         fields = dict(body.fields)
         source = await take_source(server, caller, fields)
@@ -79,7 +79,7 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
     A model that edits videos edits it; any other makes the same request with the new prompt, from
     the same seed.
     """
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         parsed = await parse_call(server, body.fields)
         if parsed.video.prompt is None:

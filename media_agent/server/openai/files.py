@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
 from media_agent.server.openai.body import read_body
@@ -34,7 +34,7 @@ _LISTED = 1000
 @router.post("/v1/files", response_model=File, openapi_extra=describe_new_file())
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Keep a file, to be given as `file_id` in calls."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         file, said = _read(body.fields)
         expires = said.expires_after

@@ -14,7 +14,8 @@ from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import check_options
 from media_agent.server.context import ServerContext
-from media_agent.server.new_jobs import new_folder
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.repeats import NewJobCall, read_call
 from media_agent.server.openai.body import Fields, Value, list_uploads
 from media_agent.server.openai.create_fields import (
     INPUT_FIELDS,
@@ -26,7 +27,6 @@ from media_agent.server.openai.create_fields import (
 )
 from media_agent.server.openai.inputs.check import as_input, check_inputs
 from media_agent.server.openai.inputs.references import Reference, bring, list_references
-from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole

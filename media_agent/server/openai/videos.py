@@ -10,12 +10,12 @@ from media_agent.client import VideoClient
 from media_agent.errors import VideoNotReadyError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.new_video import create_video
 from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.view import choose_pause, view_video
 from media_agent.server.openai.wire import Video, VideoDeleted, VideoList
-from media_agent.server.own_job import OwnJob, find_job
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 router = APIRouter(tags=["videos"])
@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.1
 @router.post("/v1/videos", response_model=Video, openapi_extra=describe_new_video())
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to make a video, and answer with it at once."""
-    body = await read_body(request)
+    body = await read_body(request, server)
     try:
         job = await create_video(server, caller, body.fields, request.headers)
     finally:

@@ -8,7 +8,7 @@ from enum import StrEnum
 import httpx
 from httpx_secure import SSRFProtectionError
 
-from media_agent.ledger.deliveries import Delivery
+from media_agent.ledger.serving.deliveries import Delivery
 from media_agent.server.access.public_network import open_public_client
 from media_agent.server.webhooks.signing import sign
 from media_agent.storage.addresses import is_inner, parsed_address

@@ -12,7 +12,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.config.webhook_sections import SecretSource
 from media_agent.errors import ConfigurationError
-from media_agent.ledger.deliveries import Delivery, EndpointTerms
+from media_agent.ledger.serving.deliveries import Delivery, EndpointTerms
 from media_agent.registry.registry import Registry
 from media_agent.server.host import ClientHost
 from media_agent.server.webhooks.callbacks import Callbacks, Check

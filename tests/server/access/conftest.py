@@ -9,10 +9,12 @@ import pytest
 from fastapi import FastAPI
 
 from media_agent.config.settings import load_settings
-from media_agent.ledger.api_keys import KeyTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import KeyTerms
+from media_agent.server.access import session_routes
 from media_agent.server.app import build_app
 from media_agent.server.context import CallerHere
+from media_agent.server.page import page
 
 TERMS = KeyTerms(owner="alice", scopes=frozenset({"videos:read", "videos:write"}))
 
@@ -38,7 +40,11 @@ def new_key(ledger: Ledger) -> NewKey:
 
 
 @pytest.fixture
-def app() -> FastAPI:
+def app(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    """Return the application; `whole_app` marks tests that need more than its gate."""
+    if "whole_app" not in request.fixturenames:
+        few = (session_routes.router, page.router)
+        monkeypatch.setattr("media_agent.server.app._ROUTERS", few)
     app = build_app(load_settings(default_backend="sandbox"))
 
     @app.api_route("/v1/probe", methods=["GET", "POST"], include_in_schema=False)
@@ -46,6 +52,11 @@ def app() -> FastAPI:
         return {"name": caller.name, "is_remote": caller.is_remote, "sees_all": caller.sees_all}
 
     return app
+
+
+@pytest.fixture
+def whole_app() -> None:
+    """Let the application have all its routes."""
 
 
 @pytest.fixture

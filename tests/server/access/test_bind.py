@@ -41,7 +41,7 @@ def test_a_server_that_is_open_to_others_does_not_start_without_a_valid_key(
 ) -> None:
     settings = load_settings()
     with pytest.raises(ConfigurationError) as error:
-        serve(settings, host="0.0.0.0", port=0)
+        serve(settings, host="0.0.0.0", port=0, say=print)
     assert "media-agent server-keys add" in str(error.value.hint)
 
     new_key()

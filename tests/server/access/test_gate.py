@@ -131,6 +131,7 @@ async def test_scopes_follow_the_method(http: httpx.AsyncClient, new_key: NewKey
         ("PUT", "/v1/nothing", "videos:write"),
         ("POST", "/v1/plan", "videos:read"),
         ("GET", "/metrics", "admin"),
+        ("POST", "/v1/admin/reload", "admin"),
         ("POST", "/mcp/", None),
     ],
 )

@@ -14,7 +14,7 @@ from media_agent.config.settings import load_settings
 from media_agent.server.access.sessions import COOKIE
 from tests.server.access.conftest import NewKey, bearer
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("whole_app")]
 
 SHORT: Mapping[str, Any] = {
     "prompt": "a red circle",

@@ -8,8 +8,8 @@ from typing import TypeVar, cast
 import pytest
 
 from media_agent.errors import JobNotFoundError
-from media_agent.ledger.api_keys import LOCAL
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import Caller
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub

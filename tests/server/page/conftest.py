@@ -15,7 +15,7 @@ from media_agent.config.settings import Settings, load_settings
 from media_agent.server.app import build_app
 
 CHROMIUM = shutil.which("chromium")
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)  # of a machine that is busy
 
 
 @pytest.fixture(scope="module")  # while it is open no other loop can run in this thread
@@ -59,6 +59,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def page(browser: Browser) -> Iterator[Page]:
     """A tab; what scripts break in it, or what the policy of the page forbids, fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 860})
+    context.set_default_timeout(60_000)
     page = context.new_page()
     broken: list[str] = []
     page.on("pageerror", lambda error: broken.append(str(error)))
@@ -72,7 +73,7 @@ def page(browser: Browser) -> Iterator[Page]:
     assert not broken
 
 
-def wait_until(is_true: Callable[[], bool], seconds: float = 20.0) -> None:
+def wait_until(is_true: Callable[[], bool], seconds: float = 60.0) -> None:
     """Wait; the policy of the page forbids the browser's own wait for an expression."""
     end = time.monotonic() + seconds
     while not is_true():

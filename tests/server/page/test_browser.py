@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from media_agent.config.settings import load_settings
-from media_agent.ledger.api_keys import SCOPES, KeyTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import SCOPES, KeyTerms
 from tests.server.page.conftest import serving, wait_until
 
 pytestmark = pytest.mark.chromium
@@ -69,10 +69,15 @@ def test_a_video_is_planned_started_once_watched_while_it_is_made_and_found_agai
     assert [each["title"] for each in jobs].count("a red kite over the sea") == 1
 
 
-def test_an_endless_video_is_steered_and_finished(page: Page, address: str) -> None:
+def test_an_endless_video_is_seen_over_hls_steered_and_finished(page: Page, address: str) -> None:
     job_id = create(page, address, "a calm lake", endless=True, **slow(0.5))
     page.goto(address)
     page.get_by_role("link", name="a calm lake").click()
+    video = page.locator("video")
+    expect(page.get_by_text("you can seek in what is there")).to_be_visible()  # it is small
+    wait_until(lambda: time_of(video) > 0.3)
+    assert str(video.evaluate("(video) => video.src")).startswith("blob:")
+    assert video.evaluate("(video) => video.seekable.end(0)") >= 1
     page.get_by_label("From now on it shows").fill("a storm")
     page.get_by_role("button", name="Change the prompt").click()
 

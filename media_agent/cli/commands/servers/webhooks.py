@@ -9,7 +9,7 @@ from media_agent.cli.commands.servers.serve import check_installed
 from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
-    from media_agent.ledger.deliveries import Delivery, EndpointState
+    from media_agent.ledger.serving.deliveries import Delivery, EndpointState
 
 _SHOWN = 20
 _HEADS = ("ENDPOINT", "EVENT", "JOB", "ENDED", "ATTEMPTS", "STATE", "LAST ANSWER")

@@ -1,6 +1,7 @@
 """The command that shows a job in the browser, playing while it is made."""
 
-import contextlib
+from functools import partial
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag
@@ -9,8 +10,6 @@ from media_agent.cli.screen import flush, write_stderr, write_stdout
 from media_agent.cli.store import find_job
 
 if TYPE_CHECKING:
-    import socket
-
     from media_agent.config.settings import Settings
 
 _CONSOLE_BROWSERS = frozenset({"www-browser", "links", "elinks", "lynx", "w3m"})
@@ -35,13 +34,13 @@ def watch(job_id: str, /, *, no_browser: Flag = False) -> int:
         _show(address, job, no_browser=no_browser)
         return 0
     check_installed()
-    from media_agent.server.watching import listen_here, serve_on
+    from media_agent.server.run import serve
 
-    listener = listen_here()
-    _show(_address_of(listener), job, no_browser=no_browser)
-    write_stderr("serving it to this machine only; Ctrl-C ends that")
-    with contextlib.suppress(KeyboardInterrupt):  # which is how it ends
-        serve_on(listener, settings)
+    def show(address: str) -> None:  # beside the server, which must answer the browser meanwhile
+        shown = partial(_show, f"{address}/", job, no_browser=no_browser)
+        Thread(target=shown, daemon=True).start()
+
+    serve(settings, host="127.0.0.1", port=0, say=write_stderr, on_ready=show)
     return 0
 
 
@@ -64,11 +63,6 @@ def find_server(settings: "Settings", job: str) -> str | None:
         return None
     wants_key = reply.status_code == 401 and "media_agent" in told  # the page asks for it
     return address if wants_key or told.get("id") == job else None
-
-
-def _address_of(listener: "socket.socket") -> str:
-    host, port = listener.getsockname()
-    return f"http://{host}:{port}/"
 
 
 def _show(address: str, job: str, *, no_browser: bool) -> None:

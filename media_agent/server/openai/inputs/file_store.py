@@ -15,14 +15,12 @@ from typing import BinaryIO
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import digest_of
 from media_agent.storage.files import storage_errors, write_aside
 
-MOST_BYTES = 512 * 2**20
-"""Of one file."""
 MOST_FILES = 1000
 """Of one caller."""
 MOST_BYTES_TOGETHER = 10 * 2**30
@@ -67,7 +65,7 @@ async def store_file(
     """Keep a file of a caller, on disk before it is in the ledger.
 
     Raises:
-        InvalidRequestError: it is empty or too large, or the caller has too many.
+        InvalidRequestError: it is empty, or the caller has too many.
     """
     await _remove_expired(server)
     file_id = f"file-{secrets.token_hex(16)}"
@@ -126,8 +124,8 @@ def folder_of(server: ServerContext) -> Path:
 def _write(content: BinaryIO, target: Path) -> tuple[int, str]:
     content.seek(0, 2)
     size = content.tell()
-    if not 0 < size <= MOST_BYTES:
-        raise InvalidRequestError(f"the file has {size} bytes, not 1 to {MOST_BYTES}")
+    if not size:
+        raise InvalidRequestError("the file has 0 bytes")
     digest = digest_of(content)
     content.seek(0)
     with storage_errors(str(target)):

@@ -12,9 +12,9 @@ from starlette.datastructures import UploadFile
 from media_agent.errors import InvalidRequestError, JobError, VideoNotReadyError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
+from media_agent.server.jobs.own_job import find_job
 from media_agent.server.openai.body import Fields, Value
 from media_agent.server.openai.inputs.references import Reference, bring, list_references
-from media_agent.server.own_job import find_job
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors
 from media_agent_schemas.jobs import JobStatus, VideoJob

@@ -10,8 +10,8 @@ import pytest
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.ledger.deliveries import EndpointTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.deliveries import EndpointTerms
 from media_agent.server.webhooks.sender import Result
 from media_agent.server.webhooks.service import read_endpoints, send_test
 from media_agent_schemas import JobCancelled, VideoRequest
