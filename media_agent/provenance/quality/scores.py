@@ -27,8 +27,9 @@ def score_cuts(wide_change: Numbers) -> Numbers:
     """Return for each frame its change over the mean of the two largest ones beside it.
 
     Up to eight pairs of frames on each side are looked at. About 1 or less is a video that moves
-    on; a hard cut is far above. What leaps in a small part of the image only is none. A fiftieth of the change itself is added: beside fast motion a cut
-    stands out less. Where fewer than four pairs are beside it, the score is 0.
+    on; a hard cut is far above. What leaps in a small part of the image only is none. A fiftieth of
+    the change itself is added: beside fast motion a cut stands out less. Where fewer than four
+    pairs are beside it, the score is 0.
     """
     scores = np.zeros(len(wide_change), np.float32)
     if len(wide_change) < _FEWEST_BESIDE + 2:
