@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from av.filter import Graph
 
 _SILENCE = -70.0  # LUFS: what the filter says of silence, and of less than 0.4 seconds
-_LEAST = 1e-6  # of full scale: -120 dB
+_LEAST, _MOST = 1e-6, 1e6  # of full scale: -120 and 120 dB
 
 
 class LoudnessMeter:
@@ -41,8 +41,8 @@ class LoudnessMeter:
             self._pull()
         whole = float(self._said.get("lavfi.r128.I", "nan"))
         return Loudness(
-            integrated_lufs=round(whole, 1) if whole > _SILENCE else None,
-            peak_dbfs=round(20 * math.log10(max(self._peak, _LEAST)), 1),
+            integrated_lufs=round(whole, 1) if _SILENCE < whole < math.inf else None,
+            peak_dbfs=round(20 * math.log10(min(max(self._peak, _LEAST), _MOST)), 1),
         )
 
     def _pull(self) -> None:

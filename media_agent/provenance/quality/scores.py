@@ -106,6 +106,8 @@ def ratio_of_ends(values: Numbers, *, least: float) -> float:
 
 def score_boundaries(change: Numbers, boundaries: Sequence[int]) -> tuple[Numbers, float] | None:
     """Return the change at each boundary and their median, over the median change elsewhere."""
+    if not len(change):
+        return None
     there = np.array([each for each in boundaries if 0 < each < len(change)], np.int64)
     elsewhere = np.delete(change, np.concatenate([[0], there]))
     if not len(there) or not len(elsewhere):
