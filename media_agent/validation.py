@@ -23,13 +23,15 @@ def faults_of(
 ) -> list[Fault]:
     """Return one fault per problem, none of them with a value; `at` is where `shape` belongs."""
     problems = error.errors(include_url=False, include_input=False)
-    return [
-        Fault(
-            (*at, *(str(part) for part in problem["loc"] if part != _KEY)),
-            without_keys(_said(problem["type"], problem, shape)),
-        )
-        for problem in problems
-    ]
+    return [fault_of(problem, shape, at) for problem in problems]
+
+
+def fault_of(problem: Any, shape: type[BaseModel], at: Sequence[str] = ()) -> Fault:
+    """Return a problem as pydantic tells it, in words."""
+    return Fault(
+        (*at, *(str(part) for part in problem["loc"] if part != _KEY)),
+        without_keys(_said(problem["type"], problem, shape)),
+    )
 
 
 def in_words(error: ValidationError, shape: type[BaseModel]) -> str:

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, TextIO
 
 from cyclopts import App, CycloptsError, MissingArgumentError
@@ -48,6 +48,7 @@ def _read_version() -> str:
     return own_version() or "not installed"
 
 
+@cache
 def build_app() -> App:
     """Return the commands."""
     app = App(

@@ -62,7 +62,7 @@ def build_app(
         ConfigurationError: the settings of webhooks cannot be used.
     """
     check_webhooks(settings)
-    tools = McpEndpoint(lambda: app.state.context.host, settings)
+    tools = McpEndpoint(lambda: app.state.context.host)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
@@ -82,8 +82,10 @@ def build_app(
             raise
         finally:
             context.stop()
-            await tools.aclose()
-            await host.aclose()
+            try:
+                await tools.aclose()
+            finally:
+                await host.aclose()
 
     app = FastAPI(
         title="media-agent",
@@ -99,7 +101,7 @@ def build_app(
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(tools.route)
-    app.add_middleware(BodyLimits, section=settings.server)
+    app.add_middleware(BodyLimits, find_section=lambda: access.settings)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:
         app.add_middleware(  # around the gate: a preflight has no key

@@ -12,10 +12,11 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from media_agent.client import VideoClient
-from media_agent.config.settings import Settings
+from media_agent.config.server_section import ServerSection
 from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.host import ClientHost
+from media_agent.server.jobs.public import content_uri
 from media_agent.tools import ToolBox
 from media_agent.tools.elsewhere import Address
 from media_agent.tools.files import FileKind
@@ -31,9 +32,8 @@ PATH = "/mcp"
 class McpEndpoint:
     """Answers calls at /mcp; `aclose` ends what is open."""
 
-    def __init__(self, find_host: Callable[[], ClientHost], settings: Settings) -> None:
+    def __init__(self, find_host: Callable[[], ClientHost]) -> None:
         self._find_host = find_host
-        self._settings = settings
         self._lock = asyncio.Lock()
         self._sessions: StreamableHTTPSessionManager | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -69,7 +69,8 @@ class McpEndpoint:
 
         from media_agent.mcp.server import build_server
 
-        server = build_server(self._run, routes=self._settings.routes)
+        routes = self._find_host().client.settings.routes
+        server = build_server(self._run, routes=routes)
         return StreamableHTTPSessionManager(server, stateless=True)
 
     async def _serve(
@@ -86,29 +87,31 @@ class McpEndpoint:
         request = context.request
         assert isinstance(request, Request)
         caller: Caller = request.scope[CALLER]
-        address = self._build_address(request) if caller.is_remote else None
-        ask_above = self._settings.confirm_above_usd
+        host = self._find_host()
+        settings = host.client.settings  # those of now: a reload may have changed them
+        address = _build_address(request, settings.server) if caller.is_remote else None
 
         def open_box(client: VideoClient) -> ToolBox:
             return ToolBox(
                 client,
                 caller="agent" if caller.name == LOCAL else caller.name,
-                ask_above_usd=ask_above,
+                ask_above_usd=settings.confirm_above_usd,
                 owner=caller.name,
                 sees_all=caller.sees_all,
                 address=address,
                 allow=caller.check_scope,
             )
 
-        return await self._find_host().call(lambda client: work(open_box(client)))
+        return await host.call(lambda client: work(open_box(client)))
 
-    def _build_address(self, request: Request) -> Address:
-        """Return where a caller elsewhere finds files: the video at its URL, for a player."""
-        base = self._settings.server.public_url or str(request.base_url)
 
-        def address(job_id: str, kind: FileKind) -> str:
-            if kind == "video":
-                return f"{base.rstrip('/')}/v1/videos/{job_id}/content"
-            return f"media-agent://jobs/{job_id}/{kind}"
+def _build_address(request: Request, section: ServerSection) -> Address:
+    """Return where a caller elsewhere finds files: the video at its URL, for a player."""
+    base = section.public_url or str(request.base_url)
 
-        return address
+    def address(job_id: str, kind: FileKind) -> str:
+        if kind == "video":
+            return f"{base.rstrip('/')}{content_uri(job_id)}"
+        return f"media-agent://jobs/{job_id}/{kind}"
+
+    return address

@@ -7,6 +7,7 @@ from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo
 
 _NAME = r"([\w/-]+(?:\.[\w/-]+)*)"
+_FIELDS = (("--allow-unknown-words", '"allow_unknown_words": true'),)
 _ROUTES = tuple(
     (re.compile(rf"(?<![\w-])media-agent {pattern}(?![\w-])"), route)
     for pattern, route in (
@@ -28,6 +29,8 @@ def to_http(text: str) -> str:
     if "media-agent" in text:
         for pattern, route in _ROUTES:
             text = pattern.sub(route, text)
+    for flag, field in _FIELDS:
+        text = text.replace(flag, field)
     return hide_paths(to_python(text))
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from media_agent.backend.fence import FencedBackend, PluginBrokeError, call_plugin
-from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.hookspecs import hookimpl
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
@@ -172,10 +173,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             del sys.modules[module]
 
 
+@hookimpl
+def offer_nothing() -> list[BackendSpec]:
+    """Stand in for the plugin whose hundreds of models take a while to list."""
+    return []
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_plugin_is_named_with_what_it_did_and_the_others_are_listed(
-    install: Install, fault: str, tmp_path: Path
+    install: Install, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("media_agent_hosted.plugin.media_agent_backends", offer_nothing)
     install(fault)
 
     listing = list_all(Registry.discover(), Settings(data_dir=tmp_path))

@@ -116,6 +116,19 @@ def test_models_and_their_problems_are_listed_as_far_as_they_fit(count: int) -> 
     assert (view.models[0].options is None) == (count > 1)
 
 
+def test_models_that_can_be_used_are_listed_first() -> None:
+    lacking = [
+        Listed(Capabilities(backend="a", model=f"m{n}", missing="a key"), Estimate(), 5)
+        for n in range(200)
+    ]
+    usable = Listed(Capabilities(backend="z", model="m"), Estimate(), 5)
+
+    view = view_models(Listing((*lacking, usable)), None)
+
+    assert [each.model for each in view.models[:2]] == ["z/m", "a/m0"]
+    assert view.left_out > 0
+
+
 async def test_an_error_that_quotes_an_endless_text_fits(client: VideoClient) -> None:
     box = ToolBox(client)
 

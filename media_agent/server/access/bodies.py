@@ -37,12 +37,12 @@ class BodyLimits:
         self,
         app: ASGIApp,
         *,
-        section: ServerSection,
+        find_section: Callable[[], ServerSection],
         stall_seconds: float = STALL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._section = section
+        self._find_section = find_section
         self._stall_seconds = stall_seconds
         self._clock = clock
 
@@ -72,7 +72,8 @@ class BodyLimits:
     def _limit_of(self, headers: Headers) -> int:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         is_form = kind in _FORMS or kind.startswith(("image/", "video/"))
-        return self._section.max_upload_bytes if is_form else self._section.max_json_bytes
+        section = self._find_section()  # others after a reload
+        return section.max_upload_bytes if is_form else section.max_json_bytes
 
 
 @dataclass

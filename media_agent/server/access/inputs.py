@@ -62,19 +62,23 @@ async def fetch_input(
                 digest, head = await _fetch(client, target, aside, max_bytes)
         await asyncio.to_thread(_check_readable, aside, head, target.host)
         path = folder / f"{digest}{_ENDINGS.get(media_type_of(head) or '', '')}"
-        with storage_errors(str(path)):
-            aside.replace(path)
+        await asyncio.to_thread(_move, aside, path)
         return path
     except TimeoutError:
         said = f"what the address names did not come within {total_seconds:g} s"
         raise TooSlowError(said, hint="send the file itself") from None
     finally:
-        aside.unlink(missing_ok=True)
+        await asyncio.to_thread(aside.unlink, missing_ok=True)
 
 
 def _make(folder: Path) -> None:
     with storage_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
+
+
+def _move(aside: Path, path: Path) -> None:
+    with storage_errors(str(path)):
+        aside.replace(path)
 
 
 async def _fetch(
@@ -108,6 +112,11 @@ async def _receive(response: httpx.Response, aside: Path, max_bytes: int) -> tup
     if length.isdecimal() and int(length) > max_bytes:
         raise _too_large_error(host, max_bytes)
     digest, head, size = hashlib.sha256(), b"", 0
+
+    def keep(piece: bytes) -> None:
+        digest.update(piece)
+        file.write(piece)
+
     with storage_errors(str(aside)), aside.open("xb") as file:
         async for piece in decode(response):
             size += len(piece)
@@ -116,8 +125,7 @@ async def _receive(response: httpx.Response, aside: Path, max_bytes: int) -> tup
             head += piece[: HEAD - len(head)]
             if len(head) == HEAD:
                 _check_kind(head, host)
-            digest.update(piece)
-            file.write(piece)
+            await asyncio.to_thread(keep, piece)
     _check_kind(head, host)
     return digest.hexdigest(), head
 

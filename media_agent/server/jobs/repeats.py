@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any
 
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError
+from media_agent.ledger.ledger import Ledger
 from media_agent.server.host import ClientHost
 from media_agent_schemas.jobs import VideoJob
 
@@ -117,19 +118,19 @@ async def _find_or_make(
 
 
 async def _find(host: ClientHost, call: NewJobCall) -> str | None:
-    key, look_back = call.key, call.look_back
-    if key is not None:
-        job = await host.read(lambda ledger: ledger.jobs.of_key(key))
-        if job is None:
-            return None
-        terms = await host.read(lambda ledger: ledger.jobs.terms(job.id))
-        if terms.fingerprint != call.fingerprint:
-            raise _conflict()
-        return job.id
-    if look_back is None:
+    if call.key is not None:
+        return await host.read(partial(_find_keyed, call, call.key))
+    if call.look_back is None:
         return None
-    since = datetime.now(UTC) - look_back
+    since = datetime.now(UTC) - call.look_back
     return await host.read(lambda ledger: ledger.jobs.find_repeated(call.fingerprint, since))
+
+
+def _find_keyed(call: NewJobCall, key: str, ledger: Ledger) -> str | None:
+    job = ledger.jobs.of_key(key)
+    if job is not None and ledger.jobs.terms(job.id).fingerprint != call.fingerprint:
+        raise _conflict()
+    return None if job is None else job.id
 
 
 def _read_look_back(headers: Mapping[str, str]) -> timedelta | None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from media_agent.errors import JobNotFoundError
+from media_agent.errors import JobNotFoundError, VideoNotReadyError
 from media_agent.storage.work_folder import chunk_name
 from media_agent.video.chunk_file import read_chunk, read_length
 from media_agent.video.codec import split_header, to_frame_rate
@@ -79,7 +79,8 @@ class HlsVideos:
         """Return the segments of a job; `chunk_path` is that of its growing video, if it has one.
 
         Raises:
-            JobNotFoundError: there is nothing of it yet.
+            VideoNotReadyError: there is nothing of it yet.
+            JobNotFoundError: there will be nothing of it.
             StorageError: its video cannot be read.
         """
         video = job.artifacts[0].path if job.artifacts else None
@@ -88,7 +89,9 @@ class HlsVideos:
             known = self._known.get(job.id, ())
             return Finished(Path(video), Chunks(Path(), known, fps or 1).lengths())
         if chunk_path is None or fps is None or job.chunks_ready == 0:
-            raise JobNotFoundError(f"job {job.id} has no video yet")
+            if job.status.is_terminal:
+                raise JobNotFoundError(f"job {job.id} has no video")
+            raise VideoNotReadyError(f"job {job.id} has no video yet")
         folder = Path(chunk_path).parent / "chunks"
         return Chunks(folder, self._list_frames(job, folder), fps)
 

@@ -6,9 +6,10 @@ from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
 from media_agent.server.context import CallerHere, Server
-from media_agent.server.jobs.new_jobs import own_key, start_job
+from media_agent.server.jobs.new_jobs import start_job
 from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.jobs.public import ServedJob, view, view_job
+from media_agent.server.jobs.repeats import NewJobCall
 from media_agent.server.native.bodies import (
     FoundWork,
     NewBranch,
@@ -16,7 +17,8 @@ from media_agent.server.native.bodies import (
     Resumption,
     Steering,
 )
-from media_agent.server.native.jobs import Key, answer_new
+from media_agent.server.native.jobs import Key, make_once
+from media_agent_schemas.jobs import VideoJob
 
 router = APIRouter(tags=["jobs"])
 _NEW: dict[int | str, dict[str, Any]] = {
@@ -79,31 +81,33 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-    key = own_key(idempotency_key, caller)
-    plan = await server.host.call(
-        lambda client: client.plan_branch(
-            job.id,
-            idempotency_key=key,
-            at=body.at,
-            prompt=body.prompt,
-            duration=body.duration,
-            shots=body.shots,
-            endless=body.endless,
-            max_cost_usd=body.max_cost_usd,
-            policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
+
+    async def make(call: NewJobCall) -> VideoJob:
+        plan = await server.host.call(
+            lambda client: client.plan_branch(
+                job.id,
+                at=body.at,
+                prompt=body.prompt,
+                duration=body.duration,
+                shots=body.shots,
+                endless=body.endless,
+                max_cost_usd=body.max_cost_usd,
+                policy=body.policy,
+                allow_unknown_words=body.allow_unknown_words,
+            )
         )
-    )
-    new, is_new = await start_job(
-        server,
-        caller,
-        plan.request,
-        plans=(plan,),
-        idempotency_key=key,
-        label=body.label,
-        policy=body.policy,
-    )
-    return answer_new(view_job(new, caller), is_new=is_new)
+        return await start_job(
+            server,
+            caller,
+            plan.request,
+            plans=(plan,),
+            label=body.label,
+            policy=body.policy,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
+        )
+
+    return await make_once(server, caller, f"branch {job.id}", body, idempotency_key, make)
 
 
 @router.post("/v1/jobs/{job_id}/extend", status_code=201, response_model=ServedJob, responses=_NEW)
@@ -115,31 +119,33 @@ async def extend_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Continue a video; the result is the whole of it, and a job of its own."""
-    key = own_key(idempotency_key, caller)
-    request, plans = await server.host.call(
-        lambda client: client.plan_extension(
-            job.id,
-            idempotency_key=key,
-            prompt=body.prompt,
-            duration=body.duration,
-            shots=body.shots,
-            seed=body.seed,
-            model=body.model,
-            size=body.size,
-            options=body.options,
-            only_new=body.only_new,
-            max_cost_usd=body.max_cost_usd,
-            policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
+
+    async def make(call: NewJobCall) -> VideoJob:
+        request, plans = await server.host.call(
+            lambda client: client.plan_extension(
+                job.id,
+                prompt=body.prompt,
+                duration=body.duration,
+                shots=body.shots,
+                seed=body.seed,
+                model=body.model,
+                size=body.size,
+                options=body.options,
+                only_new=body.only_new,
+                max_cost_usd=body.max_cost_usd,
+                policy=body.policy,
+                allow_unknown_words=body.allow_unknown_words,
+            )
         )
-    )
-    new, is_new = await start_job(
-        server,
-        caller,
-        request,
-        plans=plans,
-        idempotency_key=key,
-        label=body.label,
-        policy=body.policy,
-    )
-    return answer_new(view_job(new, caller), is_new=is_new)
+        return await start_job(
+            server,
+            caller,
+            request,
+            plans=plans,
+            label=body.label,
+            policy=body.policy,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
+        )
+
+    return await make_once(server, caller, f"extend {job.id}", body, idempotency_key, make)

@@ -13,6 +13,7 @@ from media_agent.server.context import CallerHere, Server
 from media_agent.server.jobs.public import hide_paths, view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
 from media_agent.server.native.jobs import LISTED
+from media_agent.server.wording import info_to_http
 from media_agent_schemas.plan import PlanReport
 
 router = APIRouter(tags=["plans"])
@@ -31,7 +32,7 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
             allow_unknown_words=body.allow_unknown_words,
         )
     )
-    return JSONResponse(view(report, "", caller))
+    return JSONResponse(view(_word(report), "", caller))
 
 
 @router.get("/v1/backends", response_model=ModelPage)
@@ -58,6 +59,15 @@ async def list_backends(
         "notes": [hide_paths(each) for each in listing.notes],
     }
     return JSONResponse(answer)
+
+
+def _word(report: PlanReport) -> PlanReport:
+    """Return a report whose refusals name fields and routes, not flags and commands."""
+    worded = tuple(
+        each.model_copy(update={"refusals": tuple(map(info_to_http, each.refusals))})
+        for each in report.candidates
+    )
+    return report.model_copy(update={"candidates": worded})
 
 
 def _cut(models: Sequence[Listed], after: str | None) -> Sequence[Listed]:

@@ -65,10 +65,24 @@ async def read_body(request: Request, server: ServerContext) -> Body:
             hint="send application/json or multipart/form-data",
         )
     try:
+        _check_is_form(form)
         return Body(_nest(form), form)
     except InvalidRequestError:
         await form.close()
         raise
+
+
+def _check_is_form(form: FormData) -> None:
+    """Find out JSON that curl sent as a form, as it does unless it is told otherwise.
+
+    Raises:
+        InvalidRequestError: it is.
+    """
+    if next(iter(form), "").lstrip().startswith("{"):
+        raise InvalidRequestError(
+            "the body is JSON, but its Content-Type is that of a form",
+            hint='send the header "Content-Type: application/json"',
+        )
 
 
 async def _read_multipart(request: Request, most_text: int) -> FormData:

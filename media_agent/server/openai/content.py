@@ -57,15 +57,15 @@ async def get_content(
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
         name = _name(job, path.suffix)
-        return await asyncio.to_thread(answer_file, request, path, name, path.stem)
+        return await answer_file(request, path, name, path.stem)
     if variant == "partial":
-        return await asyncio.to_thread(_answer, request, job, _find_partial(job))
+        return await _answer(request, job, _find_partial(job))
     number = _read_number(variant)
     if number == 0 and not job.status.is_terminal:
         job = await _await_chunk(server, job)
         if not job.status.is_terminal and job.chunks_ready:
             return _stream(request, server, job)
-    return await asyncio.to_thread(_answer, request, job, _find_whole(job, number))
+    return await _answer(request, job, _find_whole(job, number))
 
 
 router.add_api_route(
@@ -73,13 +73,11 @@ router.add_api_route(
 )
 
 
-def _answer(request: Request, job: VideoJob, video: Artifact) -> Response:
-    path = None if video.path is None else Path(video.path)
-    if path is None or not path.is_file():
-        raise JobNotFoundError(
-            f"the file of video {job.id} is gone", hint="it was moved or removed since it was made"
-        )
-    return answer_file(request, path, _name(job, ".mp4"), video.sha256, media_type=video.mime_type)
+async def _answer(request: Request, job: VideoJob, video: Artifact) -> Response:
+    if video.path is None:
+        raise JobNotFoundError(f"the file of video {job.id} was never fetched from its provider")
+    path, name = Path(video.path), _name(job, ".mp4")
+    return await answer_file(request, path, name, video.sha256, media_type=video.mime_type)
 
 
 def _name(job: VideoJob, suffix: str) -> str:

@@ -1,5 +1,6 @@
 """New videos from finished ones: remix, edit, extend."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from media_agent.server.openai.inputs.sources import (
     Source,
     as_source,
     bring_source,
+    check_finished,
     copy_inputs,
     find_finished,
     take_source,
@@ -84,7 +86,7 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
         parsed = await parse_call(server, body.fields)
         if parsed.video.prompt is None:
             raise InvalidRequestError("prompt is missing")
-        find_finished(job)
+        check_finished(job)
         source = Source(job=job)
         call = await _read(caller, "remix", parsed, source, request.headers)
         if await _edits(server, parsed.video.model or _model_of(job)):
@@ -106,12 +108,12 @@ async def _edit(
 ) -> VideoJob:
     video, own_id = parsed.video, None
     if source.job is not None:
-        find_finished(source.job)
+        finished = check_finished(source.job)
         usual = _model_of(source.job)
         if video.model is None and await _edits(server, usual):
             video = video.model_copy(update={"model": usual})
         if video.model == usual:
-            own_id = source.job.artifacts[0].own_id
+            own_id = finished.own_id
     own = _with_source(parsed.own, source) | {"mode": VideoMode.VIDEO_EDIT}
 
     async def make() -> VideoJob:
@@ -143,7 +145,8 @@ async def _make_again(
 
     async def make() -> VideoJob:
         async with new_folder(server) as (job_id, folder):
-            inputs = copy_inputs(job, folder)
+            await find_finished(job)
+            inputs = await asyncio.to_thread(copy_inputs, job, folder)
             request = VideoRequest.model_validate(before | {"inputs": inputs})
             return await start(server, caller, request, asked, job_id, call)
 

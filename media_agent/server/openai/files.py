@@ -109,7 +109,7 @@ async def get_content(
     """Return the bytes of a file."""
     found: StoredFile = await find_file(server, caller, file_id)
     kind = "application/octet-stream"
-    return answer_file(request, found.path, file_id, found.facts.sha256, media_type=kind)
+    return await answer_file(request, found.path, file_id, found.facts.sha256, media_type=kind)
 
 
 def view_file(upload: Upload) -> File:

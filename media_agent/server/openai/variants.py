@@ -21,9 +21,10 @@ def make_thumbnail(job: VideoJob, video: Artifact, folder: Path) -> Path:
     from media_agent.video.codec import iterate_images, probe
     from media_agent.video.images import as_webp, shrink
 
-    source, target = _check(job, video), _beside(video, folder, "-thumbnail.webp")
-    if target.exists():
+    target = _beside(video, folder, "-thumbnail.webp")
+    if _is_made(target, video):
         return target
+    source = _check(job, video)
     middle = probe(source).frames // 2
     chosen = None
     for number, frame in enumerate(iterate_images(source)):
@@ -47,10 +48,10 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
     from media_agent.ingest.source import open_medium
     from media_agent.video.images import as_jpeg
 
-    _check(job, video)
     target = _beside(video, folder, ".jpg")
-    if target.exists():
+    if _is_made(target, video):
         return target
+    _check(job, video)
     with storage_errors(str(folder)):
         folder.mkdir(parents=True, exist_ok=True)
     sheet = _beside(video, folder, ".png")
@@ -64,6 +65,11 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
 def _beside(video: Artifact, folder: Path, ending: str) -> Path:
     """Return the place of an image of a video, beside its contact sheet."""
     return folder / f"{sheet_name(video).removesuffix('.png')}{ending}"
+
+
+def _is_made(target: Path, video: Artifact) -> bool:
+    """Return whether an image was made before, of a video that is still there."""
+    return video.path is not None and target.exists() and Path(video.path).is_file()
 
 
 def _check(job: VideoJob, video: Artifact) -> Path:

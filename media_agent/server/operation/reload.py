@@ -15,7 +15,8 @@ from media_agent.server.context import Server, ServerContext, require
 from media_agent_schemas.base import Schema
 
 router = APIRouter(tags=["operation"])
-_FIXED = ("host", "port", "public_url", "allowed_origins")  # of [server], while it runs
+_FIXED = ("host", "port", "public_url", "allowed_origins", "webhooks", "callbacks")
+"""Settings of [server] that a running server keeps."""
 Administrator = Annotated[Caller, Depends(require("admin"))]
 
 
@@ -59,6 +60,6 @@ def _compare(before: Settings, new: Settings) -> tuple[str, ...]:
 
 
 def _compare_fixed(before: Settings, new: Settings) -> tuple[str, ...]:
-    sections = before.server, new.server
-    changed = (name for name in _FIXED if len({repr(getattr(s, name)) for s in sections}) > 1)
+    old, section = before.server, new.server
+    changed = (name for name in _FIXED if getattr(old, name) != getattr(section, name))
     return tuple(f"server.{name}" for name in changed)

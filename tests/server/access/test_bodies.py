@@ -48,7 +48,7 @@ class Call:
             "headers": [(name.encode(), each.encode()) for name, each in self.headers.items()],
         }
         limited = BodyLimits(
-            count_bytes, section=SECTION, stall_seconds=0.01, clock=lambda: self.time
+            count_bytes, find_section=lambda: SECTION, stall_seconds=0.01, clock=lambda: self.time
         )
         await limited(scope, self.receive, self.send)
         (start,) = (each for each in self.sent if each["type"] == "http.response.start")
@@ -126,7 +126,7 @@ async def test_waiting_for_the_caller_to_hang_up_is_not_slow() -> None:
         await JSONResponse({})(scope, receive, send)
 
     call = Call([])
-    limited = BodyLimits(watch, section=SECTION, stall_seconds=0.01)
+    limited = BodyLimits(watch, find_section=lambda: SECTION, stall_seconds=0.01)
     first = True
 
     async def receive() -> Message:

@@ -81,7 +81,7 @@ async def test_a_finished_video_is_played_from_its_file(
     http: httpx.AsyncClient, app: FastAPI
 ) -> None:
     job_id = await begin(http, 5, 0)
-    assert (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).status_code in (200, 404)
+    assert (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).status_code in (200, 409)
     await http.get(f"/v1/jobs/{job_id}/events")
     app.state.context.hls.forget(job_id)
 
@@ -125,3 +125,14 @@ async def test_a_reader_of_a_file_that_is_made_again_goes_on_in_the_new_one(
     growing.close()
 
     assert (first, shorter, longer, last) == (b"abc", b"", b"def", b"g")
+
+
+async def test_what_is_not_there_yet_is_worth_another_call(http: httpx.AsyncClient) -> None:
+    job_id = await begin(http, 2, 30)
+
+    for path in ("live/index.m3u8", "live/init.mp4", "record"):
+        reply = await http.get(f"/v1/jobs/{job_id}/{path}")
+        assert reply.status_code == 409
+        assert reply.json()["error"]["code"] == "video_not_ready"
+        assert reply.json()["media_agent"]["next"] == "send the same call again later"
+    await http.post(f"/v1/jobs/{job_id}/cancel")

@@ -72,6 +72,17 @@ async def test_a_file_of_somebody_else_is_not_there(
     assert (await http.get("/v1/files")).json()["data"] == []
 
 
+async def test_a_file_whose_bytes_are_gone_is_not_there(
+    http: httpx.AsyncClient, server: ServerContext, png: bytes
+) -> None:
+    sent = await http.post("/v1/files", files={"file": ("x", png)}, data={"purpose": "vision"})
+    (server.settings.data_dir / "uploads" / sent.json()["id"]).unlink()
+
+    gone = await http.get(f"/v1/files/{sent.json()['id']}/content")
+
+    assert (gone.status_code, "gone" in gone.json()["error"]["message"]) == (404, True)
+
+
 async def test_a_call_without_a_usable_file_is_refused(http: httpx.AsyncClient) -> None:
     for files, data, said in (
         ({}, {"purpose": "vision"}, "no file"),

@@ -122,6 +122,20 @@ async def test_new_settings_count_for_new_jobs_and_those_under_way_end_as_they_b
             await asyncio.sleep(0.05)
 
 
+async def test_new_limits_of_bodies_count_at_once_and_new_webhooks_after_a_restart(
+    http: httpx.AsyncClient, new: NewSettings
+) -> None:
+    secret = f"whsec_{'A' * 40}"
+    hook = {"url": "https://studio.example/hook", "key": secret}
+    new.overrides["server"] = {"max_json_bytes": 1024, "webhooks": {"studio": hook}}
+
+    told = (await http.post("/v1/admin/reload")).json()
+    large = await http.post("/v1/jobs", json={"request": {**SMALL, "prompt": "a cat" * 300}})
+
+    assert told["after_restart"] == ["server.webhooks"]
+    assert large.status_code == 413
+
+
 async def test_faulty_settings_change_nothing(
     http: httpx.AsyncClient, app: FastAPI, new: NewSettings
 ) -> None:

@@ -173,10 +173,19 @@ def test_a_server_with_keys_asks_for_one_and_keeps_it_from_scripts(page: Page) -
         page.reload()
         expect(page.get_by_role("link", name="a cat of ann")).to_be_visible()
 
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert fits(page)
+        assert _height_of(page.get_by_role("button", name="Sign out")) < 50  # one line
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
         page.reload()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def _height_of(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["height"]
 
 
 def _tab_to(page: Page, name: str) -> None:

@@ -89,7 +89,7 @@ async def store_file(
             )
         )
     except BaseException:
-        target.unlink(missing_ok=True)
+        await asyncio.to_thread(target.unlink, missing_ok=True)
         raise
     return upload
 
