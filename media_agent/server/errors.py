@@ -48,7 +48,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> dict[str, Any]:
     """Return the body of an error, in the words of the server."""
-    info = info_to_http(info)
+    info = _make_sendable(info_to_http(info))
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     told = info.message if info.hint is None else f"{info.message}; {info.hint}"
     accepted = may_be_accepted(info.code)
@@ -62,6 +62,13 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
             "next": choose_next_step(info, accepted=accepted),
         },
     }
+
+
+def _make_sendable(info: ErrorInfo) -> ErrorInfo:
+    """Return an error whose words can be sent: they may quote half a character of a caller."""
+    texts = {"message": info.message, "hint": info.hint}
+    sent = {name: text and text.encode("utf-8", "replace").decode() for name, text in texts.items()}
+    return info.model_copy(update=sent)
 
 
 def answer_error(error: MediaAgentError) -> JSONResponse:
@@ -84,6 +91,7 @@ async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     problems = error.errors()[:_MOST_PROBLEMS]
     place = ".".join(str(part) for part in problems[0]["loc"][1:])
+    place = place.encode("utf-8", "replace").decode()
     shape = _shape_of_body(request)
     said = "; ".join(_tell_problem(each, shape) for each in problems)
     kind = request.headers.get("content-type", "").partition(";")[0]
@@ -118,6 +126,7 @@ async def _answer_http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _answer_broken(request: Request, error: Exception) -> JSONResponse:
-    _LOGGER.error("%s %s broke", request.method, request.url.path, exc_info=error)
+    path = request.scope["path"].encode("unicode_escape").decode("ascii")  # no line of its own
+    _LOGGER.error("%s %s broke", request.method, path, exc_info=error)
     info = ErrorInfo(code="internal", message="the server broke at this; its log says more")
     return JSONResponse(build_error(info, 500), 500)

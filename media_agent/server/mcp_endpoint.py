@@ -4,7 +4,8 @@ It is loaded with the first call, because it takes memory and most servers have 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -15,11 +16,14 @@ from media_agent.client import VideoClient
 from media_agent.config.server_section import ServerSection
 from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import CALLER, Caller
+from media_agent.server.access.requests import admit_request
 from media_agent.server.host import ClientHost
+from media_agent.server.jobs.new_jobs import new_folder
 from media_agent.server.jobs.public import content_uri
 from media_agent.tools import ToolBox
 from media_agent.tools.elsewhere import Address
 from media_agent.tools.files import FileKind
+from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
@@ -59,9 +63,13 @@ class McpEndpoint:
 
     async def _start(self) -> "StreamableHTTPSessionManager":
         sessions = await asyncio.to_thread(self._load)
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        started = asyncio.Event()
         self._serving = asyncio.create_task(self._serve(sessions, started))
-        await started
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait([self._serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if not started.is_set():
+            waiting.cancel()
+            await self._serving  # raises what kept it from starting
         return sessions
 
     def _load(self) -> "StreamableHTTPSessionManager":
@@ -74,10 +82,10 @@ class McpEndpoint:
         return StreamableHTTPSessionManager(server, stateless=True)
 
     async def _serve(
-        self, sessions: "StreamableHTTPSessionManager", started: asyncio.Future[None]
+        self, sessions: "StreamableHTTPSessionManager", started: asyncio.Event
     ) -> None:
         async with sessions.run():
-            started.set_result(None)
+            started.set()
             await self._ending.wait()
 
     async def _run(
@@ -99,10 +107,20 @@ class McpEndpoint:
                 owner=caller.name,
                 sees_all=caller.sees_all,
                 address=address,
+                admit=lambda request, *, is_kept: self._admit(client, caller, request, is_kept),
                 allow=caller.check_scope,
             )
 
         return await host.call(lambda client: work(open_box(client)))
+
+    @contextlib.asynccontextmanager
+    async def _admit(
+        self, client: VideoClient, caller: Caller, request: VideoRequest, is_kept: bool
+    ) -> AsyncIterator[tuple[str, VideoRequest]]:
+        """Bring the inputs of a request into the folder of a new job, as the other routes do."""
+        most = client.settings.server.max_upload_bytes
+        async with new_folder(client, is_kept=is_kept) as (job_id, folder):
+            yield job_id, await admit_request(request, caller, folder, max_bytes=most)
 
 
 def _build_address(request: Request, section: ServerSection) -> Address:

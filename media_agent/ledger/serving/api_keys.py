@@ -15,6 +15,7 @@ from typing import Literal
 
 from media_agent.errors import InvalidRequestError, RateLimitError
 from media_agent.ledger.rows import insert, text_of
+from media_agent.ledger.state import JobOptions
 from media_agent.ledger.store.database import Database, Row, Transaction
 
 Scope = Literal["videos:read", "videos:write", "admin"]
@@ -174,12 +175,15 @@ def limits_of(transaction: Transaction, owner: str, now: datetime) -> OwnerLimit
     return OwnerLimits(row["per_day"], row["total"], row["jobs"])
 
 
-def check_concurrent(transaction: Transaction, owner: str, now: datetime) -> None:
-    """Check that one more job of an owner may be under way.
+def check_one_more(transaction: Transaction, terms: JobOptions, now: datetime) -> None:
+    """Check that a job of these terms may be under way, beside those of its caller that are.
 
     Raises:
         RateLimitError: as many as their keys allow are.
     """
+    owner = terms.caller
+    if owner is None or terms.part_of is not None:
+        return
     most = limits_of(transaction, owner, now).concurrent_jobs
     if most is None:
         return

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Unpack
 
+from media_agent.client import VideoClient
 from media_agent.jobs.housekeeping.remove import INPUTS
 from media_agent.jobs.options import GenerateKwargs
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.requests import check_options
+from media_agent.server.access.requests import check_names
 from media_agent.server.context import ServerContext
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -26,24 +27,31 @@ async def start_job(
     """Begin a job of a caller, and return it.
 
     Raises:
+        ForbiddenError: it names a file of this machine, and the caller may be on another.
         RequestError: it cannot be served; nothing was done.
-        ForbiddenError: an option names a file of this machine, and the caller may be on another.
     """
-    await check_options(request.options, whose)
+    await check_names(request.model, request.options, whose)
     named: GenerateKwargs = {**options, "caller": whose.name}
     return await server.host.call(lambda client: client.start(request, **named))
 
 
 @contextlib.asynccontextmanager
-async def new_folder(server: ServerContext) -> AsyncIterator[tuple[str, Path]]:
-    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin."""
-    job_id = server.host.client.new_job_id()
-    folder = server.host.client.store.jobs.folder(job_id) / INPUTS
+async def new_folder(
+    client: VideoClient, *, is_kept: bool = True
+) -> AsyncIterator[tuple[str, Path]]:
+    """Give the id of a new job and a folder for its inputs, which goes if it cannot begin.
+
+    If it is not kept, it goes in any case: nothing but a plan is wanted.
+    """
+    job_id = client.new_job_id()
+    folder = client.store.jobs.folder(job_id) / INPUTS
     try:
         yield job_id, folder
     except BaseException:
         await asyncio.to_thread(_remove, folder)
         raise
+    if not is_kept:
+        await asyncio.to_thread(_remove, folder)
 
 
 def _remove(folder: Path) -> None:

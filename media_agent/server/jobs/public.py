@@ -3,12 +3,13 @@
 The only place that decides it; every surface of the server answers with its views.
 """
 
-import re
 from typing import Any
 
 from pydantic import BaseModel, Field
 
 from media_agent.server.access.caller import Caller
+from media_agent.server.wording import info_to_http
+from media_agent.tools.elsewhere import hide_paths
 from media_agent_schemas.base import Schema
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import JobSummary, VideoJob
@@ -17,7 +18,6 @@ _BYTES: dict[str, Any] = {"inputs": {"__all__": {"data"}}}  # whoever sent them 
 _NOT_TOLD: dict[str, Any] = {"request": _BYTES, "plan": {"request": _BYTES}}
 _OWN_WORDS = frozenset({"prompt", "negative_prompt", "prompts_sent", "prompt_asked", "title"})
 _PATHS = frozenset({"path", "record_path"})
-_PATH = re.compile(r"(?<![\w:/.~<>=-])~?(?!/v1/)(?:/[^\s/'\"`,;:()\[\]]+){2,}/?")
 
 
 class JobLinks(Schema):
@@ -50,6 +50,8 @@ def content_uri(job_id: str) -> str:
 
 def view_job(job: VideoJob, caller: Caller) -> dict[str, Any]:
     """Return a `ServedJob` as JSON."""
+    if job.error is not None:
+        job = job.model_copy(update={"error": info_to_http(job.error)})
     shown = job.model_dump(mode="json", exclude=_NOT_TOLD)
     has_video = bool(job.artifacts) or job.chunks_ready > 0
     here = f"/v1/jobs/{job.id}"
@@ -77,13 +79,6 @@ def view_event(event: JobEvent, caller: Caller) -> dict[str, Any]:
 def view(document: BaseModel, job_id: str, caller: Caller) -> dict[str, Any]:
     """Return any other document about a job as JSON."""
     return _adapt(document.model_dump(mode="json"), job_id, caller)
-
-
-def hide_paths(text: str) -> str:
-    """Return a text with the names of files instead of their paths."""
-    if "/" not in text:
-        return text
-    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
 
 
 def _adapt(shown: dict[str, Any], job_id: str, caller: Caller) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.server.host import ClientHost
 from media_agent_schemas.jobs import VideoJob
 
-_LONGEST_KEY = 255  # characters
+LONGEST_KEY = 255
+"""Characters of an idempotency key."""
 _PATIENCE = 600.0  # seconds of one attempt, where the client does not say it
 _PAUSE = 60.0  # seconds between two attempts, at most
 _LONGEST_LOOK_BACK = timedelta(days=1)
@@ -44,11 +45,13 @@ def read_call(
 ) -> NewJobCall:
     """Return the call that some fields are for a caller; files stand in them by their digests.
 
+    A key is the caller's, whatever the route: one that was used on another is a conflict.
+
     Raises:
         InvalidRequestError: the idempotency key is empty or too long.
     """
     key = headers.get("idempotency-key")
-    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+    if key is not None and not 0 < len(key) <= LONGEST_KEY:
         raise InvalidRequestError(f"Idempotency-Key has {len(key)} characters, not 1 to 255")
     return NewJobCall(
         fingerprint=_digest(caller, route, fields),

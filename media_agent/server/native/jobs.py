@@ -18,8 +18,9 @@ from media_agent.server.file_response import answer_file
 from media_agent.server.jobs.new_jobs import new_folder, start_job
 from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.jobs.public import ServedJob, view, view_job, view_summary
-from media_agent.server.jobs.repeats import NewJobCall, read_call
+from media_agent.server.jobs.repeats import LONGEST_KEY, NewJobCall, read_call
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
+from media_agent.server.native.inputs import bring_files
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
@@ -31,7 +32,7 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         min_length=1,
-        max_length=200,
+        max_length=LONGEST_KEY,
         description="The same key with the same request is the same job, and is made once.",
     ),
 ]
@@ -51,9 +52,10 @@ async def create_job(
     """Begin to make a video, and answer with its job at once."""
 
     async def make(call: NewJobCall) -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             most = server.settings.server.max_upload_bytes
-            request = await admit_request(body.request, caller, folder, max_bytes=most)
+            admitted = await admit_request(body.request, caller, folder, max_bytes=most)
+            request = await bring_files(server, caller, admitted, folder)
             return await start_job(
                 server,
                 caller,

@@ -68,7 +68,7 @@ async def create_video(
     call = read_call(caller.name, "create", await parsed.identify(), headers)
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             inputs = await bring_inputs(server, caller, parsed, folder)
             request, own = build_request(
                 parsed.video, parsed.own, inputs=inputs, options=parsed.options

@@ -12,7 +12,7 @@ from media_agent.errors import BudgetExceededError, InvalidRequestError, RateLim
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.serving.api_keys import KeyTerms, id_of
 from media_agent.ledger.state import JobOptions
-from media_agent_schemas import Cost, JobCompleted, Segment, VideoJob
+from media_agent_schemas import Cost, JobCancelled, JobCompleted, Segment, VideoJob
 from tests.ledger.samples import NOW, job, plan
 
 ALICE = KeyTerms(owner="alice", scopes=frozenset({"videos:read"}))
@@ -208,3 +208,20 @@ def test_so_many_jobs_of_a_caller_are_under_way_at_once(ledger: Ledger) -> None:
 
     ledger.events.append("one", JobCompleted(artifacts=()), NOW)
     add_job(ledger, "three")
+
+
+def test_a_job_that_is_taken_up_again_counts_among_those_under_way(ledger: Ledger) -> None:
+    ledger.api_keys.add(replace(ALICE, concurrent_jobs=1), datetime.now(UTC))
+    add_job(ledger, "one")
+    ledger.events.append("one", JobCancelled(), NOW)
+    add_job(ledger, "two")
+
+    with pytest.raises(RateLimitError, match="1 jobs of alice"):
+        ledger.jobs.check_may_run("one", NOW)
+    with pytest.raises(RateLimitError, match="1 jobs of alice"):
+        ledger.events.reopen("one", "found", NOW)
+    ledger.jobs.check_may_run("two", NOW)
+
+    ledger.events.append("two", JobCompleted(artifacts=()), NOW)
+    ledger.jobs.check_may_run("one", NOW)
+    assert ledger.events.reopen("one", "found", NOW) is not None

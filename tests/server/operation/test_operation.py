@@ -148,3 +148,31 @@ async def test_faulty_settings_change_nothing(
     assert "it is broken" in reply.json()["error"]["message"]
     assert app.state.context.settings is before
     assert (await http.post("/v1/jobs", json={"request": SMALL})).status_code == 201
+
+
+async def test_limits_of_bodies_and_prices_to_confirm_follow_and_webhooks_need_a_restart(
+    http: httpx.AsyncClient, app: FastAPI, new: NewSettings
+) -> None:
+    hook = {"url": "https://example.com/hook", "key": "whsec_" + "A" * 32}
+    new.overrides["server"] = {"max_json_bytes": 2000, "webhooks": {"a": hook}}
+    body = {"request": {**SMALL, "labels": {"a": "x" * 3000}}}
+
+    before = await http.post("/v1/plan", json=body)
+    told = (await http.post("/v1/admin/reload")).json()
+    after = await http.post("/v1/plan", json=body)
+
+    assert (before.status_code, after.status_code) == (200, 413)
+    assert told["after_restart"] == ["server.webhooks"]
+
+
+async def test_a_path_writes_no_line_of_its_own_into_the_log(
+    http: httpx.AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/v1/broken/{name}", include_in_schema=False)
+    async def break_down(name: str) -> None:
+        raise RuntimeError(name[:1])
+
+    reply = await http.get("/v1/broken/a%0Aforged%1B[31m")
+
+    assert reply.status_code == 500
+    assert "a\\nforged\\x1b" in caplog.text
