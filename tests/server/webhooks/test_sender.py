@@ -170,7 +170,7 @@ async def test_nothing_is_sent_into_an_inner_network_however_it_is_written(host:
         url = f"http://{host}:{port}/hook"
         attempt = await send(client, url, DELIVERY, secrets=SECRETS, now=2000)
 
-    assert (attempt.result, attempt.answer) == (Result.MISSED, "its address is not public")
+    assert (attempt.result, attempt.answer) == (Result.MISSED, "its address is not public, and only public ones are called")
     assert heard in ([], [b""])
 
 
@@ -183,7 +183,7 @@ async def test_a_public_name_of_an_inner_address_is_refused(
         url = f"http://hooks.example.com:{port}/hook"
         attempt = await send(client, url, DELIVERY, secrets=SECRETS, now=2000)
 
-    assert (attempt.result, attempt.answer) == (Result.MISSED, "its address is not public")
+    assert (attempt.result, attempt.answer) == (Result.MISSED, "its address is not public, and only public ones are called")
     assert heard in ([], [b""])  # a connection that is closed before anything is said
 
 

@@ -46,8 +46,7 @@ def add_key(
     """Make an API key and print it, once: only a digest of it is kept.
 
     Args:
-        owner: Whose key it is. Jobs and what they cost belong to this name; several keys may have
-            the same, so that one can replace another.
+        owner: Whose key it is: jobs and costs belong to this name, which several keys may share.
         scope: What it allows; may be repeated. With admin all jobs are seen.
         budget_per_day: USD that may be spent in 24 hours.
         budget_total: USD that may be spent in all.

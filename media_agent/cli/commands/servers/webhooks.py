@@ -54,8 +54,7 @@ def send_test_event(name: str, /, *, curl: str | None = None) -> int:
 
     Args:
         name: The webhook, as [server.webhooks.NAME] calls it.
-        curl: Send nothing; print the curl command that sends the event to this address, such as a
-            receiver on your own machine.
+        curl: Send nothing; print the curl command that sends the event to this address.
     """
     import asyncio
     import time
