@@ -83,6 +83,7 @@ class VideoClient:
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
+            quality=self.settings.quality,
         )
         self._free_memory = FreeMemory()
         self._hints = Hints()

@@ -84,7 +84,8 @@ def _sample(annotation: Any, word: str) -> JsonValue:
     """Return a value of a type; texts are numbered words."""
     if _is_model(annotation):
         fields = annotation.model_fields
-        needed = [name for name in fields if fields[name].is_required()] or [next(iter(fields))]
+        needed = [name for name in fields if fields[name].is_required()]
+        needed = needed or [name for name in fields if name != "schema_version"][:1]
         kinds = {name: next(_unfolded(fields[name].annotation)) for name in needed}
         return {name: _sample(kind, word) for name, kind in kinds.items()}
     if get_origin(annotation) is tuple:

@@ -119,6 +119,14 @@ class Events:
             row = transaction.row(query, job=job_id)
         return None if row is None else JobEvent.model_validate_json(row["event"])
 
+    def chunk_lengths(self, job_id: str) -> tuple[int, ...]:
+        """Return how many frames each chunk of a job has that it made itself, in order."""
+        query = """
+            SELECT json_extract(event, '$.event.frames') AS frames FROM events
+            WHERE job_id = :job AND chunk IS NOT NULL ORDER BY chunk"""
+        with self._database.reading() as transaction:
+            return tuple(row["frames"] for row in transaction.rows(query, job=job_id))
+
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
         """Reopen a job whose work was found, or that can be resumed; None: it is over.
 

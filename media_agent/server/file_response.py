@@ -34,7 +34,7 @@ async def answer_file(
     if found is None:
         hint = "it was moved or removed since it was made"
         raise JobNotFoundError(f"the file {name} is gone", hint=hint)
-    if digest and _is_known(request.headers.get("if-none-match"), headers["ETag"]):
+    if digest and is_known(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
     parts = choose_ranges(request.headers.get("range"), found.st_size)
     return _File(
@@ -87,7 +87,7 @@ def _look_at(path: Path) -> os.stat_result | None:
     return found if stat.S_ISREG(found.st_mode) else None
 
 
-def _is_known(header: str | None, etag: str) -> bool:
+def is_known(header: str | None, etag: str) -> bool:
     """Return whether If-None-Match names a file."""
     if header is None:
         return False

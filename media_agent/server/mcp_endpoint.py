@@ -63,9 +63,13 @@ class McpEndpoint:
 
     async def _start(self) -> "StreamableHTTPSessionManager":
         sessions = await asyncio.to_thread(self._load)
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        started = asyncio.Event()
         self._serving = asyncio.create_task(self._serve(sessions, started))
-        await started
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait([self._serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if not started.is_set():
+            waiting.cancel()
+            await self._serving  # raises what kept it from starting
         return sessions
 
     def _load(self) -> "StreamableHTTPSessionManager":
@@ -78,10 +82,10 @@ class McpEndpoint:
         return StreamableHTTPSessionManager(server, stateless=True)
 
     async def _serve(
-        self, sessions: "StreamableHTTPSessionManager", started: asyncio.Future[None]
+        self, sessions: "StreamableHTTPSessionManager", started: asyncio.Event
     ) -> None:
         async with sessions.run():
-            started.set_result(None)
+            started.set()
             await self._ending.wait()
 
     async def _run(

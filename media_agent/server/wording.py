@@ -5,6 +5,7 @@ import re
 from media_agent.tools.elsewhere import hide_paths
 from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.plan import PlanReport
 
 _NAME = r"([\w/-]+(?:\.[\w/-]+)*)"
 _FIELDS = (("--allow-unknown-words", '"allow_unknown_words": true'),)
@@ -38,3 +39,13 @@ def info_to_http(error: ErrorInfo) -> ErrorInfo:
     """Return an error in the words of the server."""
     hint = None if error.hint is None else to_http(error.hint)
     return error.model_copy(update={"message": to_http(error.message), "hint": hint})
+
+
+def report_to_http(report: PlanReport) -> PlanReport:
+    """Return all who could make a video, and why others could not, in the words of the server."""
+    candidates = [
+        each.model_copy(update={"refusals": tuple(map(info_to_http, each.refusals))})
+        for each in report.candidates
+    ]
+    said = {"candidates": tuple(candidates), "summary": to_http(report.summary)}
+    return report.model_copy(update=said)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend.fence import FencedBackend, PluginBrokeError, call_plugin
+from media_agent.backend.fence import MOST_MODELS, FencedBackend, PluginBrokeError, call_plugin
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.protocol import BackendSettings, BackendSpec
+from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
@@ -22,6 +23,7 @@ from media_agent.registry.plugins import discover
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 from media_agent.tools import ToolBox
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -463,3 +465,18 @@ def test_a_plugin_that_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -
     discover(clock=lambda: next(ticks))
 
     assert "every command waits" not in caplog.text
+
+
+def test_names_that_callers_make_up_do_not_fill_the_memory(tmp_path: Path) -> None:
+    class AnyModel(SandboxBackend):
+        def capabilities(self, model: str | None = None) -> Capabilities:
+            return super().capabilities().model_copy(update={"model": model or "one"})
+
+    settings = BackendSettings(data_dir=tmp_path)
+    backend = FencedBackend("acme", "sandbox", lambda: AnyModel(settings))
+    names = [f"model-{number}" for number in range(MOST_MODELS + 10)]
+
+    said = [backend.capabilities(name).model for name in names]
+
+    assert said == names
+    assert len(backend._checked) == 10

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from media_agent.config.settings import Settings, load_settings
-from media_agent.server.run import bind
+from media_agent.storage.listening import listen
 
 SMALL = {"prompt": "a red circle", "num_frames": 2, "size": {"width": 32, "height": 32}}
 
@@ -33,7 +33,7 @@ def quick_settings() -> Settings:
 @contextlib.contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve in a thread of this process while the context lasts; yields the address."""
-    with bind("127.0.0.1", 0) as listening:
+    with listen("127.0.0.1", 0) as listening:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=1))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])))
         thread.start()

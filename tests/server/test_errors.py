@@ -35,7 +35,7 @@ def test_the_code_of_the_provider_stands_beside_ours() -> None:
         ({"request": {"promt": "a fox"}}, "request.promt: unknown key; did you mean prompt?"),
         ({"request": {"options": {"seed": 1}}}, 'such as {"name": "one"}'),
         ({}, "request: it is missing"),
-        ([], 'body: it should be a valid dictionary, such as {"request": '),
+        ([], 'body: it should be a valid dictionary, such as {"request": {"prompt": "one"}}'),
     ],
 )
 async def test_a_malformed_body_names_what_was_meant(

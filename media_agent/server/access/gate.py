@@ -36,6 +36,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN = frozenset({"/", "/favicon.ico", "/health", "/ready", "/openapi.json"})
 _OPEN_BELOW = ("/assets/", "/v1/webhooks/")
 """The files of the page; and callbacks of providers, which are signed, or only hints."""
+_PLANS = ("/branch/plan", "/extend/plan")
+"""Of a job; by POST, and yet nothing is changed."""
 _SCOPES: dict[str, KeyScope | None] = {
     "/metrics": "admin",
     "/v1/plan": "videos:read",  # by POST, and yet nothing is changed
@@ -154,6 +156,8 @@ def scope_of(method: str, path: str) -> KeyScope | None:
         return "admin"
     if first in _SCOPES:
         return _SCOPES[first]
+    if path.startswith("/v1/jobs/") and path.endswith(_PLANS):
+        return "videos:read"
     return "videos:read" if method in _SAFE else "videos:write"
 
 

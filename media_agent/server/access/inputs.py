@@ -18,7 +18,7 @@ from media_agent.server.access.public_network import (
     unreachable_error,
 )
 from media_agent.storage.addresses import resolved
-from media_agent.storage.files import storage_errors
+from media_agent.storage.files import make_folder, storage_errors
 from media_agent.storage.network import TROUBLE, decode, safe_cause
 
 LARGEST_INPUT = 512 * 2**20
@@ -53,7 +53,7 @@ async def fetch_input(
         TooSlowError: it took too long.
         StorageError: it cannot be written.
     """
-    await asyncio.to_thread(_make, folder)
+    await asyncio.to_thread(make_folder, folder)
     aside = folder / f".{secrets.token_hex(8)}.fetching"
     try:
         async with asyncio.timeout(total_seconds):
@@ -69,11 +69,6 @@ async def fetch_input(
         raise TooSlowError(said, hint="send the file itself") from None
     finally:
         await asyncio.to_thread(aside.unlink, missing_ok=True)
-
-
-def _make(folder: Path) -> None:
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _move(aside: Path, path: Path) -> None:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue
 
@@ -20,6 +21,7 @@ _WRITTEN_AS_A_PATH = re.compile(
 )
 _ADDRESS = re.compile(r"\s*https?:", re.IGNORECASE)
 
+Request = TypeVar("Request", bound=VideoRequest)
 Options = Mapping[str, Mapping[str, JsonValue]]
 
 
@@ -61,8 +63,8 @@ async def check_names(model: str | None, options: Options, caller: Caller) -> No
 
 
 async def admit_request(
-    request: VideoRequest, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
-) -> VideoRequest:
+    request: Request, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
+) -> Request:
     """Check a request and bring what it names by addresses; a local caller's stays as it is.
 
     The service that makes the video is then sent the files: it may be in our own network, and would

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from media_agent.server.access.caller import Caller
+from media_agent.server.wording import info_to_http
 from media_agent.tools.elsewhere import hide_paths
 from media_agent_schemas.base import Schema
 from media_agent_schemas.events import JobEvent
@@ -49,6 +50,8 @@ def content_uri(job_id: str) -> str:
 
 def view_job(job: VideoJob, caller: Caller) -> dict[str, Any]:
     """Return a `ServedJob` as JSON."""
+    if job.error is not None:
+        job = job.model_copy(update={"error": info_to_http(job.error)})
     shown = job.model_dump(mode="json", exclude=_NOT_TOLD)
     has_video = bool(job.artifacts) or job.chunks_ready > 0
     here = f"/v1/jobs/{job.id}"

@@ -20,6 +20,7 @@ from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.jobs.public import ServedJob, view, view_job, view_summary
 from media_agent.server.jobs.repeats import LONGEST_KEY, NewJobCall, read_call
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
+from media_agent.server.native.inputs import bring_files
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
@@ -53,7 +54,8 @@ async def create_job(
     async def make(call: NewJobCall) -> VideoJob:
         async with new_folder(server.host.client) as (job_id, folder):
             most = server.settings.server.max_upload_bytes
-            request = await admit_request(body.request, caller, folder, max_bytes=most)
+            admitted = await admit_request(body.request, caller, folder, max_bytes=most)
+            request = await bring_files(server, caller, admitted, folder)
             return await start_job(
                 server,
                 caller,

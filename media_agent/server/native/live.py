@@ -59,7 +59,10 @@ async def get_segment(job: OwnJob, number: Number, server: Server) -> Response:
 async def _find(job: VideoJob, server: ServerContext) -> Segments:
     newest = await server.host.read(lambda ledger: ledger.events.newest_chunk(job.id))
     path = newest.event.path if newest and isinstance(newest.event, ChunkReady) else None
-    return await asyncio.to_thread(server.hls.find, job, path)
+    frames: tuple[int, ...] = ()
+    if job.status.is_terminal and newest is not None and not server.hls.knows(job):
+        frames = await server.host.read(lambda ledger: ledger.events.chunk_lengths(job.id))
+    return await asyncio.to_thread(server.hls.find, job, path, frames)
 
 
 async def _read(segments: Segments, number: int, job: VideoJob) -> tuple[bytes, bytes]:

@@ -13,9 +13,9 @@ from media_agent.server.context import CallerHere, Server
 from media_agent.server.jobs.new_jobs import new_folder
 from media_agent.server.jobs.public import view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
+from media_agent.server.native.inputs import bring_files
 from media_agent.server.native.jobs import LISTED
-from media_agent.server.wording import info_to_http
-from media_agent.tools.elsewhere import hide_paths
+from media_agent.server.wording import report_to_http, to_http
 from media_agent_schemas.plan import PlanReport
 
 router = APIRouter(tags=["plans"])
@@ -26,7 +26,8 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
     """Return every candidate with price, reasons and changes; nothing is started or spent."""
     async with new_folder(server.host.client, is_kept=False) as (_, folder):
         most = server.settings.server.max_upload_bytes
-        request = await admit_request(body.request, caller, folder, max_bytes=most)
+        admitted = await admit_request(body.request, caller, folder, max_bytes=most)
+        request = await bring_files(server, caller, admitted, None)
         report = await server.host.call(
             lambda client: client.plan_all(
                 request,
@@ -36,7 +37,7 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
             )
         )
     report = report.model_copy(update={"request": body.request})
-    return JSONResponse(view(_word(report), "", caller))
+    return JSONResponse(view(report_to_http(report), "", caller))
 
 
 @router.get("/v1/backends", response_model=ModelPage)
@@ -59,19 +60,10 @@ async def list_backends(
         "data": models,
         "total": len(found),
         "has_more": len(page) > limit,
-        "problems": [hide_paths(each) for each in listing.problems],
-        "notes": [hide_paths(each) for each in listing.notes],
+        "problems": [to_http(each) for each in listing.problems],
+        "notes": [to_http(each) for each in listing.notes],
     }
     return JSONResponse(answer)
-
-
-def _word(report: PlanReport) -> PlanReport:
-    """Return a report whose refusals name fields and routes, not flags and commands."""
-    worded = tuple(
-        each.model_copy(update={"refusals": tuple(map(info_to_http, each.refusals))})
-        for each in report.candidates
-    )
-    return report.model_copy(update={"candidates": worded})
 
 
 def _cut(models: Sequence[Listed], after: str | None) -> Sequence[Listed]:

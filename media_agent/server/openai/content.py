@@ -32,6 +32,9 @@ _PATIENCE = 30.0  # seconds until the first chunk of a video
 
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
+Index = Annotated[
+    int | None, Query(ge=0, lt=1000, description="Which of several videos; default: 0.")
+]
 Variant = Annotated[str, Query(max_length=20, description=VARIANTS)]
 
 _RESPONSES: dict[int | str, dict[str, object]] = {
@@ -48,11 +51,15 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 
 @router.get("/v1/videos/{job_id}/content", response_class=Response, responses=_RESPONSES)
 async def get_content(
-    job: OwnJob, server: Server, request: Request, variant: Variant = "video"
+    job: OwnJob,
+    server: Server,
+    request: Request,
+    variant: Variant = "video",
+    index: Index = None,
 ) -> Response:
     """Return a video; one that is being made is sent as it grows, until it is finished."""
     if variant in ("thumbnail", "spritesheet"):
-        video = _find_whole(job, 0)
+        video = _find_whole(job, index or 0)
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
@@ -60,7 +67,7 @@ async def get_content(
         return await answer_file(request, path, name, path.stem)
     if variant == "partial":
         return await _answer(request, job, _find_partial(job))
-    number = _read_number(variant)
+    number = _read_number(variant, index)
     if number == 0 and not job.status.is_terminal:
         job = await _await_chunk(server, job)
         if not job.status.is_terminal and job.chunks_ready:
@@ -84,10 +91,12 @@ def _name(job: VideoJob, suffix: str) -> str:
     return f"{job.id}{suffix}"
 
 
-def _read_number(variant: str) -> int:
+def _read_number(variant: str, index: int | None) -> int:
     if variant == "video":
-        return 0
+        return index or 0
     if variant.isascii() and variant.isdecimal() and len(variant) < 4:
+        if index not in (None, int(variant)):
+            raise InvalidRequestError(f"index {index} is not variant {variant}", hint="give one")
         return int(variant)
     raise InvalidRequestError(f"unknown variant {variant!r}", hint=f"valid: {VARIANTS}")
 

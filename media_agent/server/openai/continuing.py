@@ -1,7 +1,7 @@
 """New videos from finished ones: remix, edit, extend."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -50,29 +50,13 @@ _REMIX = describe_new_video(("prompt",))
 @router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
 async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to change a video as a prompt says, with a model that edits videos."""
-    body = await read_body(request, server)
-    try:
-        fields = dict(body.fields)
-        source = await take_source(server, caller, fields)
-        parsed = await parse_call(server, fields)
-        call = await _read(caller, "edit", parsed, source, request.headers)
-        return answer(await _edit(server, caller, parsed, source, call))
-    finally:
-        await body.aclose()
+    return await _begin(request, server, caller, "edit", _edit)
 
 
 @router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
-    body = await read_body(request, server)
-    try:
-        fields = dict(body.fields)
-        source = await take_source(server, caller, fields)
-        parsed = await parse_call(server, fields)
-        call = await _read(caller, "extend", parsed, source, request.headers)
-        return answer(await _extend(server, caller, parsed, source, call))
-    finally:
-        await body.aclose()
+    return await _begin(request, server, caller, "extend", _extend)
 
 
 @router.post("/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=_REMIX)
@@ -93,6 +77,24 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
         if await _edits(server, parsed.video.model or _model_of(job)):
             return answer(await _edit(server, caller, parsed, source, call))
         return answer(await _make_again(server, caller, parsed, job, call))
+    finally:
+        await body.aclose()
+
+
+Make = Callable[[ServerContext, Caller, ParsedCall, Source, NewJobCall], Awaitable[VideoJob]]
+
+
+async def _begin(
+    request: Request, server: ServerContext, caller: Caller, route: str, make: Make
+) -> JSONResponse:
+    """Begin a video from the one that the field `video` of a call names."""
+    body = await read_body(request, server)
+    try:
+        fields = dict(body.fields)
+        source = await take_source(server, caller, fields)
+        parsed = await parse_call(server, fields)
+        call = await _read(caller, route, parsed, source, request.headers)
+        return answer(await make(server, caller, parsed, source, call))
     finally:
         await body.aclose()
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from media_agent.errors import StorageError
-from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
+from media_agent.provenance.job_sheet import sheet_name
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors, write_aside
+from media_agent.tools.files import find_sheet
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
 
@@ -52,12 +53,7 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
     if _is_made(target, video):
         return target
     _check(job, video)
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-    sheet = _beside(video, folder, ".png")
-    if not sheet.exists():
-        write_job_sheet(job, sheet)
-    with open_medium(sheet, "image") as medium:
+    with open_medium(find_sheet(job, video, folder), "image") as medium:
         _write(target, as_jpeg(next(iter(medium.decode()))))
     return target
 

@@ -1,6 +1,7 @@
 """New settings for a server that runs: new jobs follow them, those under way end as they began."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -48,7 +49,8 @@ async def reload(server: ServerContext) -> Reloaded:
             raise ConfigurationError(
                 "the settings name another data folder", hint="restart the server to use it"
             )
-        await server.host.replace(VideoClient(settings=new))  # keys may be others in any case
+        client = await asyncio.to_thread(partial(VideoClient, settings=new))
+        await server.host.replace(client)  # keys may be others in any case
         server.settings = new
         server.access.settings = new.server
         return Reloaded(changed=_compare(before, new), after_restart=_compare_fixed(before, new))

@@ -27,7 +27,6 @@ _DETAILS = (
     (0, 0, 0),
 )
 """Others shown, reasons or adjustments of each, characters of a text: as many as fit."""
-MOST_OTHERS = max(others for others, _, _ in _DETAILS)
 _MODEL_DETAILS = (
     (25, 8, 200, 400),
     (25, 4, 120, 400),

@@ -108,6 +108,26 @@ async def test_a_job_that_is_removed_ends_its_listeners(ledger: Ledger, hub: Eve
         await hear(hub)
 
 
+async def test_a_job_that_cannot_be_read_keeps_no_news_from_others(
+    ledger: Ledger, hub: EventHub
+) -> None:
+    ledger.jobs.create(job("two"))
+    append_all(ledger, JobStarted())
+    ledger.events.append("two", JobStarted(), NOW)
+    unreadable = asyncio.ensure_future(anext(hub.listen("two", 0, pause=5)))
+    listening = asyncio.create_task(hear(hub))
+    await asyncio.sleep(0.01)
+
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE events SET sequence = 1, event = '{' WHERE job_id = 'two'")
+    await asyncio.sleep(0.01)
+    append_all(ledger, JobCompleted(artifacts=()))
+
+    async with asyncio.timeout(5):
+        assert await listening == [0, 1]
+    unreadable.cancel()
+
+
 async def test_listeners_of_a_quiet_job_are_told_that_all_is_well(hub: EventHub) -> None:
     news = hub.listen("one", -1, pause=0.001)
 

@@ -19,7 +19,7 @@ def build_webhooks_app() -> App:
     """Return the commands about webhooks."""
     app = App(name="webhooks", help="List webhooks and their deliveries, or send a test event.")
     app.command(list_webhooks, name="list")
-    app.command(send_test, name="test")
+    app.command(send_test_event, name="test")
     return app
 
 
@@ -49,7 +49,7 @@ def list_webhooks(*, json: Flag = False) -> int:
     return 0
 
 
-def send_test(name: str, /, *, curl: str | None = None) -> int:
+def send_test_event(name: str, /, *, curl: str | None = None) -> int:
     """Send a test event, signed as every other; a webhook that takes it is enabled again.
 
     Args:
