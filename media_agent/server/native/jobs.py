@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse, JSONResponse
 
 from media_agent.errors import JobNotFoundError
 from media_agent.provenance.record import read_record
+from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
@@ -111,7 +112,7 @@ async def list_jobs(
 @router.get("/v1/jobs/{job_id}", response_model=ServedJob)
 async def get_job(job: OwnJob, caller: CallerHere) -> Response:
     """Return a job as it stands."""
-    return JSONResponse(view_job(job, caller))
+    return answer_job(job, caller)
 
 
 @router.delete("/v1/jobs/{job_id}", response_model=RemovedJob)
@@ -164,6 +165,11 @@ async def get_file(
         raise JobNotFoundError(f"job {job.id} has no file {number}")
     name = f"{job.id}-{number}{path.suffix}"
     return answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
+
+
+def answer_job(job: VideoJob, caller: Caller) -> Response:
+    """Return what a caller sees of a job."""
+    return JSONResponse(view_job(job, caller))
 
 
 def answer_new(job: dict[str, Any], *, is_new: bool) -> Response:
