@@ -16,13 +16,14 @@ from media_agent.config.settings import Settings
 from media_agent.ledger.api_keys import LOCAL
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.host import ClientHost
-from media_agent.tools import ToolBox
-from media_agent.tools.elsewhere import Address
-from media_agent.tools.files import FileKind
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from media_agent.tools import ToolBox
+    from media_agent.tools.elsewhere import Address
+    from media_agent.tools.files import FileKind
 
 T = TypeVar("T")
 PATH = "/mcp"
@@ -80,9 +81,11 @@ class McpEndpoint:
             await self._ending.wait()
 
     async def _run(
-        self, context: "ServerRequestContext[Any, Any]", work: Callable[[ToolBox], Awaitable[T]]
+        self, context: "ServerRequestContext[Any, Any]", work: "Callable[[ToolBox], Awaitable[T]]"
     ) -> T:
         """Run work with the toolbox of the caller of a request, in the loop of the client."""
+        from media_agent.tools import ToolBox
+
         request = context.request
         assert isinstance(request, Request)
         caller: Caller = request.scope[CALLER]
@@ -102,11 +105,11 @@ class McpEndpoint:
 
         return await self._find_host().call(lambda client: work(open_box(client)))
 
-    def _build_address(self, request: Request) -> Address:
+    def _build_address(self, request: Request) -> "Address":
         """Return where a caller elsewhere finds files: the video at its URL, for a player."""
         base = self._settings.server.public_url or str(request.base_url)
 
-        def address(job_id: str, kind: FileKind) -> str:
+        def address(job_id: str, kind: "FileKind") -> str:
             if kind == "video":
                 return f"{base.rstrip('/')}/v1/videos/{job_id}/content"
             return f"media-agent://jobs/{job_id}/{kind}"
