@@ -16,11 +16,11 @@ from pathlib import Path
 
 from machine import describe_machine, load_average
 
-from media_agent.ledger.database import Transaction
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
 from media_agent.ledger.rows import insert, replace_artifacts, row_of
 from media_agent.ledger.state import JobOptions
+from media_agent.ledger.store.database import Transaction
 from media_agent_schemas.capabilities import Estimate, Plan, Policy
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata

@@ -83,6 +83,7 @@ class VideoClient:
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
+            quality=self.settings.quality,
         )
         self._free_memory = FreeMemory()
         self._hints = Hints()
@@ -114,9 +115,9 @@ class VideoClient:
     async def aclose(self) -> None:
         """Stop all work here and close the backends; what `start` began at a service continues."""
         await self._running.let_go()
-        for backend in self._backends.values():
+        while self._backends:  # each once, also if this is called twice at the same time
+            _, backend = self._backends.popitem()
             await backend.aclose()
-        self._backends.clear()
         self.store.close()
 
     async def capabilities(self, model: str | None = None) -> Capabilities:

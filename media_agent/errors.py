@@ -1,6 +1,6 @@
 """The one error tree: all that is raised on purpose.
 
-    MediaAgentError                    .code (stable) .retryable .hint
+    MediaAgentError                    .code (stable) .retryable .hint .provider_code
       RequestError                     the request is at fault; sending it again changes nothing
         InvalidRequestError            invalid_request
         UnsupportedRequestError        unsupported_request     .mismatches
@@ -39,7 +39,7 @@ command line.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Self
 
 from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo, raise_as
@@ -59,8 +59,14 @@ class MediaAgentError(Exception):
         super().__init__(to_python(message))
         self.message = message
         self.hint = hint
+        self.provider_code: str | None = None
         if hint:
             self.add_note(to_python(hint))
+
+    def with_provider_code(self, code: str | None) -> Self:
+        """Return the error itself with the code that its provider gives it; the first one stays."""
+        self.provider_code = self.provider_code or code
+        return self
 
 
 class RequestError(MediaAgentError):
@@ -352,7 +358,11 @@ def to_info(error: BaseException) -> ErrorInfo:
     """Return the error as data; one outside the tree is `internal`, named by its class."""
     if isinstance(error, MediaAgentError):
         return ErrorInfo(
-            code=error.code, message=error.message, retryable=error.retryable, hint=error.hint
+            code=error.code,
+            message=error.message,
+            retryable=error.retryable,
+            hint=error.hint,
+            provider_code=error.provider_code,
         )
     return ErrorInfo(code="internal", message=f"{type(error).__name__}: {error}", retryable=False)
 
@@ -360,7 +370,8 @@ def to_info(error: BaseException) -> ErrorInfo:
 def from_info(info: ErrorInfo) -> MediaAgentError:
     """Return the error that this data stands for; an unknown code is a failed generation."""
     classes = {error_class.code: error_class for error_class in error_classes()}
-    return classes.get(info.code, GenerationFailedError)(info.message, hint=info.hint)
+    error = classes.get(info.code, GenerationFailedError)(info.message, hint=info.hint)
+    return error.with_provider_code(info.provider_code)
 
 
 raise_as(from_info)

@@ -23,13 +23,15 @@ def faults_of(
 ) -> list[Fault]:
     """Return one fault per problem, none of them with a value; `at` is where `shape` belongs."""
     problems = error.errors(include_url=False, include_input=False)
-    return [
-        Fault(
-            (*at, *(str(part) for part in problem["loc"] if part != _KEY)),
-            without_keys(_said(problem["type"], problem, shape)),
-        )
-        for problem in problems
-    ]
+    return [fault_of(problem, shape, at) for problem in problems]
+
+
+def fault_of(problem: Any, shape: type[BaseModel], at: Sequence[str] = ()) -> Fault:
+    """Return a problem as pydantic tells it, in words."""
+    return Fault(
+        (*at, *(str(part) for part in problem["loc"] if part != _KEY)),
+        without_keys(_said(problem["type"], problem, shape)),
+    )
 
 
 def in_words(error: ValidationError, shape: type[BaseModel]) -> str:
@@ -82,7 +84,8 @@ def _sample(annotation: Any, word: str) -> JsonValue:
     """Return a value of a type; texts are numbered words."""
     if _is_model(annotation):
         fields = annotation.model_fields
-        needed = [name for name in fields if fields[name].is_required()] or [next(iter(fields))]
+        needed = [name for name in fields if fields[name].is_required()]
+        needed = needed or [name for name in fields if name != "schema_version"][:1]
         kinds = {name: next(_unfolded(fields[name].annotation)) for name in needed}
         return {name: _sample(kind, word) for name, kind in kinds.items()}
     if get_origin(annotation) is tuple:

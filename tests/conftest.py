@@ -36,24 +36,42 @@ def _environment_of_our_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
+    monkeypatch.setenv("MEDIA_AGENT_QUALITY", "off")  # measuring takes time; its own tests do it
 
 
 @pytest.fixture(scope="session")
 def raw_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights of the right shape but without training, for tests of everything around them."""
+    """Weights for tests of everything around them: without training, and of two layers only."""
+    return make_weights(tmp_path_factory, layers=2)
+
+
+@pytest.fixture(scope="session")
+def full_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights of the shape that ships but without training, for tests of what it takes."""
+    return make_weights(tmp_path_factory, layers=6)
+
+
+def make_weights(folders: pytest.TempPathFactory, *, layers: int) -> Path:
+    import json
+    from dataclasses import asdict, replace
+
     import torch
 
     from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
     from media_agent_magi.engine.config import ConvVAEConfig
+    from media_agent_magi.tiny.config import MODEL
     from media_agent_magi.tiny.model import TinyModel, initialise
     from media_agent_magi.training.checkpoint import Average, save
     from media_agent_magi.training.export import export_weights
 
-    run, folder = tmp_path_factory.mktemp("run"), tmp_path_factory.mktemp("weights")
+    run, folder = folders.mktemp("run"), folders.mktemp("weights")
     torch.manual_seed(0)
-    vae, model = ConvVAE(ConvVAEConfig()), TinyModel()
+    config = replace(MODEL, num_layers=layers)
+    vae, model = ConvVAE(ConvVAEConfig()), TinyModel(config)
     initialise(model, 0)
     save(run / "autoencoder.safetensors", vae, Average(vae, 0.9), {"step": 0})
     save(run / "transformer.safetensors", model, Average(model, 0.9), {"step": 0})
     export_weights(run, folder)
+    path = folder / "tiny.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model": asdict(config)}))
     return folder

@@ -23,6 +23,8 @@ _LOGGER = logging.getLogger(__name__)
 _MEMBERS = ("capabilities", "estimate", "submit", "find", "observe", "control", "cancel", "aclose")
 _LONGEST = 300  # characters of what a plugin says
 _SLOW_SECONDS = 2.0  # for what should take no time
+MOST_MODELS = 1000
+"""Models of a backend that are remembered; past that all of them are forgotten."""
 PLUGIN_HINT = "update, repair or uninstall the package it comes from"
 
 Answer = TypeVar("Answer")
@@ -140,6 +142,8 @@ class FencedBackend:
         said = self._ask(who, lambda: self._inner.capabilities(asked), Capabilities)
         known = self._checked.get(asked)
         if known is None or known[0] is not said:  # what says the same again is not checked again
+            if len(self._checked) >= MOST_MODELS:  # callers of a server may make names up
+                self._checked.clear()
             known = self._checked[asked] = said, self._check_capabilities(who, said)
         return known[1]
 

@@ -15,12 +15,12 @@ from functools import cache
 from importlib.util import find_spec
 from itertools import islice
 
-from media_agent.backend.context import Chunk, GenerationContext, Operation
+from media_agent.backend.generating.context import Chunk, GenerationContext, Operation
+from media_agent.backend.generating.replay import count_shared
+from media_agent.backend.generating.steering import Steering
+from media_agent.backend.generating.worker import Worker
 from media_agent.backend.options import check_settings
 from media_agent.backend.protocol import BackendSettings, NamedBackend
-from media_agent.backend.replay import count_shared
-from media_agent.backend.steering import Steering
-from media_agent.backend.worker import Worker
 from media_agent.distribution import install_hint
 from media_agent.errors import (
     BackendUnavailableError,

@@ -18,13 +18,13 @@ from typing import BinaryIO, TypedDict
 
 from pydantic import Field, JsonValue, field_validator
 
-from media_agent.backend.context import GenerationContext, Operation
 from media_agent.backend.declaration import (
     Declaration,
     fill,
     find_first_frame,
     placeholder_values,
 )
+from media_agent.backend.generating.context import GenerationContext, Operation
 from media_agent.backend.hookspecs import hookimpl
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
@@ -44,7 +44,7 @@ from media_agent.programs.group import start_in_group
 from media_agent.programs.guarded import start_guarded
 from media_agent.programs.log import ProgramLog
 from media_agent.programs.turns import take_turn
-from media_agent.storage.files import storage_errors
+from media_agent.storage.files import make_folder, storage_errors
 from media_agent.video.codec import LARGEST_VIDEO, describe
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities, Estimate
@@ -180,8 +180,7 @@ class CommandBackend(ThreadedBackend):
         context = GenerationContext(operation)
         context.check()
         folder = operation.work_dir.absolute()
-        with storage_errors(str(folder)):
-            folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         # of its own name: a run that was killed may still write
         output = folder / f"video.{token_hex(4)}.mp4"
         words = self._build_words(operation, folder, output)

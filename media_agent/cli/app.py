@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING, TextIO
 
 from cyclopts import App, CycloptsError, MissingArgumentError
@@ -28,6 +28,7 @@ from media_agent.cli.commands.setup.doctor import doctor
 from media_agent.cli.commands.setup.init import init
 from media_agent.cli.commands.setup.keys import build_keys_app
 from media_agent.cli.commands.videos.generate import generate
+from media_agent.cli.commands.videos.inspect import inspect
 from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
 from media_agent.cli.commands.videos.watch import watch
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
@@ -47,6 +48,7 @@ def _read_version() -> str:
     return own_version() or "not installed"
 
 
+@cache
 def build_app() -> App:
     """Return the commands."""
     app = App(
@@ -63,6 +65,7 @@ def build_app() -> App:
     app.command(branch)
     app.command(extend)
     app.command(watch)
+    app.command(inspect)
     app.command(serve)
     app.command(mcp)
     app.command(build_server_keys_app())

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
 from pydantic import (
@@ -194,6 +194,10 @@ class Settings(BaseSettings):
         le=36500,
         allow_inf_nan=False,
         description="Days after which a completed job's states are removed.",
+    )
+    quality: Literal["off", "record", "warn"] = Field(
+        default="record",
+        description="Whether finished videos are measured for their record, and findings warn.",
     )
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(

@@ -34,7 +34,7 @@ class WebhookSection(SecretSource):
     """Where the end of each job is told, under [server.webhooks.NAME]."""
 
     url: Annotated[str, Field(pattern=r"^https://[^\s@#]+$")] = Field(
-        description="Public https address that events are sent to."
+        description="A public https address, which is where events are sent."
     )
     events: tuple[VideoEvent, ...] = Field(
         default=get_args(VideoEvent), min_length=1, description="Which events; default: all."

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.ledger.ledger import Ledger
@@ -33,6 +34,8 @@ class JobContext:
     max_cost_usd_per_day: float | None = None
     keep_states: timedelta | None = None
     """How long the states of a completed job are kept; None: for ever."""
+    quality: Literal["off", "record", "warn"] = "off"
+    """Whether a finished video is decoded for the quality report in its record, and warns too."""
 
     def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""

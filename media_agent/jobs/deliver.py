@@ -14,9 +14,11 @@ from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.stopping import while_wanted
-from media_agent.ledger.kept_text import text_that_reads_back
 from media_agent.ledger.state import OwnershipLostError, Submission
+from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
+from media_agent.provenance.quality.of_jobs import measure_quality
+from media_agent.provenance.quality.words import finding_in_words
 from media_agent.provenance.record import build_record
 from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination, is_there, reserve
@@ -26,6 +28,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
@@ -98,8 +101,12 @@ class Deliverer:
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
         self._context.pass_checkpoint("collect")
+        quality = await asyncio.to_thread(self._measure_quality, end)
+        if quality is not None and self._context.quality == "warn":
+            told = (*end.warnings, *map(finding_in_words, quality.findings))
+            end = end.model_copy(update={"warnings": told})
         try:
-            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from)
+            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from, quality)
         except OwnershipLostError:
             raise
         except Exception as error:
@@ -256,7 +263,11 @@ class Deliverer:
         return published
 
     def _write_record(
-        self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
+        self,
+        end: TerminalEvent,
+        capabilities: Capabilities,
+        resumed_from: int | None,
+        quality: QualityReport | None,
     ) -> None:
         store = self._context.store
         submissions = store.submissions.of(self._job.id)
@@ -272,6 +283,7 @@ class Deliverer:
             ),
             resumed_from=resumed_from,
             seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
+            quality=quality,
             key_name=next(
                 (each.ref.key_name for each in submissions if each.ref is not None), None
             ),
@@ -285,6 +297,13 @@ class Deliverer:
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
         store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
+
+    def _measure_quality(self, end: TerminalEvent) -> QualityReport | None:
+        if self._context.quality == "off" or not isinstance(end, JobCompleted):
+            return None
+        return measure_quality(
+            self._job, end.artifacts, self._context.store.events.read(self._job.id)
+        )
 
 
 def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:

@@ -146,6 +146,7 @@ class JobRunner:
         job, is_resumable = await self._find_resumable(job_id, take_over=take_over)
         if not is_resumable:
             return
+        self._store.jobs.check_may_run(job_id, self._context.now())
         self.start(job, force=take_over)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_SOON):

@@ -3,9 +3,9 @@
 from pydantic import TypeAdapter
 
 from media_agent.errors import JobError
-from media_agent.ledger.database import Database
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import insert
+from media_agent.ledger.store.database import Database
 from media_agent_schemas.jobs import Command, JobStatus
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)

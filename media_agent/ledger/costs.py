@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from media_agent.ledger.database import Database, Transaction
 from media_agent.ledger.rows import text_of
 from media_agent.ledger.state import JobCost
+from media_agent.ledger.store.database import Database, Transaction
 from media_agent_schemas.base import round_usd
 from media_agent_schemas.capabilities import PRICE_DAYS
 from media_agent_schemas.jobs import CostSource

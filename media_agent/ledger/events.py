@@ -6,18 +6,20 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from media_agent.errors import JobNotFoundError, StorageError
-from media_agent.ledger.database import Database, Transaction
-from media_agent.ledger.deliveries import announce
-from media_agent.ledger.kept_text import readable
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
     insert,
     replace_artifacts,
     state_of,
+    terms_of,
     unreadable,
 )
+from media_agent.ledger.serving.api_keys import check_one_more
+from media_agent.ledger.serving.deliveries import announce
 from media_agent.ledger.state import changes_by, is_repetition
+from media_agent.ledger.store.database import Database, Transaction
+from media_agent.ledger.store.kept_text import readable
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -117,14 +119,27 @@ class Events:
             row = transaction.row(query, job=job_id)
         return None if row is None else JobEvent.model_validate_json(row["event"])
 
+    def chunk_lengths(self, job_id: str) -> tuple[int, ...]:
+        """Return how many frames each chunk of a job has that it made itself, in order."""
+        query = """
+            SELECT json_extract(event, '$.event.frames') AS frames FROM events
+            WHERE job_id = :job AND chunk IS NOT NULL ORDER BY chunk"""
+        with self._database.reading() as transaction:
+            return tuple(row["frames"] for row in transaction.rows(query, job=job_id))
+
     def reopen(self, job_id: str, message: str, time: datetime) -> JobEvent | None:
         """Reopen a job whose work was found, or that can be resumed; None: it is over.
 
         The only way out of a terminal state; a backend's event can never take it.
+
+        Raises:
+            RateLimitError: the caller of a server has as many jobs under way as they may.
         """
         with self._database.writing() as transaction:
-            if self._owners.own_row(transaction, job_id)["status"] not in _REOPENED:
+            row = self._owners.own_row(transaction, job_id)
+            if row["status"] not in _REOPENED:
                 return None
+            check_one_more(transaction, terms_of(row), time)
             numbered = _write(transaction, job_id, JobStarted(message=message), time)
             status = JobStatus.IN_PROGRESS
             change_job(transaction, job_id, status=status, error=None, updated_at=time)

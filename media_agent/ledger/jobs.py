@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
-from media_agent.ledger.api_keys import check_concurrent
 from media_agent.ledger.costs import cost_of
-from media_agent.ledger.database import Database, DuplicateError, Row, Transaction
 from media_agent.ledger.owners import SELECT_JOBS, Owners
 from media_agent.ledger.pages import JobFilter, find_id, find_whole, read_page
 from media_agent.ledger.rows import (
@@ -23,8 +21,10 @@ from media_agent.ledger.rows import (
     text_of,
     unreadable,
 )
+from media_agent.ledger.serving.api_keys import check_one_more
 from media_agent.ledger.state import JobOptions
-from media_agent.ledger.tables import LISTED, UNSETTLED
+from media_agent.ledger.store.database import Database, DuplicateError, Row, Transaction
+from media_agent.ledger.store.tables import LISTED, UNSETTLED
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
@@ -63,8 +63,7 @@ class Jobs:
             known = self._of_key(transaction, terms.idempotency_key, job.request)
             if known is not None:
                 return known
-            if terms.caller is not None and terms.part_of is None:
-                check_concurrent(transaction, terms.caller, job.created_at)
+            check_one_more(transaction, terms, job.created_at)
             if terms.idempotency_key is not None:
                 freed = "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = :key"
                 transaction.change(freed, key=terms.idempotency_key)
@@ -101,6 +100,17 @@ class Jobs:
         """Return what a job was asked with besides its request."""
         with self._database.reading() as transaction:
             return terms_of(self._owners.row(transaction, job_id))
+
+    def check_may_run(self, job_id: str, now: datetime) -> None:
+        """Check that a job that has ended may be under way once more.
+
+        Raises:
+            RateLimitError: the caller of a server has as many as they may.
+        """
+        with self._database.reading() as transaction:
+            row = self._owners.row(transaction, job_id)
+            if JobStatus(row["status"]).is_terminal:
+                check_one_more(transaction, terms_of(row), now)
 
     def note_inputs(self, job_id: str, digests: Mapping[str, str]) -> None:
         """Keep what was read of files when they were sent, or began to be used."""

@@ -9,17 +9,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from media_agent.ledger.api_keys import ApiKeys
 from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
-from media_agent.ledger.database import BUSY_SECONDS, Database
-from media_agent.ledger.deliveries import Deliveries
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
 from media_agent.ledger.owner import Owner, is_alive
 from media_agent.ledger.owners import Owners
+from media_agent.ledger.serving.api_keys import ApiKeys
+from media_agent.ledger.serving.deliveries import Deliveries
+from media_agent.ledger.serving.uploads import Uploads
+from media_agent.ledger.store.database import BUSY_SECONDS, Database
 from media_agent.ledger.submissions import Submissions
-from media_agent.ledger.uploads import Uploads
 
 
 class Ledger:

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
-from media_agent.ledger.database import Database, Row, Transaction
 from media_agent.ledger.owner import Heartbeat, Owner
 from media_agent.ledger.rows import change_job
 from media_agent.ledger.state import OwnershipLostError
+from media_agent.ledger.store.database import Database, Row, Transaction
 
 _LOGGER = logging.getLogger(__name__)
 

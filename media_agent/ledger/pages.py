@@ -9,9 +9,9 @@ from datetime import datetime
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.costs import cost_of
-from media_agent.ledger.database import Row, Transaction
 from media_agent.ledger.rows import text_of
-from media_agent.ledger.tables import LISTED
+from media_agent.ledger.store.database import Row, Transaction
+from media_agent.ledger.store.tables import LISTED
 from media_agent_schemas.jobs import JobStatus, JobSummary
 
 LAST = "last"
@@ -23,8 +23,8 @@ _MOST = 2**63 - 1  # of SQLite
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 _OLDEST_FIRST = "ORDER BY created_at, id"
 _SUMMARIES = """
-SELECT jobs.id, status, created_at, updated_at, backend, model, title, label, quote_usd,
-    artifacts.path, CASE WHEN json_valid(artifact)
+SELECT jobs.id, status, created_at, updated_at, backend, model, title, label, quote_usd, progress,
+    phase, artifacts.path, CASE WHEN json_valid(artifact)
         THEN json_extract(artifact, '$.metadata.duration') END AS seconds,
     (SELECT count(*) FROM jobs AS segments WHERE segments.part_of IN
         (SELECT key FROM submissions WHERE job_id = jobs.id)) AS segments
@@ -157,7 +157,18 @@ def _time_of(transaction: Transaction, job_id: str) -> str:
 
 def _summary_of(transaction: Transaction, row: Row) -> JobSummary:
     cost = cost_of(transaction, row["id"])
-    names = ("id", "backend", "model", "title", "label", "quote_usd", "path", "segments")
+    names = (
+        "id",
+        "backend",
+        "model",
+        "title",
+        "label",
+        "quote_usd",
+        "path",
+        "segments",
+        "progress",
+        "phase",
+    )
     return JobSummary(
         **{name: row[name] for name in names},
         status=JobStatus(row["status"]),

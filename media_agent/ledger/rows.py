@@ -9,9 +9,9 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from media_agent.errors import StorageError
-from media_agent.ledger.database import Column, Row, Transaction
-from media_agent.ledger.kept_text import mend, text_that_reads_back
 from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, SubmissionState
+from media_agent.ledger.store.database import Column, Row, Transaction
+from media_agent.ledger.store.kept_text import mend, text_that_reads_back
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob

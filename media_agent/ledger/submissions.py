@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from media_agent.ledger.api_keys import limits_of
-from media_agent.ledger.database import Database, DuplicateError, Transaction
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
@@ -15,7 +13,9 @@ from media_agent.ledger.rows import (
     terms_of,
     text_of,
 )
+from media_agent.ledger.serving.api_keys import limits_of
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
+from media_agent.ledger.store.database import Database, DuplicateError, Transaction
 from media_agent.negotiation.budget import check_caller, check_day
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import sys
 from collections.abc import AsyncIterator
 from io import TextIOWrapper
@@ -30,19 +31,17 @@ def serve_stdio(settings: Settings, stdout: BinaryIO) -> int:
     return asyncio.run(_serve_stdio(settings, stdout))
 
 
-def serve_http(settings: Settings, *, port: int) -> None:
-    """Serve on loopback until a signal comes; jobs under way can be resumed."""
+def serve_http(settings: Settings, listening: socket.socket) -> None:
+    """Serve on a socket of loopback until a signal comes; jobs under way can be resumed."""
     import uvicorn
 
     config = uvicorn.Config(
         build_http_app(VideoClient(settings=settings)),
-        host=LOOPBACK,
-        port=port,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,
     )
-    uvicorn.Server(config).run()
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def build_http_app(client: VideoClient, *, report_every: float = REPORT_EVERY) -> Starlette:

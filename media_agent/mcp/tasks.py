@@ -17,11 +17,12 @@ from mcp_types import (
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import AwareDatetime, Field, JsonValue
 
-from media_agent.errors import JobNotFoundError, MediaAgentError
+from media_agent.errors import JobNotFoundError, MediaAgentError, in_full
 from media_agent.mcp.access import Access, RequestContext
 from media_agent.mcp.answers import build_result
 from media_agent.tools import GetVideo, ToolBox
 from media_agent.tools.consent import Quote
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 TASKS = "io.modelcontextprotocol/tasks"
@@ -129,7 +130,7 @@ async def _find(
         except JobNotFoundError:
             return f"unknown task {task_id!r:.200}"
         except MediaAgentError as error:
-            return str(box.describe(error)["error"])
+            return in_full(ErrorInfo.model_validate(box.describe(error)["error"]))
 
     found = await access(context, look)
     if isinstance(found, str):

@@ -15,6 +15,7 @@ from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import (
     GenerationRecord,
     Lineage,
@@ -44,6 +45,7 @@ def build_record(
     cost: Cost,
     resumed_from: int | None = None,
     seams: tuple[SeamRecord, ...] = (),
+    quality: QualityReport | None = None,
     key_name: str | None = None,
     refused: tuple[Refusal, ...] = (),
 ) -> GenerationRecord:
@@ -75,6 +77,7 @@ def build_record(
         delivered=delivered,
         shots=tuple(_shift(shot, before) for shot in shots),
         seams=seams,
+        quality=quality,
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,

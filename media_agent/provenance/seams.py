@@ -47,19 +47,24 @@ def measure_seams(
 
 def find_seams(job: VideoJob, video: Artifact, events: Iterable[JobEvent]) -> list[int]:
     """Return the first frame after each seam: of the source joined in front, segments, windows."""
+    if job.plan.segments or job.plan.windows > 1:
+        return find_boundaries(job, video, events)
+    return find_boundaries(job, video, ())
+
+
+def find_boundaries(job: VideoJob, video: Artifact, events: Iterable[JobEvent]) -> list[int]:
+    """Return the first frame after each seam, and of each chunk of an engine without seams."""
     facts, joined = video.metadata, video.joined
     if facts is None:
         return []
     start = 0 if joined is None else round(joined.seconds * facts.fps)
     cuts = [start] if 0 < start < facts.frames else []
-    plan = job.plan
-    if not (plan.segments or plan.windows > 1):
-        return cuts
     chunks = (each.event for each in events)
     lengths = {each.index: each.frames for each in chunks if isinstance(each, ChunkReady)}
     if start + sum(lengths.values()) != facts.frames:  # resampled, or cut by whoever made it
         return cuts
-    shared = 1 if plan.method is Method.CHAIN else 0  # it is the earlier segment that gives it up
+    is_chain = job.plan.method is Method.CHAIN
+    shared = 1 if is_chain else 0  # it is the earlier segment that gives it up
     for index in sorted(lengths)[:-1]:
         start += lengths[index]
         cuts.append(start - shared)

@@ -4,10 +4,11 @@ pluggy's own loader stops at the first plugin that fails, hence a manager per pl
 """
 
 import re
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType
@@ -21,6 +22,7 @@ from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import MediaAgentError, PluginError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_Packaged = Sequence[tuple[EntryPoint, str | None]]
 _KINDS = {  # the fields of a BackendSpec other than name and factory
     "catalogue": (Path, NoneType),
     "simulator": (str, NoneType),
@@ -64,12 +66,14 @@ def discover(
     Of two backends with one name the first counts: ours before others, then by plugin name.
     """
     if found is None:
-        found = entry_points(group=hookspecs.GROUP)
+        packaged = _find_installed(tuple(map(_look, sys.path)))
+    else:
+        packaged = _with_packages(found)
     specs: dict[str, BackendSpec] = {}
     owners: dict[str, str] = {}
     broken: list[BrokenPlugin] = []
-    for entry_point in sorted(found, key=_sort_key):
-        plugin, package = entry_point.name, _find_package(entry_point)
+    for entry_point, package in packaged:
+        plugin = entry_point.name
         try:
             with name_if_slow(f"plugin {plugin}: loading it", clock):
                 offered: list[BackendSpec] = call_plugin("it", partial(_load, entry_point), list)
@@ -127,8 +131,28 @@ def _check_spec(spec: object) -> BackendSpec:
     return spec
 
 
-def _sort_key(entry_point: EntryPoint) -> tuple[bool, str, str]:
-    return _find_package(entry_point) != distribution.NAME, entry_point.name, entry_point.value
+@lru_cache(maxsize=1)  # the files of every installed package are read for it
+def _find_installed(_folders: tuple[tuple[str, float | None], ...]) -> _Packaged:
+    """Return the entry points of what is installed in these folders, as they are now."""
+    return _with_packages(entry_points(group=hookspecs.GROUP))
+
+
+def _look(folder: str) -> tuple[str, float | None]:
+    """Return a folder and when something in it came or went."""
+    try:
+        return folder, Path(folder).stat().st_mtime
+    except OSError:
+        return folder, None
+
+
+def _with_packages(found: Iterable[EntryPoint]) -> _Packaged:
+    """Return entry points in order, each with the package that it is of."""
+    packaged = [(each, _find_package(each)) for each in found]
+    return sorted(packaged, key=lambda each: _sort_key(*each))
+
+
+def _sort_key(entry_point: EntryPoint, package: str | None) -> tuple[bool, str, str]:
+    return package != distribution.NAME, entry_point.name, entry_point.value
 
 
 def _find_package(entry_point: EntryPoint) -> str | None:

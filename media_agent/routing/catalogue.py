@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, ValidationError
 
@@ -20,6 +21,8 @@ from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
 from media_agent_schemas.request import VideoRequest
 
+MOST_MODELS = 10_000
+"""Models that are remembered; past that all of them are forgotten."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -85,6 +88,7 @@ class Catalogue:
         if key not in self._known:
             facts = find_facts(self.files.get(backend, {}), model)
             offer_of = facts.offer_of or self._find_offer(backend, model)
+            _make_room(self._known)
             self._known[key] = facts.model_copy(update={"offer_of": offer_of})
         return self._known[key]
 
@@ -127,6 +131,7 @@ class Catalogue:
         key = backend.name, model
         known = self._choices.get(key)
         if known is None or known[0] is not backend or known[1] is not said:
+            _make_room(self._choices)
             known = self._choices[key] = backend, said, self._build_choice(backend, said)
         return known[2]
 
@@ -212,6 +217,12 @@ def read_catalogue(path: Path) -> dict[str, ModelFacts]:
         PluginError: it is missing, no YAML, or says something unknown.
     """
     return _read_file(path).models
+
+
+def _make_room(known: dict[Any, Any]) -> None:
+    """Forget what is known when it is very much: callers of a server may make names up."""
+    if len(known) >= MOST_MODELS:
+        known.clear()
 
 
 def _read_file(path: Path) -> _File:

@@ -194,7 +194,8 @@ class Planner:
             limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         declared = self._settings.backends.keys()
-        return RoutingRules(routes, min(limits, default=None), declared)
+        default = self._settings.default_backend
+        return RoutingRules(routes, min(limits, default=None), declared, default)
 
 
 def _take_plans(report: PlanReport) -> tuple[Plan, ...]:

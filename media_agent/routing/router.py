@@ -4,6 +4,7 @@ Who wants the cheapest or the fastest gets it, however many parts it has. Else f
 makes the video in one piece, then what extends it, then what chains it from last frames.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -199,10 +200,20 @@ class Router:
             route = replace(route, model=model)
         if route.model is not None and self.is_offered(route.model):
             route = replace(route, model=None, offer_of=route.model)
+        if route.model is None and request.routing is None:
+            route = replace(route, default=self._find_default())
         seed = self._draw_seed() if request.seed is None else request.seed
         is_named = route.model is not None
         words = allow_unknown_words and is_named
         return RoutingContext(request, policy, route, seed, words, request.infer_mode())
+
+    def _find_default(self) -> str | None:
+        """Return the full name of the default model; None: there is none, or it is gone."""
+        if self._rules.default is None or self.is_offered(self._rules.default):
+            return None
+        with contextlib.suppress(MediaAgentError):  # whoever uses it is told
+            return self.find_model(self._rules.default).name
+        return None
 
     def _list_refusals(self, route: Route, choice: ModelChoice) -> Iterator[MediaAgentError]:
         declared = self._rules.declared

@@ -36,6 +36,8 @@ class Route:
     model: str | None = None
     offer_of: str | None = None
     """The model that is wanted from any backend that offers it; None: no model was named so."""
+    default: str | None = None
+    """The model that makes the video where neither a model nor preferences are given."""
     prefer: RoutingPreference = RoutingPreference.LOCAL_FIRST
     allow: tuple[str, ...] | None = None
     deny: tuple[str, ...] = ()
@@ -52,6 +54,8 @@ class RoutingRules:
     max_cost_usd: float | None = None
     declared: Collection[str] | None = None
     """Backends that have a section in the settings, and so count as named; None: all count."""
+    default: str | None = None
+    """The backend or model that the settings name for requests that name none."""
 
     def resolve_route(self, request: VideoRequest) -> Route:
         """Return the effective preferences of a request: its own, then its route's.
@@ -127,11 +131,12 @@ def refusals_of(
     """Yield what excludes a model, whatever its capabilities.
 
     A model that nobody rated may be anything. It is chosen only by name, its own or that of the
-    model that it is an offer of, or if the settings declare its backend.
+    model that it is an offer of, or if the settings declare its backend or name it as the default.
     """
     name = f"{capabilities.backend}/{capabilities.model}"
     names = {capabilities.backend, name}
-    by_name = route.model is not None or not names.isdisjoint(route.allow or ())
+    by_name = route.model is not None or name == route.default
+    by_name = by_name or not names.isdisjoint(route.allow or ())
     if facts.offer_of is not None:
         names.add(facts.offer_of)
     if route.allow is not None and names.isdisjoint(route.allow):

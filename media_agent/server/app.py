@@ -1,5 +1,6 @@
 """The application: one VideoClient, all routes over it."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
@@ -20,6 +21,7 @@ from media_agent.server.live.events import EventHub
 from media_agent.server.mcp_endpoint import McpEndpoint
 from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
+from media_agent.server.openai.inputs.file_store import keep_removing_expired
 from media_agent.server.operation import health, metrics, reload
 from media_agent.server.operation.counts import CallCounts, Counting
 from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
@@ -63,7 +65,7 @@ def build_app(
         ConfigurationError: the settings of webhooks cannot be used.
     """
     check_webhooks(settings)
-    tools = McpEndpoint(lambda: app.state.context.host, settings)
+    tools = McpEndpoint(lambda: app.state.context.host)
     access = Access(settings.server, needs_keys=needs_keys)
     counts = CallCounts()
 
@@ -76,15 +78,21 @@ def build_app(
         app.state.context = context
         try:
             await host.start()
-            async with open_webhooks(host, settings) as app.state.callbacks:
-                yield
+            expiring = asyncio.create_task(keep_removing_expired(context))
+            try:
+                async with open_webhooks(host, settings) as app.state.callbacks:
+                    yield
+            finally:
+                expiring.cancel()
         except MediaAgentError as error:
             app.state.failure = error  # uvicorn says only that there was one
             raise
         finally:
             context.stop()
-            await tools.aclose()
-            await host.aclose()
+            try:
+                await tools.aclose()
+            finally:
+                await host.aclose()
 
     app = FastAPI(
         title="media-agent",
@@ -101,7 +109,7 @@ def build_app(
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(tools.route)
-    app.add_middleware(BodyLimits, section=settings.server)
+    app.add_middleware(BodyLimits, find_section=lambda: access.settings)
     app.add_middleware(Gate, access=access)
     if settings.server.allowed_origins:
         app.add_middleware(  # around the gate: a preflight has no key

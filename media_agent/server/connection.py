@@ -18,6 +18,9 @@ class BoundedProtocol(HttpToolsProtocol):
     head_seconds = HEAD_SECONDS
     _waiting: asyncio.TimerHandle | None = None
     _head_size = 0
+    _reading_on: asyncio.TimerHandle | None = None
+    _is_whole = True
+    """Whether all of the newest call has come."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Wait for a head, though not for ever."""
@@ -27,6 +30,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing more."""
         self._stop_waiting()
+        if self._reading_on is not None:
+            self._reading_on.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -41,6 +46,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Wait for the head of a further call."""
         super().on_message_begin()
+        self._is_whole = False
         if self._waiting is None:
             self._wait_for_head()
 
@@ -48,6 +54,19 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin with a call."""
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Know that all of a call has come."""
+        super().on_message_complete()
+        self._is_whole = True
+        if self._reading_on is not None:
+            self._reading_on.cancel()
+
+    def on_response_complete(self) -> None:
+        """Let the rest of a call that is answered already come, though not for ever."""
+        super().on_response_complete()
+        if not self._is_whole and not self.transport.is_closing():
+            self._reading_on = self.loop.call_later(self.head_seconds, self.transport.close)
 
     def _wait_for_head(self) -> None:
         self._head_size = 0

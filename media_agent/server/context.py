@@ -10,14 +10,14 @@ from fastapi import Depends, Request
 
 from media_agent.config.settings import Settings, load_settings
 from media_agent.errors import AuthenticationError
-from media_agent.ledger.api_keys import Scope
+from media_agent.ledger.serving.api_keys import Scope
 from media_agent.server.access.caller import CALLER, Caller
 from media_agent.server.access.gate import Access
 from media_agent.server.host import ClientHost
+from media_agent.server.jobs.repeats import Repeats
 from media_agent.server.live.events import EventHub
 from media_agent.server.live.hls import HlsVideos
 from media_agent.server.operation.counts import CallCounts
-from media_agent.server.repeats import Repeats
 
 
 @dataclass

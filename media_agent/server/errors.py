@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from media_agent.errors import (
@@ -22,11 +23,13 @@ from media_agent.errors import (
     http_status,
     to_info,
 )
-from media_agent.server.verdict import choose_next_step, may_be_accepted
+from media_agent.server.jobs.verdict import choose_next_step, may_be_accepted
 from media_agent.server.wording import info_to_http
+from media_agent.validation import fault_in_words, fault_of
 from media_agent_schemas.errors import ErrorInfo
 
 _LOGGER = logging.getLogger(__name__)
+_MOST_PROBLEMS = 10
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -45,7 +48,7 @@ def add_error_handlers(app: FastAPI) -> None:
 
 def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> dict[str, Any]:
     """Return the body of an error, in the words of the server."""
-    info = info_to_http(info)
+    info = _make_sendable(info_to_http(info))
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     told = info.message if info.hint is None else f"{info.message}; {info.hint}"
     accepted = may_be_accepted(info.code)
@@ -59,6 +62,13 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
             "next": choose_next_step(info, accepted=accepted),
         },
     }
+
+
+def _make_sendable(info: ErrorInfo) -> ErrorInfo:
+    """Return an error whose words can be sent: they may quote half a character of a caller."""
+    texts = {"message": info.message, "hint": info.hint}
+    sent = {name: text and text.encode("utf-8", "replace").decode() for name, text in texts.items()}
+    return info.model_copy(update=sent)
 
 
 def answer_error(error: MediaAgentError) -> JSONResponse:
@@ -79,24 +89,44 @@ async def _answer_ours(request: Request, error: Exception) -> JSONResponse:
 
 async def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    said = "; ".join(
-        f"{'.'.join(str(part) for part in each['loc'][1:]) or 'body'}: {each['msg']}"
-        for each in error.errors()[:10]
-    )
-    info = to_info(InvalidRequestError(said))
+    problems = error.errors()[:_MOST_PROBLEMS]
+    place = ".".join(str(part) for part in problems[0]["loc"][1:])
+    place = place.encode("utf-8", "replace").decode()
+    shape = _shape_of_body(request)
+    said = "; ".join(_tell_problem(each, shape) for each in problems)
+    kind = request.headers.get("content-type", "").partition(";")[0]
+    is_mistyped = problems[0]["loc"] == ("body",) and not kind.endswith("json")
+    hint = 'send JSON with the header "Content-Type: application/json"' if is_mistyped else None
+    info = to_info(InvalidRequestError(said, hint=hint))
     return JSONResponse(build_error(info, 400, param=place or None), 400)
+
+
+def _shape_of_body(request: Request) -> type[BaseModel] | None:
+    field = getattr(request.scope.get("route"), "body_field", None)
+    shape = None if field is None else field.field_info.annotation
+    return shape if isinstance(shape, type) and issubclass(shape, BaseModel) else None
+
+
+def _tell_problem(problem: Any, shape: type[BaseModel] | None) -> str:
+    where, *place = problem["loc"]
+    if where == "body" and shape is not None and problem["type"] != "json_invalid":
+        return fault_in_words(
+            fault_of(problem | {"loc": tuple(place)}, shape, () if place else ("body",))
+        )
+    return f"{'.'.join(map(str, place)) or 'body'}: {problem['msg']}"
 
 
 async def _answer_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     code = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "invalid_request")
-    info = ErrorInfo(code=code, message=str(error.detail))
+    is_unknown = error.status_code == 404  # ours say what is unknown, and come another way
+    hint = "GET /openapi.json lists the routes" if is_unknown else None
+    info = ErrorInfo(code=code, message=str(error.detail), hint=hint)
     return JSONResponse(build_error(info, error.status_code), error.status_code, error.headers)
 
 
 async def _answer_broken(request: Request, error: Exception) -> JSONResponse:
-    _LOGGER.error("%s %s broke", request.method, request.url.path, exc_info=error)
+    path = request.scope["path"].encode("unicode_escape").decode("ascii")  # no line of its own
+    _LOGGER.error("%s %s broke", request.method, path, exc_info=error)
     info = ErrorInfo(code="internal", message="the server broke at this; its log says more")
     return JSONResponse(build_error(info, 500), 500)

@@ -1,6 +1,9 @@
 """A file as an answer: ranges, conditions, and a name that is safe in a header."""
 
+import asyncio
+import os
 import re
+import stat
 from pathlib import Path
 
 from fastapi import Request, Response
@@ -8,32 +11,38 @@ from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
+from media_agent.errors import JobNotFoundError
+
 _RANGES = re.compile(r"bytes\s*=\s*(.+)", re.IGNORECASE)
 _RANGE = re.compile(r"(\d{0,19})-(\d{0,19})")
 _MOST_RANGES = 20
 
 
-def answer_file(
+async def answer_file(
     request: Request, path: Path, name: str, digest: str | None, *, media_type: str | None = None
 ) -> Response:
     """Return a file, or only what was asked of it; `digest` is that of its bytes.
 
     Raises:
+        JobNotFoundError: it is gone.
         HTTPException: 416, it has none of the parts that Range names.
     """
     headers = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
     if digest:
         headers["ETag"] = f'"{digest}"'
-    if digest and _is_known(request.headers.get("if-none-match"), headers["ETag"]):
+    found = await asyncio.to_thread(_look_at, path)
+    if found is None:
+        hint = "it was moved or removed since it was made"
+        raise JobNotFoundError(f"the file {name} is gone", hint=hint)
+    if digest and is_known(request.headers.get("if-none-match"), headers["ETag"]):
         return Response(status_code=304, headers=headers)
-    stat = path.stat()
-    parts = choose_ranges(request.headers.get("range"), stat.st_size)
+    parts = choose_ranges(request.headers.get("range"), found.st_size)
     return _File(
         path,
         headers=headers,
         media_type=media_type,
         filename=name,
-        stat_result=stat,
+        stat_result=found,
         content_disposition_type="inline",
         parts=parts,
     )
@@ -69,7 +78,16 @@ def choose_ranges(header: str | None, size: int) -> str | None:
     return f"bytes={','.join(chosen)}"
 
 
-def _is_known(header: str | None, etag: str) -> bool:
+def _look_at(path: Path) -> os.stat_result | None:
+    """Return what is known of a file; None: there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found if stat.S_ISREG(found.st_mode) else None
+
+
+def is_known(header: str | None, etag: str) -> bool:
     """Return whether If-None-Match names a file."""
     if header is None:
         return False

@@ -4,6 +4,7 @@ The ledger is SQL, and jobs use it all the time: the loop that answers HTTP neve
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.loop_thread import LoopThread
 
 T = TypeVar("T")
+_LOGGER = logging.getLogger(__name__)
 _LOOK_SECONDS = 0.5  # between two looks at a client that ends
 
 
@@ -58,7 +60,7 @@ class ClientHost:
         """Let another client answer from now on; jobs under way end with the one before."""
         old, self.client = self.client, client
         self._calls[client] = 0
-        self._loop.soon(self._retire(old))
+        self._loop.soon(self._retire(old)).add_done_callback(_report)
 
     async def aclose(self) -> None:
         """Let go of all jobs, so that they can be resumed, and close the clients."""
@@ -84,6 +86,12 @@ class ClientHost:
             await asyncio.sleep(_LOOK_SECONDS)
         await client.aclose()
         del self._calls[client]
+
+
+def _report(retiring: Future[None]) -> None:
+    error = None if retiring.cancelled() else retiring.exception()
+    if error is not None:
+        _LOGGER.warning("the client before a reload could not be closed", exc_info=error)
 
 
 async def _await(work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:

@@ -4,7 +4,8 @@ It is loaded with the first call, because it takes memory and most servers have 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -12,18 +13,21 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from media_agent.client import VideoClient
-from media_agent.config.settings import Settings
-from media_agent.ledger.api_keys import LOCAL
+from media_agent.config.server_section import ServerSection
+from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import CALLER, Caller
+from media_agent.server.access.requests import admit_request
 from media_agent.server.host import ClientHost
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.public import content_uri
+from media_agent.tools import ToolBox
+from media_agent.tools.elsewhere import Address
+from media_agent.tools.files import FileKind
+from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-    from media_agent.tools import ToolBox
-    from media_agent.tools.elsewhere import Address
-    from media_agent.tools.files import FileKind
 
 T = TypeVar("T")
 PATH = "/mcp"
@@ -32,9 +36,8 @@ PATH = "/mcp"
 class McpEndpoint:
     """Answers calls at /mcp; `aclose` ends what is open."""
 
-    def __init__(self, find_host: Callable[[], ClientHost], settings: Settings) -> None:
+    def __init__(self, find_host: Callable[[], ClientHost]) -> None:
         self._find_host = find_host
-        self._settings = settings
         self._lock = asyncio.Lock()
         self._sessions: StreamableHTTPSessionManager | None = None
         self._serving: asyncio.Task[None] | None = None
@@ -60,9 +63,13 @@ class McpEndpoint:
 
     async def _start(self) -> "StreamableHTTPSessionManager":
         sessions = await asyncio.to_thread(self._load)
-        started: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        started = asyncio.Event()
         self._serving = asyncio.create_task(self._serve(sessions, started))
-        await started
+        waiting = asyncio.create_task(started.wait())
+        await asyncio.wait([self._serving, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if not started.is_set():
+            waiting.cancel()
+            await self._serving  # raises what kept it from starting
         return sessions
 
     def _load(self) -> "StreamableHTTPSessionManager":
@@ -70,48 +77,59 @@ class McpEndpoint:
 
         from media_agent.mcp.server import build_server
 
-        server = build_server(self._run, routes=self._settings.routes)
+        routes = self._find_host().client.settings.routes
+        server = build_server(self._run, routes=routes)
         return StreamableHTTPSessionManager(server, stateless=True)
 
     async def _serve(
-        self, sessions: "StreamableHTTPSessionManager", started: asyncio.Future[None]
+        self, sessions: "StreamableHTTPSessionManager", started: asyncio.Event
     ) -> None:
         async with sessions.run():
-            started.set_result(None)
+            started.set()
             await self._ending.wait()
 
     async def _run(
-        self, context: "ServerRequestContext[Any, Any]", work: "Callable[[ToolBox], Awaitable[T]]"
+        self, context: "ServerRequestContext[Any, Any]", work: Callable[[ToolBox], Awaitable[T]]
     ) -> T:
         """Run work with the toolbox of the caller of a request, in the loop of the client."""
-        from media_agent.tools import ToolBox
-
         request = context.request
         assert isinstance(request, Request)
         caller: Caller = request.scope[CALLER]
-        address = self._build_address(request) if caller.is_remote else None
-        ask_above = self._settings.confirm_above_usd
+        host = self._find_host()
+        settings = host.client.settings  # those of now: a reload may have changed them
+        address = _build_address(request, settings.server) if caller.is_remote else None
 
         def open_box(client: VideoClient) -> ToolBox:
             return ToolBox(
                 client,
                 caller="agent" if caller.name == LOCAL else caller.name,
-                ask_above_usd=ask_above,
+                ask_above_usd=settings.confirm_above_usd,
                 owner=caller.name,
                 sees_all=caller.sees_all,
                 address=address,
+                admit=lambda request, *, is_kept: self._admit(client, caller, request, is_kept),
                 allow=caller.check_scope,
             )
 
-        return await self._find_host().call(lambda client: work(open_box(client)))
+        return await host.call(lambda client: work(open_box(client)))
 
-    def _build_address(self, request: Request) -> "Address":
-        """Return where a caller elsewhere finds files: the video at its URL, for a player."""
-        base = self._settings.server.public_url or str(request.base_url)
+    @contextlib.asynccontextmanager
+    async def _admit(
+        self, client: VideoClient, caller: Caller, request: VideoRequest, is_kept: bool
+    ) -> AsyncIterator[tuple[str, VideoRequest]]:
+        """Bring the inputs of a request into the folder of a new job, as the other routes do."""
+        most = client.settings.server.max_upload_bytes
+        async with new_folder(client, is_kept=is_kept) as (job_id, folder):
+            yield job_id, await admit_request(request, caller, folder, max_bytes=most)
 
-        def address(job_id: str, kind: "FileKind") -> str:
-            if kind == "video":
-                return f"{base.rstrip('/')}/v1/videos/{job_id}/content"
-            return f"media-agent://jobs/{job_id}/{kind}"
 
-        return address
+def _build_address(request: Request, section: ServerSection) -> Address:
+    """Return where a caller elsewhere finds files: the video at its URL, for a player."""
+    base = section.public_url or str(request.base_url)
+
+    def address(job_id: str, kind: FileKind) -> str:
+        if kind == "video":
+            return f"{base.rstrip('/')}{content_uri(job_id)}"
+        return f"media-agent://jobs/{job_id}/{kind}"
+
+    return address

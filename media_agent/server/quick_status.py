@@ -14,9 +14,9 @@ from starlette.routing import BaseRoute, Match, NoMatchFound
 from starlette.types import Receive, Scope, Send
 
 from media_agent.server.access.caller import CALLER, Caller
+from media_agent.server.jobs.own_job import LONGEST_ID, find_job
 from media_agent.server.native.jobs import answer_job
 from media_agent.server.openai.videos import answer_video
-from media_agent.server.own_job import LONGEST_ID, find_job
 from media_agent_schemas.jobs import VideoJob
 
 Answer = Callable[[VideoJob, Caller], Response]

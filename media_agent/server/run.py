@@ -13,15 +13,15 @@ import uvicorn
 from fastapi import FastAPI
 
 from media_agent.config.settings import Settings
-from media_agent.errors import ConfigurationError, MediaAgentError, in_full
+from media_agent.errors import MediaAgentError, in_full
 from media_agent.server.access.bind import check_has_key, is_open_to_others
 from media_agent.server.app import build_app
 from media_agent.server.connection import BoundedProtocol
 from media_agent.server.context import ServerContext
 from media_agent.server.operation.reload import reload
+from media_agent.storage.listening import listen
 
 _PATIENCE = 10  # seconds that open connections have when the server ends
-_BACKLOG = 2048
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _LOGGER = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def serve(
     needs_keys = is_open_to_others(settings.server, host)
     if needs_keys:
         check_has_key(settings)
-    with bind(host, port) as listening:
+    with listen(host, port) as listening:
         app = build_app(settings, needs_keys=needs_keys)
         config = uvicorn.Config(
             app,
@@ -71,28 +71,6 @@ def serve(
             server.run(sockets=[listening])
         except SystemExit:
             raise (_failure_of(app) or SystemExit(1)) from None
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Return a socket that listens there.
-
-    Raises:
-        ConfigurationError: it is taken, or is no address of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except OSError as error:
-        raise ConfigurationError(
-            f"cannot listen on {host}:{port}: {_say_why(error)}",
-            hint="name another port with --port; 0 takes any that is free",
-        ) from None
-
-
-def _say_why(error: OSError) -> str:
-    if error.errno is None or isinstance(error, socket.gaierror):
-        return error.strerror or str(error)
-    return os.strerror(error.errno)  # without what Python adds of its own
 
 
 class _Server(uvicorn.Server):

@@ -2,11 +2,13 @@
 
 import re
 
-from media_agent.server.public import hide_paths
+from media_agent.tools.elsewhere import hide_paths
 from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.plan import PlanReport
 
 _NAME = r"([\w/-]+(?:\.[\w/-]+)*)"
+_FIELDS = (("--allow-unknown-words", '"allow_unknown_words": true'),)
 _ROUTES = tuple(
     (re.compile(rf"(?<![\w-])media-agent {pattern}(?![\w-])"), route)
     for pattern, route in (
@@ -28,6 +30,8 @@ def to_http(text: str) -> str:
     if "media-agent" in text:
         for pattern, route in _ROUTES:
             text = pattern.sub(route, text)
+    for flag, field in _FIELDS:
+        text = text.replace(flag, field)
     return hide_paths(to_python(text))
 
 
@@ -35,3 +39,13 @@ def info_to_http(error: ErrorInfo) -> ErrorInfo:
     """Return an error in the words of the server."""
     hint = None if error.hint is None else to_http(error.hint)
     return error.model_copy(update={"message": to_http(error.message), "hint": hint})
+
+
+def report_to_http(report: PlanReport) -> PlanReport:
+    """Return all who could make a video, and why others could not, in the words of the server."""
+    candidates = [
+        each.model_copy(update={"refusals": tuple(map(info_to_http, each.refusals))})
+        for each in report.candidates
+    ]
+    said = {"candidates": tuple(candidates), "summary": to_http(report.summary)}
+    return report.model_copy(update=said)

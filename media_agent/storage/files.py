@@ -111,6 +111,16 @@ def free_bytes(path: Path) -> int | None:
         return None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those around it; harmless when it is there.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with storage_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def write_atomically(path: Path, content: bytes, *, mode: int | None = None) -> None:
     """Replace a file whole: written aside, with this mode from the start, flushed, renamed."""
     with write_aside(path) as aside:

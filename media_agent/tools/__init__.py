@@ -10,6 +10,8 @@ from media_agent.tools.agents.frameworks import (
     as_openai_agents_tools,
     as_pydantic_ai_tools,
 )
+from media_agent.tools.answers.plan_views import OptionView, PlanView
+from media_agent.tools.answers.views import JobView
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments, ToolShot
 from media_agent.tools.dialects import DIALECTS, Dialect, tool_definitions
 from media_agent.tools.job_arguments import (
@@ -21,9 +23,7 @@ from media_agent.tools.job_arguments import (
     SteerVideo,
     WaitVideo,
 )
-from media_agent.tools.plan_views import OptionView, PlanView
 from media_agent.tools.toolbox import ToolBox
-from media_agent.tools.views import JobView
 
 __all__ = [
     "DIALECTS",

@@ -9,8 +9,8 @@ from media_agent.client import VideoClient
 from media_agent.errors import JobError, MediaAgentError, StorageError
 from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
 from media_agent.storage.destination import is_there
-from media_agent.storage.files import storage_errors, write_aside
-from media_agent.tools.views import NO_SHEET
+from media_agent.storage.files import make_folder, storage_errors, write_aside
+from media_agent.tools.answers.views import NO_SHEET
 from media_agent.video.codec import iterate_images
 from media_agent.video.images import as_png
 from media_agent_schemas.jobs import VideoJob
@@ -50,7 +50,7 @@ def add_sheet(job: VideoJob, folder: Path) -> VideoJob:
     if video is None or any(each.kind is ArtifactKind.CONTACT_SHEET for each in job.artifacts):
         return job
     try:
-        sheet = _make_sheet(job, video, folder)
+        sheet = find_sheet(job, video, folder)
     except MediaAgentError as error:
         said = f"{NO_SHEET}: {error.message}"
         return job.model_copy(update={"warnings": (*job.warnings, said)})
@@ -69,16 +69,16 @@ def _find(job: VideoJob, kind: FileKind, folder: Path) -> tuple[Path, str]:
         case "video":
             return Path(video.path), video.mime_type
         case "contact-sheet":
-            return _make_sheet(job, video, folder), "image/png"
+            return find_sheet(job, video, folder), "image/png"
         case "poster":
             return _make_poster(job, video, folder), "image/png"
 
 
-def _make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
-    """Return the contact sheet, made of a video that is still the one of the job.
+def find_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
+    """Return the contact sheet in the folder of a job, made if it is not there.
 
     Raises:
-        StorageError: it is gone or another one, or something cannot be read or written.
+        StorageError: the video is gone or another one, or something cannot be read or written.
     """
     sheet = folder / sheet_name(video)
     if not sheet.exists():
@@ -106,5 +106,4 @@ def _make_poster(job: VideoJob, video: Artifact, folder: Path) -> Path:
 def _check_video(job: VideoJob, video: Artifact, folder: Path) -> None:
     if not is_there(video):
         raise StorageError(f"the video of job {job.id} is gone or was replaced")
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)

@@ -13,13 +13,15 @@ from pydantic import JsonValue
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError, MediaAgentError, to_info
+from media_agent.tools.answers.content import build_content
+from media_agent.tools.answers.fitting import choose_fitting
+from media_agent.tools.answers.plan_views import view_models
+from media_agent.tools.answers.views import JobListView, JobView, shorten_info, view_job, view_jobs
 from media_agent.tools.arguments import CreateVideo, PlanVideo, ToolArguments
 from media_agent.tools.consent import Consent, ConsentNeededError, Quote
-from media_agent.tools.content import build_content
 from media_agent.tools.dialects import Dialect, tool_definitions
-from media_agent.tools.elsewhere import Address, Answer, address_files
+from media_agent.tools.elsewhere import Address, Admit, Answer, address_files
 from media_agent.tools.files import FileKind, JobFile, add_sheet, find_file
-from media_agent.tools.fitting import choose_fitting
 from media_agent.tools.job_arguments import (
     CancelVideo,
     ExtendVideo,
@@ -31,8 +33,6 @@ from media_agent.tools.job_arguments import (
 )
 from media_agent.tools.new_videos import Asking, create_video, extend_video, plan_video
 from media_agent.tools.parsing import parse_call
-from media_agent.tools.plan_views import view_models
-from media_agent.tools.views import JobListView, JobView, shorten_info, view_job, view_jobs
 from media_agent.wording import info_to_tools
 from media_agent_schemas.base import Schema
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
@@ -55,8 +55,9 @@ class ToolBox:
     settings are enough.
 
     At a server `owner` is whose jobs they become, and unless `sees_all`, no others are there.
-    Where an agent is on another machine, `address` says by what it knows a file of a job, and it
-    names no files of this machine. `allow` raises for what its key does not allow.
+    Where an agent is on another machine, `address` says by what it knows a file of a job, and
+    `admit` checks and brings what its requests name. `allow` raises for what its key does not
+    allow.
     """
 
     def __init__(
@@ -68,12 +69,13 @@ class ToolBox:
         owner: str | None = None,
         sees_all: bool = True,
         address: Address | None = None,
+        admit: Admit | None = None,
         allow: Callable[[Need], None] = lambda need: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
-        self._asking = Asking(caller, owner)
+        self._asking = Asking(caller, owner, admit)
         self._ask_above_usd = ask_above_usd
         self._owner = owner
         self._sees_all = sees_all
@@ -141,7 +143,7 @@ class ToolBox:
     def _show(self, answer: Answer) -> Answer:
         if self._address is None:
             return answer
-        return address_files(answer, self._address, self._client.settings.data_dir)
+        return address_files(answer, self._address)
 
     async def file(self, job_id: str, kind: FileKind) -> JobFile:
         """Return a file of a job; the contact sheet and the poster are made when they are missing.
@@ -215,7 +217,7 @@ class ToolBox:
         await self._check_source(arguments)
         match arguments:
             case PlanVideo():
-                return await plan_video(self._client, arguments)
+                return await plan_video(self._client, self._asking, arguments)
             case CreateVideo():
                 job = await create_video(self._client, self._asking, arguments, consent)
                 return await self._view(await self._wait(job, arguments.wait_seconds or 0))

@@ -59,6 +59,14 @@ from media_agent_schemas.media import (
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.quality import (
+    Boundaries,
+    Drift,
+    Finding,
+    FindingKind,
+    Loudness,
+    QualityReport,
+)
 from media_agent_schemas.records import (
     GenerationRecord,
     Lineage,
@@ -81,6 +89,7 @@ __all__ = [
     "Artifact",
     "ArtifactKind",
     "BackendEvent",
+    "Boundaries",
     "Budget",
     "CameraMove",
     "Candidate",
@@ -92,8 +101,11 @@ __all__ = [
     "Cost",
     "Delivery",
     "Document",
+    "Drift",
     "ErrorInfo",
     "Estimate",
+    "Finding",
+    "FindingKind",
     "Finish",
     "FpsRange",
     "GenerationRecord",
@@ -109,6 +121,7 @@ __all__ = [
     "JobSummary",
     "KeyRefusal",
     "Lineage",
+    "Loudness",
     "MediaInput",
     "MemoryUse",
     "Method",
@@ -120,6 +133,7 @@ __all__ = [
     "Policy",
     "PromptChanged",
     "Quality",
+    "QualityReport",
     "Refusal",
     "ResolutionTier",
     "ResumeToken",

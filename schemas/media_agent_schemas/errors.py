@@ -6,6 +6,8 @@ from pydantic import Field
 
 from media_agent_schemas.base import Document
 
+LONGEST_CODE = 64  # characters of a provider's code; anything longer is no code
+
 
 class ErrorInfo(Document):
     """What went wrong, and the fix; never a secret."""
@@ -14,6 +16,11 @@ class ErrorInfo(Document):
     message: str = Field(description="Names the thing and the value.")
     hint: str | None = Field(default=None, description="How to fix it.")
     retryable: bool = Field(default=False, description="Whether the same request may work later.")
+    provider_code: str | None = Field(
+        default=None,
+        max_length=LONGEST_CODE,
+        description="The provider's own code for it, as it says it; null: it said none.",
+    )
 
 
 class JobEndedError(Exception):

@@ -160,6 +160,10 @@ class JobSummary(Schema):
     model: str = Field(description="Name of the model.")
     title: str = Field(description="How its prompts begin.")
     label: str | None = Field(description="The caller's own word for a group.")
+    progress: float | None = Field(
+        default=None, ge=0, le=1, description="Fraction of the work; null: unknown."
+    )
+    phase: str | None = Field(default=None, description="Current phase of the work.")
     seconds: float | None = Field(
         description="Length of the delivered video, as measured; null: there is none yet."
     )

@@ -3,7 +3,7 @@
 import os
 import re
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -90,6 +90,9 @@ class InputRole(StrEnum):
 class MediaInput(Asked):
     """One image or video of a request, from exactly one source."""
 
+    sources: ClassVar[tuple[str, ...]] = ("path", "url", "data")
+    """The fields that may say what it is; one of them does."""
+
     role: InputRole = Field(description="What the medium is for.")
     path: str | None = Field(default=None, min_length=1, description="A file on this machine.")
     url: str | None = Field(default=None, pattern=r"^https?://", description="An http(s) address.")
@@ -119,10 +122,10 @@ class MediaInput(Asked):
 
     @model_validator(mode="after")
     def _check_one_source(self) -> Self:
-        given = [name for name in ("path", "url", "data") if getattr(self, name) is not None]
+        given = [name for name in self.sources if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(
-                f"input {self.role.value} needs exactly one of path, url, data; "
+                f"input {self.role.value} needs exactly one of {', '.join(self.sources)}; "
                 f"it has {', '.join(given) or 'none'}"
             )
         if self.at is not None and self.role is not InputRole.KEYFRAME:

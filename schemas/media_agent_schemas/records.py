@@ -8,6 +8,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Computation, Cost, Timing
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.request import VideoRequest
 
 
@@ -107,6 +108,10 @@ class GenerationRecord(Document):
         default=(),
         description="Where segments or windows meet, as measured on the file; of a chunk engine "
         "none are measured.",
+    )
+    quality: QualityReport | None = Field(
+        default=None,
+        description="What the first video is like, as measured; null: it was not measured.",
     )
     seed: int | None = Field(default=None, description="The seed used.")
 

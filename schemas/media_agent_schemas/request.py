@@ -1,5 +1,6 @@
 """What a caller asks for."""
 
+import json
 import math
 from enum import StrEnum
 from typing import Annotated, Self
@@ -68,6 +69,14 @@ def _check_frames(frames: int) -> int:
     if frames > MOST_FRAMES:
         raise ValueError(f"num_frames is more than {MOST_FRAMES}; ask for endless")
     return frames
+
+
+def _check_options(options: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
+    """Return options all of whose texts can be stored, as `_check_text` returns one."""
+    checked: dict[str, dict[str, JsonValue]] = json.loads(
+        _check_text(json.dumps(options, ensure_ascii=False))
+    )
+    return checked
 
 
 Text = Annotated[str, AfterValidator(_check_text)]
@@ -181,7 +190,7 @@ class VideoRequest(Asked, Document):
         description='"backend", "backend/model", or a model such as "wan-2.7" that several '
         "backends offer; absent: the default.",
     )
-    options: dict[str, dict[str, JsonValue]] = Field(
+    options: Annotated[dict[str, dict[str, JsonValue]], AfterValidator(_check_options)] = Field(
         default={}, description="Options of one backend only, by backend name, then option name."
     )
     labels: dict[Text, Text] = Field(

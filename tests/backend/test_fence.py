@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.backend.fence import FencedBackend, PluginBrokeError, call_plugin
-from media_agent.backend.protocol import BackendSettings
+from media_agent.backend.fence import MOST_MODELS, FencedBackend, PluginBrokeError, call_plugin
+from media_agent.backend.hookspecs import hookimpl
+from media_agent.backend.protocol import BackendSettings, BackendSpec
+from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
@@ -21,6 +23,7 @@ from media_agent.registry.plugins import discover
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import list_all
 from media_agent.tools import ToolBox
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 
@@ -172,10 +175,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
             del sys.modules[module]
 
 
+@hookimpl
+def offer_nothing() -> list[BackendSpec]:
+    """Stand in for the plugin whose hundreds of models take a while to list."""
+    return []
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_faulty_plugin_is_named_with_what_it_did_and_the_others_are_listed(
-    install: Install, fault: str, tmp_path: Path
+    install: Install, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("media_agent_hosted.plugin.media_agent_backends", offer_nothing)
     install(fault)
 
     listing = list_all(Registry.discover(), Settings(data_dir=tmp_path))
@@ -455,3 +465,18 @@ def test_a_plugin_that_is_quick_is_not_named(caplog: pytest.LogCaptureFixture) -
     discover(clock=lambda: next(ticks))
 
     assert "every command waits" not in caplog.text
+
+
+def test_names_that_callers_make_up_do_not_fill_the_memory(tmp_path: Path) -> None:
+    class AnyModel(SandboxBackend):
+        def capabilities(self, model: str | None = None) -> Capabilities:
+            return super().capabilities().model_copy(update={"model": model or "one"})
+
+    settings = BackendSettings(data_dir=tmp_path)
+    backend = FencedBackend("acme", "sandbox", lambda: AnyModel(settings))
+    names = [f"model-{number}" for number in range(MOST_MODELS + 10)]
+
+    said = [backend.capabilities(name).model for name in names]
+
+    assert said == names
+    assert len(backend._checked) == 10

@@ -71,6 +71,14 @@ async def test_incomplete_work_with_an_error_has_failed_at_once_in_its_words(kin
 
 
 @pytest.mark.parametrize("kind", ["declared", "openai"])
+async def test_work_that_failed_has_the_code_of_its_service(kind, tmp_path):
+    why = {"code": "fox_unavailable", "message": "the fox ran away"}
+    service = Service(kind, tmp_path, polls={"id": "v1", "status": "failed", "error": why})
+
+    assert (await service.end()).error.provider_code == "fox_unavailable"
+
+
+@pytest.mark.parametrize("kind", ["declared", "openai"])
 async def test_an_error_that_means_none_makes_no_failure_of_incomplete_work(kind, tmp_path):
     done = Service(kind, tmp_path).polls[0]
     polls = [{"id": "v1", "status": "incomplete", "error": "none"}, done]

@@ -9,9 +9,9 @@ import pytest
 
 from media_agent.cli.arguments import read_since
 from media_agent.errors import GenerationFailedError, to_info
-from media_agent.ledger.database import Database
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions, Submission
+from media_agent.ledger.store.database import Database
 from media_agent_schemas import Cost, Estimate, Plan, Policy, Segment, VideoJob, VideoRequest
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

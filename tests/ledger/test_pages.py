@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import GenerationFailedError, InvalidRequestError, JobNotFoundError, to_info
-from media_agent.ledger.database import Database
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter, choose_ids
 from media_agent.ledger.state import JobOptions
+from media_agent.ledger.store.database import Database
 from media_agent_schemas import (
     Artifact,
     Cost,
     JobCompleted,
     JobFailed,
+    JobProgressed,
     JobStatus,
     Shot,
     VideoMetadata,
@@ -78,6 +79,17 @@ def test_a_line_has_the_delivered_length_the_cost_and_the_first_words(ledger: Le
     assert (line.backend, line.model, line.label, line.segments) == ("b", "m", "spring", 0)
     assert line.title.startswith("a fox / snow snow")
     assert len(line.title) == 100
+
+
+def test_a_line_of_a_job_under_way_says_how_far_it_is(ledger: Ledger) -> None:
+    keep(ledger, "one")
+    keep(ledger, "two", minutes=1)
+    ledger.events.append("one", JobProgressed(phase="denoising", fraction=0.25), NOW)
+
+    waiting, running = ledger.jobs.list()
+
+    assert (waiting.progress, waiting.phase) == (None, None)
+    assert (running.progress, running.phase) == (0.25, "denoising")
 
 
 def test_a_job_that_moved_to_another_plan_is_found_under_its_backend(ledger: Ledger) -> None:

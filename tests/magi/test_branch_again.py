@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.testing import frames_of
+from media_agent_magi.backend import MagiBackend
 from media_agent_schemas import JobStatus, Shot, VideoJob, VideoRequest
 
 pytestmark = pytest.mark.anyio
@@ -28,7 +30,13 @@ STORY = VideoRequest(
 
 
 @pytest.fixture
-async def client(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VideoClient]:
+async def client(
+    tmp_path: Path, raw_weights: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
+) -> AsyncIterator[VideoClient]:
+    def make(settings: BackendSettings) -> VideoBackend:
+        return MagiBackend(settings, raw_weights)
+
+    monkeypatch.setattr("media_agent_magi.plugin.make", make)
     (tmp_path / "none.toml").touch()
     settings = load_settings(config=tmp_path / "none.toml", data_dir=tmp_path / "data")
     async with VideoClient(settings=settings) as client:

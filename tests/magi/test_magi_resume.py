@@ -258,9 +258,9 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
     ("options", "kept"), [({"keep_states": 2}, {1, 2, 4, 5}), ({"states_budget": 0.001}, {4, 5})]
 )
 async def test_the_newest_states_are_kept_and_others_thinned_out_within_the_budget(
-    options: dict[str, float], kept: set[int], make: Make, tmp_path: Path
+    options: dict[str, float], kept: set[int], make: Make, tmp_path: Path, full_weights: Path
 ) -> None:
-    await run(make(), request(options, num_frames=5 * CHUNK), "video")
+    await run(make(full_weights), request(options, num_frames=5 * CHUNK), "video")
 
     states = {int(path.stem) for path in (tmp_path / "work" / "video" / "states").iterdir()}
     assert {5} <= states <= kept  # the one before the newest may still be needed by an observer
@@ -429,11 +429,13 @@ async def test_a_prompt_that_is_too_long_cannot_steer(make: Make) -> None:
         await backend.control(ref, ChangePrompt(prompt="red " * 40), number=1)
 
 
-async def test_what_is_kept_on_disk_is_said_beforehand(make: Make, tmp_path: Path) -> None:
+async def test_what_is_kept_on_disk_is_said_beforehand(
+    make: Make, tmp_path: Path, full_weights: Path
+) -> None:
     asked = request({"keep_states": 2}, num_frames=6 * CHUNK)
-    said = make().estimate(asked).disk_bytes
+    said = make(full_weights).estimate(asked).disk_bytes
 
-    await run(make(), asked, "video")
+    await run(make(full_weights), asked, "video")
 
     folder = tmp_path / "work" / "video"
     kept = sum(

@@ -9,8 +9,9 @@ comments before a block:
     <!-- slow: REASON -->        only in `make test-all`
     <!-- exits: N -->            it shows an error, with this exit code
     <!-- background -->          it goes on until the page ends; we wait for its first line
+    <!-- background: stderr -->  the same; its first line is on stderr
 
-JOB_ID stands for the newest job.
+JOB_ID stands for the newest job, and http://127.0.0.1:8000 for a server at a port that is free.
 """
 
 import re

@@ -4,9 +4,10 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -31,15 +32,35 @@ PLUGIN_FACE = (
 )
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield the dotted name of each import in a file, inside functions too."""
+class Source(NamedTuple):
+    """What is looked at of a file: inside functions too."""
+
+    imports: tuple[str, ...]
+    """The dotted name of each import."""
+    reads: frozenset[str]
+    """"os.NAME" for each attribute of `os`, and "getproxies"."""
+    calls: frozenset[str]
+    """The plain names that are called."""
+
+
+@cache
+def read(path: Path) -> Source:
+    imports, reads, calls = [], set(), set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno} imports relatively"
-            assert node.module is not None
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        match node:
+            case ast.Import():
+                imports += [alias.name for alias in node.names]
+            case ast.ImportFrom():
+                assert node.level == 0, f"{path}:{node.lineno} imports relatively"
+                assert node.module is not None
+                imports += [f"{node.module}.{alias.name}" for alias in node.names]
+            case ast.Attribute(value=ast.Name(id="os"), attr=name):
+                reads.add(f"os.{name}")
+            case ast.Attribute(attr="getproxies"):
+                reads.add("getproxies")
+            case ast.Call(func=ast.Name(id=name)):
+                calls.add(name)
+    return Source(tuple(imports), frozenset(reads), frozenset(calls))
 
 
 def strangers(folder: Path, allowed: tuple[str, ...]) -> list[str]:
@@ -47,7 +68,7 @@ def strangers(folder: Path, allowed: tuple[str, ...]) -> list[str]:
     return [
         f"{path.relative_to(ROOT)}: {module}"
         for path in sorted(folder.rglob("*.py"))
-        for module in imported_modules(path)
+        for module in read(path).imports
         if module.split(".")[0] not in sys.stdlib_module_names
         and not any(f"{module}.".startswith(f"{name}.") for name in allowed)
     ]
@@ -69,7 +90,7 @@ def test_a_plugin_imports_only_the_plugin_face_of_the_core(plugin: Path) -> None
     imports = {
         (path.relative_to(ROOT).as_posix(), ".".join(module.split(".")[:2]))
         for path in plugin.rglob("*.py")
-        for module in imported_modules(path)
+        for module in read(path).imports
         if module.split(".")[0] == "media_agent"
     }
 
@@ -105,7 +126,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
         .replace("_", "-")  # an optional one need not be installed
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
-        for name in {module.split(".")[0] for module in imported_modules(path)}
+        for name in {module.split(".")[0] for module in read(path).imports}
         if name not in sys.stdlib_module_names and not name.startswith("media_agent")
     }
 
@@ -121,7 +142,7 @@ def test_the_environment_is_read_at_one_place() -> None:
         path.relative_to(ROOT).as_posix()
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
-        for module in (*imported_modules(path), *environment_reads(path))
+        for module in (*read(path).imports, *read(path).reads)
         if module.startswith(("os.environ", "os.getenv", "pydantic_settings.", "getproxies"))
     }
 
@@ -133,22 +154,7 @@ def test_only_the_ledger_numbers_events_and_writes_the_state_of_a_job() -> None:
         path.relative_to(ROOT).as_posix()
         for folder in (CORE, *PLUGINS)
         for path in folder.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if is_call_of(node, "JobEvent")
+        if "JobEvent" in read(path).calls
     }
 
     assert writers == {"media_agent/ledger/events.py"}
-
-
-def is_call_of(node: ast.AST, name: str) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
-
-
-def environment_reads(path: Path) -> Iterator[str]:
-    """Yield "os.NAME" for each attribute of `os` that a file uses, and who asks for proxies."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        match node:
-            case ast.Attribute(value=ast.Name(id="os"), attr=name):
-                yield f"os.{name}"
-            case ast.Attribute(attr="getproxies"):
-                yield "getproxies"

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,10 +19,11 @@ _PATIENCE = 300  # seconds for one block, on a machine that does much else
 _COPIED = shutil.ignore_patterns("__pycache__")
 _KEYS = ("FAL_KEY", "ACME_KEY", "MY_SERVER_KEY", "XAI_API_KEY", "REPLICATE_API_TOKEN")
 NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
-    "README.md": 3,
+    "README.md": 4,
     "docs/how-to/add-a-hosted-provider.md": 3,
     "docs/how-to/check-parity.md": 1,
     "docs/how-to/manage-jobs.md": 4,
+    "docs/how-to/serve-videos.md": 2,
     "docs/how-to/simulate-a-provider.md": 1,
     "docs/how-to/steer-and-branch.md": 1,
     "docs/how-to/train-magi-tiny.md": 2,
@@ -33,7 +35,7 @@ NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
     "docs/how-to/use-ltx.md": 2,
     "docs/how-to/use-open-sora.md": 4,
     "docs/how-to/use-wan-and-skyreels.md": 5,
-    "docs/how-to/use-with-mcp.md": 3,
+    "docs/how-to/use-with-mcp.md": 4,
     "docs/how-to/write-a-backend.md": 1,
     "docs/tutorial/first-video.md": 1,
 }
@@ -46,6 +48,7 @@ class Reader:
         self.folder = folder / "video"
         self._patience = patience
         self._background: list[subprocess.Popen[str]] = []
+        self._port = find_free_port()
         self._environment = self._prepare(folder)
 
     def _prepare(self, folder: Path) -> dict[str, str]:
@@ -77,6 +80,7 @@ class Reader:
                 "PIP_NO_BUILD_ISOLATION": "0",  # pip reads this switch as its opposite
                 "PYTHONUNBUFFERED": "1",
                 "MEDIA_AGENT_DATA_DIR": str(folder / "data"),
+                "MEDIA_AGENT_SERVER__PORT": str(self._port),
             }
         )
 
@@ -95,7 +99,7 @@ class Reader:
             with (self.folder / "media-agent.toml").open("a", encoding="utf-8") as settings:
                 settings.write(block.text)
         elif block.language == "python":
-            self._run(block, [sys.executable, "-c", block.text])
+            self._run(block, [sys.executable, "-c", self._fill_in(block.text)])
         elif "background" in block.notes:
             self._start(block)
         else:
@@ -140,18 +144,27 @@ class Reader:
             )
         self._background.append(process)
         until = time.monotonic() + self._patience
-        while "\n" not in log.read_text(encoding="utf-8"):
+        first = said if block.notes["background"] == "stderr" else log
+        while "\n" not in first.read_text(encoding="utf-8"):
             assert process.poll() is None, f"{block.place}\n{said.read_text(encoding='utf-8')}"
             assert time.monotonic() < until, f"{block.place} says nothing"
             time.sleep(0.05)
 
     def _fill_in(self, text: str) -> str:
+        text = text.replace("127.0.0.1:8000", f"127.0.0.1:{self._port}")
         if "JOB_ID" not in text:
             return text
         folders = sorted(
             (self.folder.parent / "data" / "work").iterdir(), key=lambda each: each.stat().st_mtime
         )
         return text.replace("JOB_ID", folders[-1].name)
+
+
+def find_free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+        return port
 
 
 @pytest.fixture

@@ -77,3 +77,13 @@ async def test_a_call_that_takes_long_is_no_head_that_does() -> None:
         writer.write(b"ab")
 
         assert b"200 OK" in await reader.readuntil(b"hello")
+
+
+@pytest.mark.parametrize("rest", [b"", b"a"])
+async def test_the_rest_of_a_call_that_is_answered_is_not_waited_for_for_ever(rest: bytes) -> None:
+    async with connect(Hasty) as (reader, writer):
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n")
+        assert b"200 OK" in await reader.readuntil(b"hello")
+        writer.write(rest)
+
+        assert await reader.read() == b""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from media_agent.server.verdict import choose_next_step, may_be_accepted
+from media_agent.server.jobs.verdict import choose_next_step, may_be_accepted
 from media_agent.server.wording import to_http
 from media_agent_schemas.errors import ErrorInfo
 
@@ -16,6 +16,7 @@ from media_agent_schemas.errors import ErrorInfo
         ("media-agent backends lists them", "GET /v1/backends lists them"),
         ("media-agent branch 7 --at 3 keeps them", "POST /v1/jobs/7/branch keeps them"),
         ("raise --max-cost", "raise max_cost_usd"),
+        ("--allow-unknown-words sends them", '"allow_unknown_words": true sends them'),
         ("/home/a/data/x.png is damaged", "x.png is damaged"),
         ("a fox/dog", "a fox/dog"),
     ],

@@ -15,9 +15,9 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listed, Listing
 from media_agent.tools import CreateVideo, ToolBox, tool_definitions
-from media_agent.tools.fitting import LARGEST_ANSWER
-from media_agent.tools.plan_views import view_models
-from media_agent.tools.views import view_job, view_jobs
+from media_agent.tools.answers.fitting import LARGEST_ANSWER
+from media_agent.tools.answers.plan_views import view_models
+from media_agent.tools.answers.views import view_job, view_jobs
 from media_agent_schemas import Capabilities, Estimate, JobStatus
 from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.errors import ErrorInfo
@@ -114,6 +114,19 @@ def test_models_and_their_problems_are_listed_as_far_as_they_fit(count: int) -> 
     assert len(view.models) + view.left_out == count
     assert view.models
     assert (view.models[0].options is None) == (count > 1)
+
+
+def test_models_that_can_be_used_are_listed_first() -> None:
+    lacking = [
+        Listed(Capabilities(backend="a", model=f"m{n}", missing="a key"), Estimate(), 5)
+        for n in range(200)
+    ]
+    usable = Listed(Capabilities(backend="z", model="m"), Estimate(), 5)
+
+    view = view_models(Listing((*lacking, usable)), None)
+
+    assert [each.model for each in view.models[:2]] == ["z/m", "a/m0"]
+    assert view.left_out > 0
 
 
 async def test_an_error_that_quotes_an_endless_text_fits(client: VideoClient) -> None:

@@ -17,7 +17,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
-from media_agent.tools.plan_views import LARGEST_PLAN, view_plan
+from media_agent.tools.answers.plan_views import LARGEST_PLAN, view_plan
 from media_agent.wording import hint_to_tools, to_python, to_tools
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.capabilities import Policy, Verification, VerificationLevel

@@ -15,10 +15,10 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.storage.files import sha256_of
 from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
+from media_agent.tools.answers.views import view_job
 from media_agent.tools.decoding import as_object
 from media_agent.tools.job_arguments import TOOLS
 from media_agent.tools.new_videos import derive_idempotency_key
-from media_agent.tools.views import view_job
 from media_agent_schemas import JobStatus
 from media_agent_schemas.capabilities import Segment
 

@@ -28,7 +28,7 @@ from media_agent_hosted.parsing.lenient import (
     unwrap,
     whole,
 )
-from media_agent_hosted.parsing.refusals import Refusal, refusal_in
+from media_agent_hosted.parsing.refusals import Refusal, provider_code_in, refusal_in
 from media_agent_hosted.parsing.states import State, state_beside, state_said, unknown_word
 from media_agent_hosted.parsing.videos import sole_video_in, videos_in
 from media_agent_schemas.events import (
@@ -128,7 +128,7 @@ def end_of(refusal: Refusal, host: str, model: str | None) -> JobFailed:
     error: MediaAgentError = GenerationFailedError(said)
     if refusal.cause is Cause.CONTENT:
         error = ContentRejectedError(said, hint="change the prompt or the images")
-    return JobFailed(error=to_info(error), model=model)
+    return JobFailed(error=to_info(error.with_provider_code(refusal.code)), model=model)
 
 
 def marks_of(ref: OperationRef) -> list[str]:
@@ -149,12 +149,13 @@ def late_video(reply: Reply) -> MediaAgentError | None:
 
 def _failed(status: Status, body: JsonValue, who: str, model: str | None) -> JobFailed:
     if status.error is not None:
-        return JobFailed(error=to_info(status.error), model=model)
+        error = status.error.with_provider_code(provider_code_in(body))
+        return JobFailed(error=to_info(error), model=model)
     refusal = refusal_in(body)
     if refusal is not None and words_in(unwrap(body)):
         return end_of(refusal, who, model)
-    error = GenerationFailedError(f"{who} says {trim(status.word)}, and not why")
-    return JobFailed(error=to_info(error), model=model)
+    unsaid = GenerationFailedError(f"{who} says {trim(status.word)}, and not why")
+    return JobFailed(error=to_info(unsaid), model=model)
 
 
 def _without_video(body: JsonValue, ref: OperationRef) -> JobFailed | JobOutcomeUnknown:

@@ -119,5 +119,6 @@ def end_of_poll(
         said = f"{host} says {refusal.words!r}, and not how far the work is: it is asked again"
         return JobProgressed(phase="unknown", message=said)
     if refusal.cause is Cause.UNKNOWN_WORK:
-        raise OperationNotFoundError(f"{host} says: {refusal.words}")
+        unknown = OperationNotFoundError(f"{host} says: {refusal.words}")
+        raise unknown.with_provider_code(refusal.code)
     return end_of(refusal, host, ref.model)

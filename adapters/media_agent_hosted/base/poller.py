@@ -27,7 +27,7 @@ from media_agent_hosted.base.outcomes import event_of
 from media_agent_hosted.base.patience import Patience, end_of_poll, may_be_of_poll
 from media_agent_hosted.http.client import HttpApi, Reply, Translate
 from media_agent_hosted.http.urls import place_of
-from media_agent_hosted.parsing.refusals import refusal_in
+from media_agent_hosted.parsing.refusals import provider_code_in, refusal_in
 from media_agent_hosted.parsing.states import State, may_be_done, state_of
 from media_agent_schemas.events import (
     BackendEvent,
@@ -147,7 +147,11 @@ class Poller:
         body = answer_about(
             reply, work, hooks.work_id, state=hooks.state_place, result=hooks.result_place
         )
-        status = hooks.read(body, ref)
+        try:
+            status = hooks.read(body, ref)
+        except MediaAgentError as error:
+            error.with_provider_code(provider_code_in(body))
+            raise
         event = event_of(status, body, self._backend.name, ref.model)
         if event is None:
             return await self._end(ref, Answer(reply, body, status))

@@ -15,6 +15,7 @@ from media_agent_hosted.base.acceptance import (
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.http.client import HttpApi, Translate
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
+from media_agent_hosted.parsing.refusals import provider_code_in
 
 Found = Callable[[JsonValue], JsonValue]
 """Returns what stands where a name, or an error, is due; None: nothing."""
@@ -65,4 +66,4 @@ async def submit(
             raise
         if not isinstance(known, SubmitUncertainError):
             report_refusal()
-        raise known from general
+        raise known.with_provider_code(provider_code_in(body)) from general

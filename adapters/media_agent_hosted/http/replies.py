@@ -29,6 +29,7 @@ from media_agent_hosted.parsing.causes import wants_money
 from media_agent_hosted.parsing.errors import codes_in, words_in
 from media_agent_hosted.parsing.lenient import number, read_json, trim
 from media_agent_hosted.parsing.names import work_named_in
+from media_agent_hosted.parsing.refusals import provider_code_in
 
 A_PAGE = "a web page where an API was due; is base_url right?"
 _LOOKED_AT = 2**16  # bytes of an answer that is no JSON; a key that is cut there is not shown
@@ -158,8 +159,8 @@ def error_of(reply: Reply, translate: Translate | None) -> MediaAgentError:
     error = (translate and translate(reply)) or general_error(reply)
     had_trouble = reply.status >= 500 or reply.status in (408, 425)
     if reply.paid and had_trouble and isinstance(error, BackendError):
-        return uncertain(reply.host, error.message)
-    return error
+        error = uncertain(reply.host, error.message)
+    return error.with_provider_code(provider_code_in(reply.object()))
 
 
 def general_error(reply: Reply) -> MediaAgentError:

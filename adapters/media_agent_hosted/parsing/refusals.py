@@ -22,6 +22,7 @@ from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.errors import code_in, codes_in, plain, words_in
 from media_agent_hosted.parsing.lenient import space_words, text, unwrap, whole
 from media_agent_hosted.parsing.states import State, spell, state_of, state_said
+from media_agent_schemas.errors import LONGEST_CODE
 
 _MEANS_YES = ("success", "ok", "successful", "succeeded", "issuccess", "issuccessful", "isok")
 _MEANS_NO = ("iserror", "haserror", "flagged")
@@ -32,6 +33,8 @@ _FINE = re.compile(
     r"|undefined|nothing|empty|true|false|no|warn(ing)?s?|info|无"
     r"|(no|none|without|zero) (errors?|issues?|problems?|failures?|warnings?)( \w+)?( so far)?"
 )
+_CODE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.:/-]{{0,{LONGEST_CODE - 1}}}")
+_HTTP_STATUS = re.compile(r"[45]\d\d")
 _ERRORS = ("error", "errors", "failure", "failurereason", "fault", "exception")
 _YES = re.compile(
     r"\b(success\w*|succe+ded|accepted|ok|okay|queued|submitted|created|received|started|pending"
@@ -60,8 +63,21 @@ class Refusal:
         """Why it says no."""
         return cause_of(self.codes, self.words)
 
+    @property
+    def code(self) -> str | None:
+        """Its code, for programs to compare; None: it says none, or words in its place.
+
+        A mere status of HTTP is the code only where nothing more telling stands beside it.
+        """
+        codes = [each for each in self.codes if _CODE.fullmatch(each) and _is_odd(each)]
+        telling = (each for each in codes if not _HTTP_STATUS.fullmatch(each))
+        return next(telling, codes[0] if codes else None)
+
     def before_acceptance(self, host: str) -> MediaAgentError:
         """Return the error for a submission that was refused: nothing was accepted."""
+        return self._before_acceptance(host).with_provider_code(self.code)
+
+    def _before_acceptance(self, host: str) -> MediaAgentError:
         said = f"{host} refuses it: {self.words}"
         match self.cause:
             case Cause.CONTENT:
@@ -77,11 +93,18 @@ class Refusal:
     def of_poll(self, host: str) -> MediaAgentError | None:
         """Return the trouble with a poll that this is; None: it may be about the work."""
         said = f"{host} says: {self.words}"
+        error: MediaAgentError | None = None
         if self.cause is Cause.BUSY:
-            return BackendUnavailableError(said, hint="try again later")
+            error = BackendUnavailableError(said, hint="try again later")
         if self.cause is Cause.ACCOUNT:
-            return BackendAuthenticationError(said, hint="check the key and the credit there")
-        return None
+            error = BackendAuthenticationError(said, hint="check the key and the credit there")
+        return None if error is None else error.with_provider_code(self.code)
+
+
+def provider_code_in(body: JsonValue) -> str | None:
+    """Return the code of the no in an answer; None: there is none."""
+    refusal = refusal_in(body)
+    return None if refusal is None else refusal.code
 
 
 def refusal_in(body: JsonValue, named: JsonValue = None) -> Refusal | None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from media_agent.errors import MediaAgentError
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs.context import JobContext
-from media_agent.storage.files import storage_errors
+from media_agent.storage.files import make_folder
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, InputRole, MediaInput, SourceJoin
 
@@ -27,8 +27,7 @@ async def put_behind_source(
         return part, []
     folder = context.work_folder / job.id
     try:
-        with storage_errors(str(folder)):
-            await asyncio.to_thread(partial(folder.mkdir, parents=True, exist_ok=True))
+        await asyncio.to_thread(make_folder, folder)
         here, sha256 = await _bring_here(source, job, context)
         work = partial(_join, here, Path(part.path), folder / f"joined-{number}.mp4", job)
         joined, path = await asyncio.to_thread(work)

@@ -14,7 +14,7 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
-from media_agent.ledger.kept_text import readable
+from media_agent.ledger.store.kept_text import readable
 from media_agent_schemas.events import BackendEvent, JobCompleted, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import OperationRef
 

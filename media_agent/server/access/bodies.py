@@ -23,7 +23,7 @@ _GRACE_SECONDS = 30.0  # before the rate counts
 _LEAST_RATE = 1000  # bytes a second, from then on
 _MOST_HEADERS = 100
 _LARGEST_HEADERS = 32 * 2**10  # bytes, with the address
-_FORMS = ("multipart/form-data", "application/octet-stream")
+_FORM_ROUTES = ("/v1/videos", "/v1/files")  # they put files on disk as they come; others do not
 
 
 class _Stopped(Exception):  # noqa: N818  # it ends the reading of a body, and is no error of ours
@@ -37,12 +37,12 @@ class BodyLimits:
         self,
         app: ASGIApp,
         *,
-        section: ServerSection,
+        find_section: Callable[[], ServerSection],
         stall_seconds: float = STALL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
-        self._section = section
+        self._find_section = find_section
         self._stall_seconds = stall_seconds
         self._clock = clock
 
@@ -52,7 +52,9 @@ class BodyLimits:
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        body = _Body(receive, send, self._limit_of(headers), self._stall_seconds, self._clock)
+        body = _Body(
+            receive, send, self._limit_of(scope["path"], headers), self._stall_seconds, self._clock
+        )
         try:
             _check_headers(scope)
             body.check_announced(headers)
@@ -69,10 +71,11 @@ class BodyLimits:
         if body.error is not None and not body.is_answered:
             await _refuse(body.error, scope, receive, send)
 
-    def _limit_of(self, headers: Headers) -> int:
+    def _limit_of(self, path: str, headers: Headers) -> int:
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-        is_form = kind in _FORMS or kind.startswith(("image/", "video/"))
-        return self._section.max_upload_bytes if is_form else self._section.max_json_bytes
+        is_form = kind == "multipart/form-data" and path.startswith(_FORM_ROUTES)
+        section = self._find_section()  # others after a reload
+        return section.max_upload_bytes if is_form else section.max_json_bytes
 
 
 @dataclass

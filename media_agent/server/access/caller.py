@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from media_agent.errors import ForbiddenError, JobNotFoundError
-from media_agent.ledger.api_keys import LOCAL, SCOPES, Scope
+from media_agent.ledger.serving.api_keys import LOCAL, SCOPES, Scope
 from media_agent_schemas.jobs import VideoJob
 
 CALLER = "media_agent.caller"

@@ -8,13 +8,14 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
 from media_agent.config.server_section import ServerSection
 from media_agent.errors import AuthenticationError, MediaAgentError
-from media_agent.ledger.api_keys import ApiKey
-from media_agent.ledger.api_keys import Scope as KeyScope
+from media_agent.ledger.serving.api_keys import ApiKey
+from media_agent.ledger.serving.api_keys import Scope as KeyScope
 from media_agent.server.access.caller import CALLER, LOCAL_CALLER, Caller
 from media_agent.server.access.keyring import Keyring, ReadLedger
 from media_agent.server.access.origins import Origins
@@ -35,6 +36,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _OPEN = frozenset({"/", "/favicon.ico", "/health", "/ready", "/openapi.json"})
 _OPEN_BELOW = ("/assets/", "/v1/webhooks/")
 """The files of the page; and callbacks of providers, which are signed, or only hints."""
+_PLANS = ("/branch/plan", "/extend/plan")
+"""Of a job; by POST, and yet nothing is changed."""
 _SCOPES: dict[str, KeyScope | None] = {
     "/metrics": "admin",
     "/v1/plan": "videos:read",  # by POST, and yet nothing is changed
@@ -82,7 +85,25 @@ class Gate:
             await answer_error(error)(scope, receive, send)
             return
         scope[CALLER] = caller
+        if caller.key_id is not None:
+            send = self._while_valid(send, caller.key_id, scope)
         await self._app(scope, receive, send if allowance is None else _telling(send, allowance))
+
+    def _while_valid(self, send: Send, key_id: str, scope: Scope) -> Send:
+        """Return what sends a reply, cut off with its connection once the key is over.
+
+        A stream lives for hours, and would tell more to whoever had the key.
+        """
+        read: ReadLedger = scope["app"].state.context.host.read
+        keyring = self._access.keyring
+
+        async def pass_on(message: Message) -> None:
+            is_more = message["type"] == "http.response.body" and message.get("more_body", False)
+            if is_more and await keyring.find_by_id(key_id, read) is None:
+                raise ClientDisconnect
+            await send(message)
+
+        return pass_on
 
     async def _admit(self, scope: Scope, headers: Headers) -> tuple[Caller, Allowance | None]:
         read: ReadLedger = scope["app"].state.context.host.read
@@ -135,6 +156,8 @@ def scope_of(method: str, path: str) -> KeyScope | None:
         return "admin"
     if first in _SCOPES:
         return _SCOPES[first]
+    if path.startswith("/v1/jobs/") and path.endswith(_PLANS):
+        return "videos:read"
     return "videos:read" if method in _SAFE else "videos:write"
 
 

@@ -18,7 +18,7 @@ from media_agent.server.access.public_network import (
     unreachable_error,
 )
 from media_agent.storage.addresses import resolved
-from media_agent.storage.files import storage_errors
+from media_agent.storage.files import make_folder, storage_errors
 from media_agent.storage.network import TROUBLE, decode, safe_cause
 
 LARGEST_INPUT = 512 * 2**20
@@ -53,7 +53,7 @@ async def fetch_input(
         TooSlowError: it took too long.
         StorageError: it cannot be written.
     """
-    await asyncio.to_thread(_make, folder)
+    await asyncio.to_thread(make_folder, folder)
     aside = folder / f".{secrets.token_hex(8)}.fetching"
     try:
         async with asyncio.timeout(total_seconds):
@@ -62,19 +62,18 @@ async def fetch_input(
                 digest, head = await _fetch(client, target, aside, max_bytes)
         await asyncio.to_thread(_check_readable, aside, head, target.host)
         path = folder / f"{digest}{_ENDINGS.get(media_type_of(head) or '', '')}"
-        with storage_errors(str(path)):
-            aside.replace(path)
+        await asyncio.to_thread(_move, aside, path)
         return path
     except TimeoutError:
         said = f"what the address names did not come within {total_seconds:g} s"
         raise TooSlowError(said, hint="send the file itself") from None
     finally:
-        aside.unlink(missing_ok=True)
+        await asyncio.to_thread(aside.unlink, missing_ok=True)
 
 
-def _make(folder: Path) -> None:
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
+def _move(aside: Path, path: Path) -> None:
+    with storage_errors(str(path)):
+        aside.replace(path)
 
 
 async def _fetch(
@@ -108,6 +107,11 @@ async def _receive(response: httpx.Response, aside: Path, max_bytes: int) -> tup
     if length.isdecimal() and int(length) > max_bytes:
         raise _too_large_error(host, max_bytes)
     digest, head, size = hashlib.sha256(), b"", 0
+
+    def keep(piece: bytes) -> None:
+        digest.update(piece)
+        file.write(piece)
+
     with storage_errors(str(aside)), aside.open("xb") as file:
         async for piece in decode(response):
             size += len(piece)
@@ -116,8 +120,7 @@ async def _receive(response: httpx.Response, aside: Path, max_bytes: int) -> tup
             head += piece[: HEAD - len(head)]
             if len(head) == HEAD:
                 _check_kind(head, host)
-            digest.update(piece)
-            file.write(piece)
+            await asyncio.to_thread(keep, piece)
     _check_kind(head, host)
     return digest.hexdigest(), head
 

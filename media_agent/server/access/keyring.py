@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
 from media_agent.errors import StorageError
-from media_agent.ledger.api_keys import ApiKey, id_of
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import ApiKey, id_of
 
 FRESH_SECONDS = 5.0
 """How long a key that was revoked may still be taken for valid."""

@@ -9,7 +9,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
 from media_agent.errors import RateLimitError
-from media_agent.ledger.api_keys import ApiKey
+from media_agent.ledger.serving.api_keys import ApiKey
 
 FAILURES_PER_MINUTE = 20
 _MOST_ADDRESSES = 10_000  # that are remembered for failures; past that all of them are forgotten

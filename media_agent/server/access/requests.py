@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import JsonValue
 
@@ -20,6 +21,7 @@ _WRITTEN_AS_A_PATH = re.compile(
 )
 _ADDRESS = re.compile(r"\s*https?:", re.IGNORECASE)
 
+Request = TypeVar("Request", bound=VideoRequest)
 Options = Mapping[str, Mapping[str, JsonValue]]
 
 
@@ -36,12 +38,10 @@ def check_request(request: VideoRequest, caller: Caller) -> None:
             raise _forbidden(f"inputs[{number}].path", "give its url, its data, or its file_id")
         if medium.own_id is not None:
             raise _forbidden(f"inputs[{number}].own_id", "leave it out")
-    if request.model is not None and _WRITTEN_AS_A_PATH.search(request.model):
-        raise _forbidden("model", "GET /v1/backends lists the models")
 
 
-async def check_options(options: Options, caller: Caller) -> None:
-    """Refuse options that name files or inner addresses, from a caller who may be anywhere.
+async def check_names(model: str | None, options: Options, caller: Caller) -> None:
+    """Refuse names of files and inner addresses, from a caller who may be anywhere.
 
     Raises:
         ForbiddenError: one names a file of this machine.
@@ -49,6 +49,8 @@ async def check_options(options: Options, caller: Caller) -> None:
     """
     if not caller.is_remote:
         return
+    if model is not None and _WRITTEN_AS_A_PATH.search(model):
+        raise _forbidden("model", "GET /v1/backends lists the models")
     addresses = []
     for place, text in _walk(options, "options"):
         if _WRITTEN_AS_A_PATH.search(text):
@@ -61,8 +63,8 @@ async def check_options(options: Options, caller: Caller) -> None:
 
 
 async def admit_request(
-    request: VideoRequest, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
-) -> VideoRequest:
+    request: Request, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
+) -> Request:
     """Check a request and bring what it names by addresses; a local caller's stays as it is.
 
     The service that makes the video is then sent the files: it may be in our own network, and would
@@ -74,7 +76,7 @@ async def admit_request(
         TooLargeError: it is too large.
     """
     check_request(request, caller)
-    await check_options(request.options, caller)
+    await check_names(request.model, request.options, caller)
     if not caller.is_remote:
         return request
     _check_count(request.inputs)

@@ -19,7 +19,7 @@ from media_agent.errors import JobNotFoundError, MediaAgentError
 from media_agent.ledger.ledger import Ledger
 from media_agent.server.access.caller import Caller
 from media_agent.server.host import ClientHost
-from media_agent.server.public import view_event
+from media_agent.server.jobs.public import view_event
 from media_agent_schemas.events import JobEvent, TerminalEvent
 
 _LOOK_SECONDS = 0.25
@@ -132,9 +132,8 @@ class EventHub:
         """Return a job as it is known; what happened last is read once for all who come."""
         if job_id in self._watched:
             return self._watched[job_id]
-        await self._host.read(lambda ledger: ledger.events.newest(job_id))  # it exists
         job = _Watched()
-        job.tell(*await self._host.read(partial(_news_of, job_id, -1)))
+        job.tell(*await self._host.read(partial(_begin, job_id)))
         return job
 
     @contextlib.contextmanager
@@ -157,8 +156,8 @@ class EventHub:
             seen = {job_id: job.seen for job_id, job in self._watched.items()}
             try:
                 found = await self._host.read(partial(_find_news, seen))
-            except MediaAgentError as error:  # a ledger that is locked is looked at again
-                _LOGGER.warning("no events can be told now: %s", error.message)
+            except Exception:  # whatever broke, those who listen hear of the next look
+                _LOGGER.warning("no events can be told now", exc_info=True)
                 continue
             for job_id, news in found.items():
                 if job_id in self._watched:
@@ -170,18 +169,27 @@ def _find_news(
     seen: Mapping[str, int], ledger: Ledger
 ) -> dict[str, tuple[Sequence[JobEvent], bool]]:
     """Return the newest events of each job, and whether it is over."""
-    return {job_id: _news_of(job_id, number, ledger) for job_id, number in seen.items()}
+    found = dict[str, tuple[Sequence[JobEvent], bool]]()
+    for job_id, number in seen.items():
+        try:
+            found[job_id] = _news_of(job_id, number, ledger)
+        except JobNotFoundError:  # it was removed
+            found[job_id] = (), True
+        except MediaAgentError as error:  # one that cannot be read keeps nothing from the others
+            _LOGGER.warning("the events of job %s cannot be told now: %s", job_id, error.message)
+    return found
+
+
+def _begin(job_id: str, ledger: Ledger) -> tuple[Sequence[JobEvent], bool]:
+    return _news_of(job_id, -1, ledger)
 
 
 def _news_of(job_id: str, seen: int, ledger: Ledger) -> tuple[Sequence[JobEvent], bool]:
-    try:
-        newest, status = ledger.events.newest(job_id)
-        if newest == seen:
-            return (), status.is_terminal
-        events = tuple(ledger.events.read(job_id, max(seen, newest - _KEPT)))
-        return events, isinstance(events[-1].event, TerminalEvent)
-    except JobNotFoundError:  # it was removed
-        return (), True
+    newest, status = ledger.events.newest(job_id)
+    if newest == seen:
+        return (), status.is_terminal
+    events = tuple(ledger.events.read(job_id, max(seen, newest - _KEPT)))
+    return events, bool(events) and isinstance(events[-1].event, TerminalEvent)
 
 
 def _read_told(job_id: str, after: int, ledger: Ledger) -> tuple[Told, ...]:

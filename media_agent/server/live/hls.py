@@ -1,8 +1,8 @@
 """A video as HLS: a playlist and its segments, while it is made and afterwards.
 
 Of a video that is made chunk by chunk each chunk is a segment, read from the file of the chunk.
-When the video is finished and those files are gone, the same segments are cut from it, so that a
-player which began while it was made goes on as if nothing had happened.
+When the video is finished and those files are gone, the same segments are cut from it, also after a
+restart, so that a player which began while it was made goes on as if nothing had happened.
 """
 
 from collections import OrderedDict
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from media_agent.errors import JobNotFoundError
+from media_agent.errors import JobNotFoundError, VideoNotReadyError
 from media_agent.storage.work_folder import chunk_name
 from media_agent.video.chunk_file import read_chunk, read_length
 from media_agent.video.codec import split_header, to_frame_rate
@@ -54,11 +54,14 @@ class Chunks:
 class Finished:
     """The segments of a finished video."""
 
-    def __init__(self, path: Path, known: Sequence[float]) -> None:
-        """Begin with the segments that are known from the time when it was made."""
+    def __init__(self, path: Path, known: Sequence[float], *, with_audio: bool) -> None:
+        """Begin with the segments that are known from the time when it was made.
+
+        Whoever began while it was made has heard no audio, and hears none after its end.
+        """
         self._path = path
         self._cuts = find_cuts(path, tuple(known))
-        self._with_audio = not known  # whoever began while it was made has heard none
+        self._with_audio = with_audio
 
     def lengths(self) -> Sequence[float]:
         """Return the length of each in seconds."""
@@ -75,26 +78,35 @@ class HlsVideos:
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[int, ...]] = OrderedDict()
 
-    def find(self, job: VideoJob, chunk_path: str | None) -> Segments:
+    def knows(self, job: VideoJob) -> bool:
+        """Return whether a video was watched here with every chunk that it has now."""
+        return len(self._known.get(job.id, ())) == job.chunks_ready
+
+    def find(self, job: VideoJob, chunk_path: str | None, frames: tuple[int, ...] = ()) -> Segments:
         """Return the segments of a job; `chunk_path` is that of its growing video, if it has one.
 
+        `frames` are those of its chunks as they are kept, for a video that was not watched here to
+        its end: a player may have begun at a server before this one. A branch did not make all of
+        its chunks.
+
         Raises:
-            JobNotFoundError: there is nothing of it yet.
+            VideoNotReadyError: there is nothing of it yet.
+            JobNotFoundError: there will be nothing of it.
             StorageError: its video cannot be read.
         """
         video = job.artifacts[0].path if job.artifacts else None
         fps = job.plan.request.fps
         if video is not None and job.status.is_terminal:
-            known = self._known.get(job.id, ())
-            return Finished(Path(video), Chunks(Path(), known, fps or 1).lengths())
+            watched = self._known.get(job.id)
+            known = frames if len(frames) == job.chunks_ready else watched or ()
+            lengths = Chunks(Path(), known, fps or 1).lengths()
+            return Finished(Path(video), lengths, with_audio=watched is None)
         if chunk_path is None or fps is None or job.chunks_ready == 0:
-            raise JobNotFoundError(f"job {job.id} has no video yet")
+            if job.status.is_terminal:
+                raise JobNotFoundError(f"job {job.id} has no video")
+            raise VideoNotReadyError(f"job {job.id} has no video yet")
         folder = Path(chunk_path).parent / "chunks"
         return Chunks(folder, self._list_frames(job, folder), fps)
-
-    def forget(self, job_id: str) -> None:
-        """Let the segments of a job be as they suit its finished video."""
-        self._known.pop(job_id, None)
 
     def _list_frames(self, job: VideoJob, folder: Path) -> tuple[int, ...]:
         known = self._known.pop(job.id, ())[: job.chunks_ready]

@@ -5,7 +5,13 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 
-from media_agent.server.context import CallerHere, Server
+from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_names
+from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.jobs.new_jobs import start_job
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.public import ServedJob, view, view_job
+from media_agent.server.jobs.repeats import NewJobCall
 from media_agent.server.native.bodies import (
     FoundWork,
     NewBranch,
@@ -13,10 +19,10 @@ from media_agent.server.native.bodies import (
     Resumption,
     Steering,
 )
-from media_agent.server.native.jobs import Key, answer_new
-from media_agent.server.new_jobs import own_key, start_job
-from media_agent.server.own_job import OwnJob
-from media_agent.server.public import ServedJob, view, view_job
+from media_agent.server.native.jobs import Key, make_once
+from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.request import VideoRequest
 
 router = APIRouter(tags=["jobs"])
 _NEW: dict[int | str, dict[str, Any]] = {
@@ -70,6 +76,12 @@ async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Resp
     return JSONResponse(found)
 
 
+@router.post("/v1/jobs/{job_id}/branch/plan", response_model=Plan)
+async def plan_branch(job: OwnJob, body: NewBranch, server: Server, caller: CallerHere) -> Response:
+    """Return what such a branch would be and cost; nothing is started or spent."""
+    return JSONResponse(view(await _plan_branch(server, job.id, body), "", caller))
+
+
 @router.post("/v1/jobs/{job_id}/branch", status_code=201, response_model=ServedJob, responses=_NEW)
 async def branch_job(
     job: OwnJob,
@@ -79,31 +91,30 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-    key = own_key(idempotency_key, caller)
-    plan = await server.host.call(
-        lambda client: client.plan_branch(
-            job.id,
-            idempotency_key=key,
-            at=body.at,
-            prompt=body.prompt,
-            duration=body.duration,
-            shots=body.shots,
-            endless=body.endless,
-            max_cost_usd=body.max_cost_usd,
+
+    async def make(call: NewJobCall) -> VideoJob:
+        plan = await _plan_branch(server, job.id, body)
+        return await start_job(
+            server,
+            caller,
+            plan.request,
+            plans=(plan,),
+            label=body.label,
             policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
         )
-    )
-    new, is_new = await start_job(
-        server,
-        caller,
-        plan.request,
-        plans=(plan,),
-        idempotency_key=key,
-        label=body.label,
-        policy=body.policy,
-    )
-    return answer_new(view_job(new, caller), is_new=is_new)
+
+    return await make_once(server, caller, f"branch {job.id}", body, idempotency_key, make)
+
+
+@router.post("/v1/jobs/{job_id}/extend/plan", response_model=Plan)
+async def plan_extension(
+    job: OwnJob, body: NewExtension, server: Server, caller: CallerHere
+) -> Response:
+    """Return what such a continuation would be and cost; nothing is started or spent."""
+    _, plans = await _plan_extension(server, caller, job.id, body)
+    return JSONResponse(view(plans[0], "", caller))
 
 
 @router.post("/v1/jobs/{job_id}/extend", status_code=201, response_model=ServedJob, responses=_NEW)
@@ -115,11 +126,46 @@ async def extend_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Continue a video; the result is the whole of it, and a job of its own."""
-    key = own_key(idempotency_key, caller)
-    request, plans = await server.host.call(
+
+    async def make(call: NewJobCall) -> VideoJob:
+        request, plans = await _plan_extension(server, caller, job.id, body)
+        return await start_job(
+            server,
+            caller,
+            request,
+            plans=plans,
+            label=body.label,
+            policy=body.policy,
+            idempotency_key=call.key,
+            fingerprint=call.fingerprint,
+        )
+
+    return await make_once(server, caller, f"extend {job.id}", body, idempotency_key, make)
+
+
+async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> Plan:
+    return await server.host.call(
+        lambda client: client.plan_branch(
+            job_id,
+            at=body.at,
+            prompt=body.prompt,
+            duration=body.duration,
+            shots=body.shots,
+            endless=body.endless,
+            max_cost_usd=body.max_cost_usd,
+            policy=body.policy,
+            allow_unknown_words=body.allow_unknown_words,
+        )
+    )
+
+
+async def _plan_extension(
+    server: ServerContext, caller: Caller, job_id: str, body: NewExtension
+) -> tuple[VideoRequest, tuple[Plan, ...]]:
+    await check_names(body.model, body.options, caller)
+    return await server.host.call(
         lambda client: client.plan_extension(
-            job.id,
-            idempotency_key=key,
+            job_id,
             prompt=body.prompt,
             duration=body.duration,
             shots=body.shots,
@@ -133,13 +179,3 @@ async def extend_job(
             allow_unknown_words=body.allow_unknown_words,
         )
     )
-    new, is_new = await start_job(
-        server,
-        caller,
-        request,
-        plans=plans,
-        idempotency_key=key,
-        label=body.label,
-        policy=body.policy,
-    )
-    return answer_new(view_job(new, caller), is_new=is_new)

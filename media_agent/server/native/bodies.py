@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field, JsonValue
 
 from media_agent.routing.listing import Listed
-from media_agent.server.public import ServedJob, ServedSummary
+from media_agent.server.jobs.public import ServedJob, ServedSummary
+from media_agent.server.native.inputs import ServedRequest
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Policy
 from media_agent_schemas.jobs import ChunkPlace, Label, OperationRef
 from media_agent_schemas.media import Size
-from media_agent_schemas.request import Prompt, Shot, VideoRequest
+from media_agent_schemas.request import Prompt, Shot
 
 Amount = Annotated[float, Field(ge=0)]
 Length = Annotated[float, Field(gt=0)]
@@ -26,7 +27,7 @@ class _Terms(Schema):
 class NewPlan(_Terms):
     """A request to be planned; nothing is started or spent."""
 
-    request: VideoRequest = Field(description="What video is wanted.")
+    request: ServedRequest = Field(description="What video is wanted.")
     best: int | None = Field(
         default=None, ge=1, le=1000, description="Plan only so many in full; null: all."
     )
@@ -35,7 +36,7 @@ class NewPlan(_Terms):
 class NewJob(_Terms):
     """A video to make."""
 
-    request: VideoRequest = Field(description="What video is wanted.")
+    request: ServedRequest = Field(description="What video is wanted.")
     label: Label | None = Field(default=None, description="A word to find it by.")
     max_cost_usd: Amount | None = Field(
         default=None,

@@ -9,8 +9,8 @@ from fastapi.responses import StreamingResponse
 
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.events import EventHub
-from media_agent.server.own_job import OwnJob
 
 router = APIRouter(tags=["events"])
 _PAUSE = 15.0  # seconds between two signs of life, shorter than proxies wait

@@ -1,23 +1,26 @@
 """Jobs: made, listed, looked at, deleted; their records and files."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
+from pydantic import BaseModel
 
-from media_agent.errors import JobNotFoundError
+from media_agent.errors import JobNotFoundError, VideoNotReadyError
 from media_agent.provenance.record import read_record
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import admit_request
-from media_agent.server.context import CallerHere, Server
+from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.file_response import answer_file
+from media_agent.server.jobs.new_jobs import new_folder, start_job
+from media_agent.server.jobs.own_job import OwnJob, find_job
+from media_agent.server.jobs.public import ServedJob, view, view_job, view_summary
+from media_agent.server.jobs.repeats import LONGEST_KEY, NewJobCall, read_call
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
-from media_agent.server.new_jobs import new_folder, start_job
-from media_agent.server.own_job import OwnJob, find_job
-from media_agent.server.public import ServedJob, view, view_job, view_summary
-from media_agent.server.repeats import read_call
+from media_agent.server.native.inputs import bring_files
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
@@ -29,7 +32,7 @@ Key = Annotated[
     Header(
         alias="Idempotency-Key",
         min_length=1,
-        max_length=200,
+        max_length=LONGEST_KEY,
         description="The same key with the same request is the same job, and is made once.",
     ),
 ]
@@ -47,14 +50,13 @@ async def create_job(
     body: NewJob, server: Server, caller: CallerHere, idempotency_key: Key = None
 ) -> Response:
     """Begin to make a video, and answer with its job at once."""
-    headers = {} if idempotency_key is None else {"idempotency-key": idempotency_key}
-    call = read_call(caller.name, "job", body.model_dump(mode="json"), headers)
 
-    async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+    async def make(call: NewJobCall) -> VideoJob:
+        async with new_folder(server.host.client) as (job_id, folder):
             most = server.settings.server.max_upload_bytes
-            request = await admit_request(body.request, caller, folder, max_bytes=most)
-            job, _ = await start_job(
+            admitted = await admit_request(body.request, caller, folder, max_bytes=most)
+            request = await bring_files(server, caller, admitted, folder)
+            return await start_job(
                 server,
                 caller,
                 _within(request, body.max_cost_usd),
@@ -65,10 +67,8 @@ async def create_job(
                 idempotency_key=call.key,
                 fingerprint=call.fingerprint,
             )
-            return job
 
-    job, is_new = await server.repeats.once(server.host, call, make)
-    return answer_new(view_job(job, caller), is_new=is_new)
+    return await make_once(server, caller, "job", body, idempotency_key, make)
 
 
 @router.get("/v1/jobs", response_model=JobPage)
@@ -141,7 +141,9 @@ async def get_record(job: OwnJob, caller: CallerHere) -> Response:
     """Return the record of a job: what was asked, adjusted, sent and delivered."""
     record = await asyncio.to_thread(read_record, job)
     if record is None:
-        raise JobNotFoundError(f"job {job.id} has no record", hint="it is written at its end")
+        if not job.status.is_terminal:
+            raise VideoNotReadyError(f"job {job.id} has no record yet: it is written at its end")
+        raise JobNotFoundError(f"job {job.id} has no record")
     return JSONResponse(view(record, job.id, caller))
 
 
@@ -161,10 +163,10 @@ async def get_file(
     """Return a file of a job: each of its videos, and its contact sheet."""
     artifact = job.artifacts[number] if number < len(job.artifacts) else None
     path = None if artifact is None or artifact.path is None else FilePath(artifact.path)
-    if artifact is None or path is None or not await asyncio.to_thread(path.is_file):
+    if artifact is None or path is None:
         raise JobNotFoundError(f"job {job.id} has no file {number}")
     name = f"{job.id}-{number}{path.suffix}"
-    return answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
+    return await answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
 
 
 def answer_job(job: VideoJob, caller: Caller) -> Response:
@@ -172,9 +174,25 @@ def answer_job(job: VideoJob, caller: Caller) -> Response:
     return JSONResponse(view_job(job, caller))
 
 
-def answer_new(job: dict[str, Any], *, is_new: bool) -> Response:
-    """Return the answer to whoever asked for a job."""
-    return JSONResponse(job, 201 if is_new else 200, {"Location": f"/v1/jobs/{job['id']}"})
+async def make_once(
+    server: ServerContext,
+    caller: Caller,
+    route: str,
+    body: BaseModel,
+    key: str | None,
+    make: Callable[[NewJobCall], Awaitable[VideoJob]],
+) -> Response:
+    """Answer with the job that a call means, which `make` begins if there is none yet.
+
+    Raises:
+        IdempotencyConflictError: the key belongs to another call.
+        MediaAgentError: as `make` does.
+    """
+    headers = {} if key is None else {"idempotency-key": key}
+    call = read_call(caller.name, route, body.model_dump(mode="json"), headers)
+    job, is_new = await server.repeats.once(server.host, call, lambda: make(call))
+    shown, place = view_job(job, caller), {"Location": f"/v1/jobs/{job.id}"}
+    return JSONResponse(shown, 201 if is_new else 200, place)
 
 
 def _within(request: VideoRequest, max_cost_usd: float | None) -> VideoRequest:

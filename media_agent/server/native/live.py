@@ -7,8 +7,8 @@ from fastapi import APIRouter, Path, Response
 
 from media_agent.errors import JobNotFoundError
 from media_agent.server.context import Server, ServerContext
+from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.hls import Segments, write_playlist
-from media_agent.server.own_job import OwnJob
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import VideoJob
 
@@ -59,7 +59,10 @@ async def get_segment(job: OwnJob, number: Number, server: Server) -> Response:
 async def _find(job: VideoJob, server: ServerContext) -> Segments:
     newest = await server.host.read(lambda ledger: ledger.events.newest_chunk(job.id))
     path = newest.event.path if newest and isinstance(newest.event, ChunkReady) else None
-    return await asyncio.to_thread(server.hls.find, job, path)
+    frames: tuple[int, ...] = ()
+    if job.status.is_terminal and newest is not None and not server.hls.knows(job):
+        frames = await server.host.read(lambda ledger: ledger.events.chunk_lengths(job.id))
+    return await asyncio.to_thread(server.hls.find, job, path, frames)
 
 
 async def _read(segments: Segments, number: int, job: VideoJob) -> tuple[bytes, bytes]:

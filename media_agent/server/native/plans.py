@@ -8,11 +8,14 @@ from fastapi.responses import JSONResponse
 
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.listing import Listed
-from media_agent.server.access.requests import check_options, check_request
+from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.public import view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
+from media_agent.server.native.inputs import bring_files
 from media_agent.server.native.jobs import LISTED
-from media_agent.server.public import hide_paths, view
+from media_agent.server.wording import report_to_http, to_http
 from media_agent_schemas.plan import PlanReport
 
 router = APIRouter(tags=["plans"])
@@ -21,17 +24,20 @@ router = APIRouter(tags=["plans"])
 @router.post("/v1/plan", response_model=PlanReport)
 async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Response:
     """Return every candidate with price, reasons and changes; nothing is started or spent."""
-    check_request(body.request, caller)
-    await check_options(body.request.options, caller)
-    report = await server.host.call(
-        lambda client: client.plan_all(
-            body.request,
-            best=body.best,
-            policy=body.policy,
-            allow_unknown_words=body.allow_unknown_words,
+    async with new_folder(server.host.client, is_kept=False) as (_, folder):
+        most = server.settings.server.max_upload_bytes
+        admitted = await admit_request(body.request, caller, folder, max_bytes=most)
+        request = await bring_files(server, caller, admitted, None)
+        report = await server.host.call(
+            lambda client: client.plan_all(
+                request,
+                best=body.best,
+                policy=body.policy,
+                allow_unknown_words=body.allow_unknown_words,
+            )
         )
-    )
-    return JSONResponse(view(report, "", caller))
+    report = report.model_copy(update={"request": body.request})
+    return JSONResponse(view(report_to_http(report), "", caller))
 
 
 @router.get("/v1/backends", response_model=ModelPage)
@@ -54,8 +60,8 @@ async def list_backends(
         "data": models,
         "total": len(found),
         "has_more": len(page) > limit,
-        "problems": [hide_paths(each) for each in listing.problems],
-        "notes": [hide_paths(each) for each in listing.notes],
+        "problems": [to_http(each) for each in listing.problems],
+        "notes": [to_http(each) for each in listing.notes],
     }
     return JSONResponse(answer)
 

@@ -17,7 +17,6 @@ from starlette.formparsers import FormParser, MultiPartException, MultiPartParse
 from media_agent.errors import InvalidRequestError
 from media_agent.server.context import ServerContext
 
-_BLOCK = 1 << 20
 _MOST_FILES = 16
 _MOST_FIELDS = 200
 _DEEPEST = 8
@@ -58,17 +57,31 @@ async def read_body(request: Request, server: ServerContext) -> Body:
     if kind == "multipart/form-data":
         form = await _read_multipart(request, server.settings.server.max_json_bytes)
     elif kind == "application/x-www-form-urlencoded":
-        form = await FormParser(request.headers, request.stream()).parse()
+        form = await _parse(FormParser(request.headers, request.stream(), max_fields=_MOST_FIELDS))
     else:
         raise InvalidRequestError(
             f"the body has the type {kind or 'none'!r}",
             hint="send application/json or multipart/form-data",
         )
     try:
+        _check_is_form(form)
         return Body(_nest(form), form)
     except InvalidRequestError:
         await form.close()
         raise
+
+
+def _check_is_form(form: FormData) -> None:
+    """Find out JSON that curl sent as a form, as it does unless it is told otherwise.
+
+    Raises:
+        InvalidRequestError: it is.
+    """
+    if next(iter(form), "").lstrip().startswith("{"):
+        raise InvalidRequestError(
+            "the body is JSON, but its Content-Type is that of a form",
+            hint='send the header "Content-Type: application/json"',
+        )
 
 
 async def _read_multipart(request: Request, most_text: int) -> FormData:
@@ -79,10 +92,14 @@ async def _read_multipart(request: Request, most_text: int) -> FormData:
         max_fields=_MOST_FIELDS,
         max_part_size=most_text,
     )
+    return await _parse(parser)
+
+
+async def _parse(parser: MultiPartParser | FormParser) -> FormData:
     try:
         return await parser.parse()
-    except (MultiPartException, KeyError, ValueError, LookupError) as error:
-        raise InvalidRequestError(f"the multipart body cannot be read: {error}") from None
+    except (MultiPartException, ValueError, LookupError) as error:
+        raise InvalidRequestError(f"the form cannot be read: {error}") from None
 
 
 def _parse_json(body: bytes) -> Fields:
@@ -162,7 +179,4 @@ def list_uploads(fields: Mapping[str, Value]) -> list[UploadFile]:
 def digest_of(file: BinaryIO) -> str:
     """Return the digest of a file that is open, from its beginning."""
     file.seek(0)
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
+    return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]  # a spooled one

@@ -18,10 +18,10 @@ from media_agent.errors import (
 )
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
+from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
-from media_agent.server.own_job import OwnJob
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
@@ -32,6 +32,9 @@ _PATIENCE = 30.0  # seconds until the first chunk of a video
 
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
+Index = Annotated[
+    int | None, Query(ge=0, lt=1000, description="Which of several videos; default: 0.")
+]
 Variant = Annotated[str, Query(max_length=20, description=VARIANTS)]
 
 _RESPONSES: dict[int | str, dict[str, object]] = {
@@ -48,24 +51,28 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 
 @router.get("/v1/videos/{job_id}/content", response_class=Response, responses=_RESPONSES)
 async def get_content(
-    job: OwnJob, server: Server, request: Request, variant: Variant = "video"
+    job: OwnJob,
+    server: Server,
+    request: Request,
+    variant: Variant = "video",
+    index: Index = None,
 ) -> Response:
     """Return a video; one that is being made is sent as it grows, until it is finished."""
     if variant in ("thumbnail", "spritesheet"):
-        video = _find_whole(job, 0)
+        video = _find_whole(job, index or 0)
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
         path = await asyncio.to_thread(make, job, video, folder)
         name = _name(job, path.suffix)
-        return await asyncio.to_thread(answer_file, request, path, name, path.stem)
+        return await answer_file(request, path, name, path.stem)
     if variant == "partial":
-        return await asyncio.to_thread(_answer, request, job, _find_partial(job))
-    number = _read_number(variant)
+        return await _answer(request, job, _find_partial(job))
+    number = _read_number(variant, index)
     if number == 0 and not job.status.is_terminal:
         job = await _await_chunk(server, job)
         if not job.status.is_terminal and job.chunks_ready:
             return _stream(request, server, job)
-    return await asyncio.to_thread(_answer, request, job, _find_whole(job, number))
+    return await _answer(request, job, _find_whole(job, number))
 
 
 router.add_api_route(
@@ -73,23 +80,23 @@ router.add_api_route(
 )
 
 
-def _answer(request: Request, job: VideoJob, video: Artifact) -> Response:
-    path = None if video.path is None else Path(video.path)
-    if path is None or not path.is_file():
-        raise JobNotFoundError(
-            f"the file of video {job.id} is gone", hint="it was moved or removed since it was made"
-        )
-    return answer_file(request, path, _name(job, ".mp4"), video.sha256, media_type=video.mime_type)
+async def _answer(request: Request, job: VideoJob, video: Artifact) -> Response:
+    if video.path is None:
+        raise JobNotFoundError(f"the file of video {job.id} was never fetched from its provider")
+    path, name = Path(video.path), _name(job, ".mp4")
+    return await answer_file(request, path, name, video.sha256, media_type=video.mime_type)
 
 
 def _name(job: VideoJob, suffix: str) -> str:
     return f"{job.id}{suffix}"
 
 
-def _read_number(variant: str) -> int:
+def _read_number(variant: str, index: int | None) -> int:
     if variant == "video":
-        return 0
+        return index or 0
     if variant.isascii() and variant.isdecimal() and len(variant) < 4:
+        if index not in (None, int(variant)):
+            raise InvalidRequestError(f"index {index} is not variant {variant}", hint="give one")
         return int(variant)
     raise InvalidRequestError(f"unknown variant {variant!r}", hint=f"valid: {VARIANTS}")
 

@@ -1,6 +1,7 @@
 """New videos from finished ones: remix, edit, extend."""
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -8,14 +9,18 @@ from fastapi import APIRouter, Request, Response
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
+from media_agent.server.access.requests import check_names
 from media_agent.server.context import CallerHere, Server, ServerContext
-from media_agent.server.new_jobs import new_folder
+from media_agent.server.jobs.new_jobs import new_folder
+from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.repeats import NewJobCall, read_call
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import OwnFields, build_request
 from media_agent.server.openai.inputs.sources import (
     Source,
     as_source,
     bring_source,
+    check_finished,
     copy_inputs,
     find_finished,
     take_source,
@@ -30,8 +35,6 @@ from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.videos import answer_video
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
-from media_agent.server.own_job import OwnJob
-from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -46,29 +49,13 @@ _REMIX = describe_new_video(("prompt",))
 @router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
 async def edit(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to change a video as a prompt says, with a model that edits videos."""
-    body = await read_body(request, server)
-    try:
-        fields = dict(body.fields)
-        source = await take_source(server, caller, fields)
-        parsed = await parse_call(server, fields)
-        call = await _read(caller, "edit", parsed, source, request.headers)
-        return answer_video(await _edit(server, caller, parsed, source, call), caller)
-    finally:
-        await body.aclose()
+    return await _begin(request, server, caller, "edit", _edit)
 
 
 @router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
 async def extend(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
-    body = await read_body(request, server)
-    try:
-        fields = dict(body.fields)
-        source = await take_source(server, caller, fields)
-        parsed = await parse_call(server, fields)
-        call = await _read(caller, "extend", parsed, source, request.headers)
-        return answer_video(await _extend(server, caller, parsed, source, call), caller)
-    finally:
-        await body.aclose()
+    return await _begin(request, server, caller, "extend", _extend)
 
 
 @router.post("/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=_REMIX)
@@ -83,12 +70,30 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
         parsed = await parse_call(server, body.fields)
         if parsed.video.prompt is None:
             raise InvalidRequestError("prompt is missing")
-        find_finished(job)
+        check_finished(job)
         source = Source(job=job)
         call = await _read(caller, "remix", parsed, source, request.headers)
         if await _edits(server, parsed.video.model or _model_of(job)):
             return answer_video(await _edit(server, caller, parsed, source, call), caller)
         return answer_video(await _make_again(server, caller, parsed, job, call), caller)
+    finally:
+        await body.aclose()
+
+
+Make = Callable[[ServerContext, Caller, ParsedCall, Source, NewJobCall], Awaitable[VideoJob]]
+
+
+async def _begin(
+    request: Request, server: ServerContext, caller: Caller, route: str, make: Make
+) -> Response:
+    """Begin a video from the one that the field `video` of a call names."""
+    body = await read_body(request, server)
+    try:
+        fields = dict(body.fields)
+        source = await take_source(server, caller, fields)
+        parsed = await parse_call(server, fields)
+        call = await _read(caller, route, parsed, source, request.headers)
+        return answer_video(await make(server, caller, parsed, source, call), caller)
     finally:
         await body.aclose()
 
@@ -105,16 +110,16 @@ async def _edit(
 ) -> VideoJob:
     video, own_id = parsed.video, None
     if source.job is not None:
-        find_finished(source.job)
+        finished = check_finished(source.job)
         usual = _model_of(source.job)
         if video.model is None and await _edits(server, usual):
             video = video.model_copy(update={"model": usual})
         if video.model == usual:
-            own_id = source.job.artifacts[0].own_id
+            own_id = finished.own_id
     own = _with_source(parsed.own, source) | {"mode": VideoMode.VIDEO_EDIT}
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             path = await bring_source(server, caller, source, folder)
             inputs = await bring_inputs(server, caller, parsed, folder)
             request, asked = build_request(
@@ -141,8 +146,9 @@ async def _make_again(
             before.pop(name, None)
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
-            inputs = copy_inputs(job, folder)
+        async with new_folder(server.host.client) as (job_id, folder):
+            await find_finished(job)
+            inputs = await asyncio.to_thread(copy_inputs, job, folder)
             request = VideoRequest.model_validate(before | {"inputs": inputs})
             return await start(server, caller, request, asked, job_id, call)
 
@@ -156,9 +162,10 @@ async def _extend(
         raise InvalidRequestError("an extension takes no other input than video")
     asked_for, own = build_request(parsed.video, parsed.own, options=parsed.options)
     _check_extension(asked_for)
+    await check_names(asked_for.model, asked_for.options, caller)
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             if source.job is not None:
                 place = source.job.id
             else:

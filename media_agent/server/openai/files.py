@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
 from media_agent.server.openai.body import read_body
@@ -109,7 +109,7 @@ async def get_content(
     """Return the bytes of a file."""
     found: StoredFile = await find_file(server, caller, file_id)
     kind = "application/octet-stream"
-    return answer_file(request, found.path, file_id, found.facts.sha256, media_type=kind)
+    return await answer_file(request, found.path, file_id, found.facts.sha256, media_type=kind)
 
 
 def view_file(upload: Upload) -> File:

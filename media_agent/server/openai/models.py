@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, in_full
 from media_agent.routing.listing import Listed
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.openai.wire import Model, ModelDetails, ModelList
@@ -45,10 +45,13 @@ async def retrieve_model(
     async def look(client: VideoClient) -> Capabilities:
         return await client.capabilities(target)
 
-    capabilities = await server.host.call(look)
+    try:
+        capabilities = await server.host.call(look)
+    except InvalidRequestError as error:
+        raise HTTPException(404, in_full(error)) from error
     name = f"{capabilities.backend}/{capabilities.model}"
     if "/" in target and name != target:
-        raise InvalidRequestError(f"unknown model {model_id!r}", hint="GET /v1/models lists them")
+        raise HTTPException(404, f"unknown model {model_id!r} (GET /v1/models lists them)")
     details = ModelDetails(
         alias_of=target if target != model_id else None,
         is_default=target == server.settings.default_backend,

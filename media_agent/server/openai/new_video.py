@@ -12,9 +12,9 @@ from pydantic import JsonValue
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.requests import check_options
 from media_agent.server.context import ServerContext
-from media_agent.server.new_jobs import new_folder
+from media_agent.server.jobs.new_jobs import new_folder, start_job
+from media_agent.server.jobs.repeats import NewJobCall, read_call
 from media_agent.server.openai.body import Fields, Value, list_uploads
 from media_agent.server.openai.create_fields import (
     INPUT_FIELDS,
@@ -24,9 +24,8 @@ from media_agent.server.openai.create_fields import (
     parse_video,
     refuse_unknown,
 )
-from media_agent.server.openai.inputs.check import as_input, check_inputs
+from media_agent.server.openai.inputs.check import InputFile, check_inputs
 from media_agent.server.openai.inputs.references import Reference, bring, list_references
-from media_agent.server.repeats import NewJobCall, read_call
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole
@@ -69,7 +68,7 @@ async def create_video(
     call = read_call(caller.name, "create", await parsed.identify(), headers)
 
     async def make() -> VideoJob:
-        async with new_folder(server) as (job_id, folder):
+        async with new_folder(server.host.client) as (job_id, folder):
             inputs = await bring_inputs(server, caller, parsed, folder)
             request, own = build_request(
                 parsed.video, parsed.own, inputs=inputs, options=parsed.options
@@ -131,7 +130,7 @@ async def bring_inputs(
     paths = await bring(server, caller, parsed.references, folder)
     roles = await _choose_roles(server, parsed)
     known = [
-        as_input(path, each.field, role, each.at)
+        InputFile(path, each.field, role, each.at)
         for path, each, role in zip(paths, parsed.references, roles, strict=True)
     ]
     await asyncio.to_thread(check_inputs, known)
@@ -147,24 +146,18 @@ async def start(
     call: NewJobCall,
     plans: Sequence[Plan] | None = None,
 ) -> VideoJob:
-    """Begin a job of a caller.
-
-    Raises:
-        ForbiddenError: an option names a file of this machine, and the caller may be on another.
-    """
-    await check_options(request.options, caller)
-    return await server.host.call(
-        lambda client: client.start(
-            request,
-            plans=plans,
-            job_id=job_id,
-            policy=own.policy,
-            label=own.label,
-            allow_unknown_words=own.allow_unknown_words,
-            idempotency_key=call.key,
-            fingerprint=call.fingerprint,
-            caller=caller.name,
-        )
+    """Begin a job of a caller, as `start_job` does."""
+    return await start_job(
+        server,
+        caller,
+        request,
+        plans=plans,
+        job_id=job_id,
+        policy=own.policy,
+        label=own.label,
+        allow_unknown_words=own.allow_unknown_words,
+        idempotency_key=call.key,
+        fingerprint=call.fingerprint,
     )
 
 

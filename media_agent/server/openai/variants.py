@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from media_agent.errors import StorageError
-from media_agent.provenance.job_sheet import sheet_name, write_job_sheet
+from media_agent.provenance.job_sheet import sheet_name
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors, write_aside
+from media_agent.tools.files import find_sheet
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
 
@@ -21,9 +22,10 @@ def make_thumbnail(job: VideoJob, video: Artifact, folder: Path) -> Path:
     from media_agent.video.codec import iterate_images, probe
     from media_agent.video.images import as_webp, shrink
 
-    source, target = _check(job, video), _beside(video, folder, "-thumbnail.webp")
-    if target.exists():
+    target = _beside(video, folder, "-thumbnail.webp")
+    if _is_made(target, video):
         return target
+    source = _check(job, video)
     middle = probe(source).frames // 2
     chosen = None
     for number, frame in enumerate(iterate_images(source)):
@@ -47,16 +49,11 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
     from media_agent.ingest.source import open_medium
     from media_agent.video.images import as_jpeg
 
-    _check(job, video)
     target = _beside(video, folder, ".jpg")
-    if target.exists():
+    if _is_made(target, video):
         return target
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
-    sheet = _beside(video, folder, ".png")
-    if not sheet.exists():
-        write_job_sheet(job, sheet)
-    with open_medium(sheet, "image") as medium:
+    _check(job, video)
+    with open_medium(find_sheet(job, video, folder), "image") as medium:
         _write(target, as_jpeg(next(iter(medium.decode()))))
     return target
 
@@ -64,6 +61,11 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
 def _beside(video: Artifact, folder: Path, ending: str) -> Path:
     """Return the place of an image of a video, beside its contact sheet."""
     return folder / f"{sheet_name(video).removesuffix('.png')}{ending}"
+
+
+def _is_made(target: Path, video: Artifact) -> bool:
+    """Return whether an image was made before, of a video that is still there."""
+    return video.path is not None and target.exists() and Path(video.path).is_file()
 
 
 def _check(job: VideoJob, video: Artifact) -> Path:

@@ -1,21 +1,25 @@
 """The routes of /v1/videos: create, list, look at, delete."""
 
 import asyncio
+import contextlib
+from functools import partial
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
-from media_agent.errors import VideoNotReadyError
+from media_agent.errors import JobNotFoundError, VideoNotReadyError
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.pages import JobFilter
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
+from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.new_video import create_video
 from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.view import choose_pause, view_video
 from media_agent.server.openai.wire import Video, VideoDeleted, VideoList
-from media_agent.server.own_job import OwnJob, find_job
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 router = APIRouter(tags=["videos"])
@@ -48,13 +52,16 @@ async def list_videos(
     """List the videos of the caller."""
     if after is not None:
         await find_job(server, caller, after)
-    jobs = await _list(server, caller, limit + 1, after, oldest_first=order == "asc")
-    page = [view_video(job) for job in jobs[:limit]]
+    chosen = JobFilter(
+        caller=caller.only, before=after, limit=limit + 1, oldest_first=order == "asc"
+    )
+    jobs, has_more = await server.host.read(partial(_read_page, chosen, limit))
+    page = [view_video(job) for job in jobs]
     shown = VideoList(
         data=page,
         first_id=page[0].id if page else None,
         last_id=page[-1].id if page else None,
-        has_more=len(jobs) > limit,
+        has_more=has_more,
     )
     return JSONResponse(shown.model_dump(mode="json"))
 
@@ -88,15 +95,13 @@ def answer_video(job: VideoJob, caller: Caller) -> Response:
     return Response(shown, headers=headers, media_type="application/json")
 
 
-async def _list(
-    server: ServerContext, caller: Caller, limit: int, after: str | None, *, oldest_first: bool
-) -> list[VideoJob]:
-    found = await server.host.call(
-        lambda client: client.list(
-            caller=caller.only, before=after, limit=limit, oldest_first=oldest_first
-        )
-    )
-    return await server.host.read(lambda ledger: [ledger.jobs.get(each.id) for each in found])
+def _read_page(chosen: JobFilter, limit: int, ledger: Ledger) -> tuple[list[VideoJob], bool]:
+    found = ledger.jobs.list(chosen)
+    jobs = []
+    for each in found[:limit]:
+        with contextlib.suppress(JobNotFoundError):  # it was deleted a moment ago
+            jobs.append(ledger.jobs.get(each.id))
+    return jobs, len(found) > limit
 
 
 async def _stop(server: ServerContext, job: VideoJob) -> VideoJob:

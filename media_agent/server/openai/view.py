@@ -6,8 +6,8 @@ A stopped job is `failed` there, with the code job_cancelled. A job of unknown o
 """
 
 from media_agent.routing.explain import describe_changes
+from media_agent.server.jobs.verdict import was_accepted, was_billed
 from media_agent.server.openai.wire import JobDetails, Video, WireError
-from media_agent.server.verdict import was_accepted, was_billed
 from media_agent.server.wording import info_to_http, to_http
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -89,6 +89,7 @@ def _details_of(job: VideoJob) -> JobDetails:
         label=job.label,
         videos=len(find_videos(job)),
         retryable=None if job.error is None else job.error.retryable,
+        provider_code=None if job.error is None else job.error.provider_code,
         accepted=was_accepted(job),
         billed=was_billed(job),
         next=_NEXT[job.status].format(id=job.id),

@@ -42,6 +42,9 @@ class JobDetails(WireModel):
     retryable: bool | None = Field(
         default=None, description="Whether the same request may work later; null: no error."
     )
+    provider_code: str | None = Field(
+        default=None, description="The provider's own code for the error; null: it said none."
+    )
     accepted: bool | None = Field(
         default=None, description="Whether a provider may have accepted work; null: unknown."
     )

@@ -1,6 +1,7 @@
 """New settings for a server that runs: new jobs follow them, those under way end as they began."""
 
 import asyncio
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
@@ -15,7 +16,8 @@ from media_agent.server.context import Server, ServerContext, require
 from media_agent_schemas.base import Schema
 
 router = APIRouter(tags=["operation"])
-_FIXED = ("host", "port", "public_url", "allowed_origins")  # of [server], while it runs
+_FIXED = ("host", "port", "public_url", "allowed_origins", "webhooks", "callbacks")
+"""Settings of [server] that a running server keeps."""
 Administrator = Annotated[Caller, Depends(require("admin"))]
 
 
@@ -47,7 +49,8 @@ async def reload(server: ServerContext) -> Reloaded:
             raise ConfigurationError(
                 "the settings name another data folder", hint="restart the server to use it"
             )
-        await server.host.replace(VideoClient(settings=new))  # keys may be others in any case
+        client = await asyncio.to_thread(partial(VideoClient, settings=new))
+        await server.host.replace(client)  # keys may be others in any case
         server.settings = new
         server.access.settings = new.server
         return Reloaded(changed=_compare(before, new), after_restart=_compare_fixed(before, new))
@@ -59,6 +62,6 @@ def _compare(before: Settings, new: Settings) -> tuple[str, ...]:
 
 
 def _compare_fixed(before: Settings, new: Settings) -> tuple[str, ...]:
-    sections = before.server, new.server
-    changed = (name for name in _FIXED if len({repr(getattr(s, name)) for s in sections}) > 1)
+    old, section = before.server, new.server
+    changed = (name for name in _FIXED if getattr(old, name) != getattr(section, name))
     return tuple(f"server.{name}" for name in changed)

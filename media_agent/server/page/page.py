@@ -7,6 +7,8 @@ from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from media_agent.server.file_response import is_known
+
 router = APIRouter(include_in_schema=False)
 
 _STATIC = Path(__file__).parent / "static"
@@ -77,7 +79,7 @@ def find_version() -> str:
 
 def _answer(request: Request, file: _File, caching: str) -> Response:
     headers = {**HEADERS, "ETag": file.etag, "Cache-Control": caching}
-    if file.etag in request.headers.get("If-None-Match", ""):
+    if is_known(request.headers.get("if-none-match"), file.etag):
         return Response(status_code=304, headers=headers)
     return Response(file.content, media_type=file.media_type, headers=headers)
 

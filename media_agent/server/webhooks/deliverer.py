@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from media_agent.errors import MediaAgentError
-from media_agent.ledger.deliveries import Deliveries, Delivery, EndpointTerms
+from media_agent.ledger.serving.deliveries import Deliveries, Delivery, EndpointTerms
 from media_agent.server.webhooks.sender import SECONDS, Attempt, Result
 
 PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800)

@@ -8,7 +8,7 @@ from enum import StrEnum
 import httpx
 from httpx_secure import SSRFProtectionError
 
-from media_agent.ledger.deliveries import Delivery
+from media_agent.ledger.serving.deliveries import Delivery
 from media_agent.server.access.public_network import open_public_client
 from media_agent.server.webhooks.signing import sign
 from media_agent.storage.addresses import is_inner, parsed_address
@@ -35,7 +35,7 @@ class Attempt:
     answer: str
 
 
-_NOT_PUBLIC = Attempt(Result.MISSED, "its address is not public")
+_NOT_PUBLIC = Attempt(Result.MISSED, "its address is not public, and only public ones are called")
 
 
 def open_client() -> httpx.AsyncClient:
@@ -55,6 +55,15 @@ def build_body(event_id: str, event: str, job_id: str, created_at: float) -> byt
     return json.dumps(body, separators=(",", ":")).encode()
 
 
+def build_request(
+    delivery: Delivery, *, secrets: tuple[bytes, ...], now: float
+) -> tuple[bytes, dict[str, str]]:
+    """Return the body of an event and its headers, signed at this moment."""
+    body = build_body(delivery.id, delivery.event, delivery.job_id, delivery.created_at)
+    signed = sign(secrets, message_id=delivery.id, time=int(now), body=body)
+    return body, {"Content-Type": "application/json", **signed}
+
+
 async def send(
     client: httpx.AsyncClient,
     url: str,
@@ -64,9 +73,7 @@ async def send(
     now: float,
 ) -> Attempt:
     """Send an event once; of the answer only the status is read."""
-    body = build_body(delivery.id, delivery.event, delivery.job_id, delivery.created_at)
-    signed = sign(secrets, message_id=delivery.id, time=int(now), body=body)
-    headers = {"Content-Type": "application/json", **signed}
+    body, headers = build_request(delivery, secrets=secrets, now=now)
     address = parsed_address(url)
     if address is None or is_inner(address.host):  # before anything is looked up or connected to
         return _NOT_PUBLIC

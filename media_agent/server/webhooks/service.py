@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
@@ -12,13 +13,13 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.config.webhook_sections import SecretSource
 from media_agent.errors import ConfigurationError
-from media_agent.ledger.deliveries import Delivery, EndpointTerms
+from media_agent.ledger.serving.deliveries import Delivery, EndpointTerms
 from media_agent.registry.registry import Registry
 from media_agent.server.host import ClientHost
 from media_agent.server.webhooks.callbacks import Callbacks, Check
 from media_agent.server.webhooks.checks import check_for, fetch_keys
 from media_agent.server.webhooks.deliverer import Deliverer, Endpoint
-from media_agent.server.webhooks.sender import Attempt, open_client, send
+from media_agent.server.webhooks.sender import Attempt, build_request, open_client, send
 from media_agent.server.webhooks.signing import read_secrets
 
 _LOGGER = logging.getLogger(__name__)
@@ -106,9 +107,21 @@ async def send_test(
 ) -> Attempt:
     """Send an event of the type "webhook.test" to an endpoint once, and say what it answered."""
     now = time.time()
-    event = Delivery(name, f"test_{now:.0f}", 0, "webhook.test", created_at=now)
+    event = _build_test(name, now)
     async with open_client() as http:
         return await send(http, endpoint.terms.url, event, secrets=endpoint.secrets, now=now)
+
+
+def write_test(name: str, endpoint: Endpoint, url: str) -> str:
+    """Return the curl command that sends the test event of an endpoint to another address."""
+    now = time.time()
+    body, headers = build_request(_build_test(name, now), secrets=endpoint.secrets, now=now)
+    said = [part for key, value in headers.items() for part in ("-H", f"{key}: {value}")]
+    return shlex.join(["curl", "-i", url, *said, "--data-raw", body.decode()])
+
+
+def _build_test(name: str, now: float) -> Delivery:
+    return Delivery(name, f"test_{now:.0f}", 0, "webhook.test", created_at=now)
 
 
 async def _deliver(

@@ -11,7 +11,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
-from media_agent.tools.content import Part
+from media_agent.tools.answers.content import Part
 from media_agent.tools.dialects import Dialect
 from media_agent.tools.toolbox import ToolBox
 

@@ -1,11 +1,20 @@
 """What an answer means with any provider: asked too often, or out of credit."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from media_agent.errors import BackendAuthenticationError, BackendRateLimitError
-from media_agent_hosted.http.replies import Reply, general_error
+from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendRateLimitError,
+    SubmitUncertainError,
+    from_info,
+    to_info,
+)
+from media_agent_hosted.http.replies import Reply, error_of, general_error
+
+SECRET = "sk-0123456789abcdef"
 
 
 def answered(body: object, **headers: str) -> Reply:
@@ -50,3 +59,37 @@ def test_who_says_when_to_come_back_means_to_wait() -> None:
 
     assert isinstance(error, BackendRateLimitError)
     assert error.retry_after == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"error": {"code": "rate_limit_exceeded", "message": "Too many"}}, "rate_limit_exceeded"),
+        ({"error": {"type": "tokens", "code": None, "message": "Too many"}}, "tokens"),
+        ({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}, "RESOURCE_EXHAUSTED"),
+        ({"code": 1303, "message": "too many parallel tasks"}, "1303"),
+        ({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}, "1002"),
+        ({"output": {"code": "Throttling.RateQuota", "message": "slow"}}, "Throttling.RateQuota"),
+        ({"error": "payment required"}, None),
+        ({"error": {"code": "please wait for a minute", "message": "Too many"}}, None),
+        ({"error": {"code": "x" * 65, "message": "Too many"}}, None),
+        ({"error": {"code": f"key-{SECRET}", "message": "Too many"}}, None),
+        ({}, None),
+    ],
+)
+def test_an_error_has_the_code_that_the_provider_gives_it(body: object, code: str | None) -> None:
+    reply = replace(answered(body), secrets=frozenset({SECRET}))
+
+    error = error_of(reply, None)
+
+    assert error.provider_code == code
+    assert from_info(to_info(error)).provider_code == code
+
+
+def test_the_code_stays_where_nobody_knows_what_became_of_a_paid_request() -> None:
+    reply = replace(answered({"error": {"code": "overloaded", "message": "busy"}}), status=503)
+
+    error = error_of(reply, None)
+
+    assert isinstance(error, SubmitUncertainError)
+    assert error.provider_code == "overloaded"

@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from media_agent.backend.context import Operation
+from media_agent.backend.generating.context import Operation
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
 from media_agent.backend.protocol import BackendSpec
 from media_agent.client import VideoClient

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from media_agent_magi.engine.state_io import StateError
-from media_agent_magi.tiny.engine import TinyEngine
+from media_agent_magi.tiny.engine import TinyEngine, load_tiny
 from media_agent_magi.tiny.video import TinyChunk, TinyVideo, VideoOptions
 
 RED, BLUE = "a red circle moving right", "a blue square"
@@ -228,7 +228,8 @@ def test_a_state_of_other_weights_or_seeds_is_refused(engine: TinyEngine, tmp_pa
 
 
 @pytest.mark.parametrize(("given", "largest"), [(0, 650_000), (96, 810_000)])
-def test_a_state_is_small(engine: TinyEngine, tmp_path: Path, given: int, largest: int) -> None:
+def test_a_state_is_small(full_weights: Path, tmp_path: Path, given: int, largest: int) -> None:
+    engine = load_tiny(full_weights)
     prefix = engine.encode(np.zeros((given, 64, 64, 3), np.uint8)) if given else None
     video = engine.video(lambda _: RED, [0], replace(FAST, ramp=True, prefix=prefix))
     sizes = []

@@ -1,6 +1,8 @@
 """Training in small: seconds, not minutes; the clock is turned by hand."""
 
 import csv
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from media_agent_magi.training.objective import caption_rows, loss
 from media_agent_magi.training.optimizers import Optimizers
 from media_agent_magi.world.captions import parse
 from media_agent_magi.world.scene import all_descriptions, is_held_out
+
+SMALL = replace(MODEL, num_layers=2)
 
 
 class HandClock:
@@ -128,7 +132,7 @@ def test_restyling_sets_out_from_the_twin_and_arrives_at_the_video(dataset: Data
 
 
 def test_the_loss_falls_on_one_batch(dataset: Dataset) -> None:
-    model = TinyModel()
+    model = TinyModel(SMALL)
     initialise(model, 0)
     optimizers = Optimizers(model, transformer.is_matrix, muon_rate=3e-3, adam_rate=2e-3)
     latents, words = dataset.batch(2, torch.Generator().manual_seed(0))
@@ -300,7 +304,10 @@ def test_the_loss_of_the_autoencoder_sees_motion_that_is_missing() -> None:
     assert value > plain.abs().mean() + 2 * plain.square().mean() + 0.1
 
 
-def test_the_transformer_trains_continues_and_logs(tmp_path: Path, dataset: Dataset) -> None:
+def test_the_transformer_trains_continues_and_logs(
+    tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transformer, "TinyModel", partial(TinyModel, SMALL))
     for _ in range(2):
         budget = Budget(1.0, HandClock(5.0))
         transformer.train_transformer(tmp_path, dataset, dataset, budget, batch=1, save_every=2)

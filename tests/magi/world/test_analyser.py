@@ -19,14 +19,14 @@ from media_agent_magi.world.scene import (
 RED_CIRCLE = Description("black", "circle", "red", "right")
 
 
-def draw(*descriptions: Description, seed: int = 0) -> np.ndarray:
-    """Render one chunk of each description at random: (N, 24, 64, 64, 3) uint8."""
+def draw(*descriptions: Description, seed: int = 0, frames: int = 24) -> np.ndarray:
+    """Render a chunk of each description at random: (N, frames, 64, 64, 3) uint8."""
     rng = random.Random(seed)
     scenes = [
         Scene(rng.uniform(0, 64), rng.uniform(0, 64), rng.uniform(8, 15), (description,))
         for description in descriptions
     ]
-    return to_uint8(render(SceneBatch.of(scenes), 24)).numpy()
+    return to_uint8(render(SceneBatch.of(scenes), frames)).numpy()
 
 
 def is_truth(reading: Reading, description: Description) -> bool:
@@ -42,14 +42,14 @@ def overlay(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def test_every_description_is_read_as_it_was_drawn() -> None:
     descriptions = all_descriptions()
 
-    chunks = draw(*descriptions, seed=11)
+    chunks = draw(*descriptions, seed=11, frames=8)
     right = [is_truth(analyse(c), d) for c, d in zip(chunks, descriptions, strict=True)]
 
     assert np.mean(right) >= 0.995
 
 
 def test_it_is_read_as_well_after_h264(tmp_path: Path) -> None:
-    descriptions = random.Random(7).sample(all_descriptions(), 100)
+    descriptions = random.Random(7).sample(all_descriptions(), 50)
     path = tmp_path / "chunk.mp4"
 
     right = []
@@ -57,7 +57,7 @@ def test_it_is_read_as_well_after_h264(tmp_path: Path) -> None:
         path.write_bytes(encode_chunk(chunk, fps=24))
         right.append(is_truth(analyse(np.stack(list(iterate_frames(path)))), description))
 
-    assert np.mean(right) >= 0.99
+    assert np.mean(right) >= 0.98
 
 
 def test_area_and_velocity_are_measured() -> None:

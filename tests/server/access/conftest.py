@@ -9,8 +9,8 @@ import pytest
 from fastapi import FastAPI
 
 from media_agent.config.settings import load_settings
-from media_agent.ledger.api_keys import KeyTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import KeyTerms
 from media_agent.server.access import session_routes
 from media_agent.server.app import build_app
 from media_agent.server.context import CallerHere

@@ -37,18 +37,19 @@ class Call:
         self.sent: list[Message] = []
         self.time = 0.0
         self.seconds_per_piece = 0.0
+        self.path = "/v1/videos"
 
     async def run(self) -> int:
         scope: Scope = {
             "type": "http",
             "method": "POST",
-            "path": "/v1/videos",
-            "raw_path": b"/v1/videos",
+            "path": self.path,
+            "raw_path": self.path.encode(),
             "query_string": b"",
             "headers": [(name.encode(), each.encode()) for name, each in self.headers.items()],
         }
         limited = BodyLimits(
-            count_bytes, section=SECTION, stall_seconds=0.01, clock=lambda: self.time
+            count_bytes, find_section=lambda: SECTION, stall_seconds=0.01, clock=lambda: self.time
         )
         await limited(scope, self.receive, self.send)
         (start,) = (each for each in self.sent if each["type"] == "http.response.start")
@@ -85,6 +86,22 @@ async def test_a_body_has_the_limit_of_its_type_whatever_its_length_is_said_to_b
     call.headers |= said[length]
 
     assert await call.run() == status
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/v1/jobs", "multipart/form-data; boundary=x"),
+        ("/mcp", "multipart/form-data; boundary=x"),
+        ("/v1/videos", "application/octet-stream"),
+        ("/v1/videos", "video/mp4"),
+    ],
+)
+async def test_only_forms_that_go_to_disk_may_be_as_large_as_files(path: str, kind: str) -> None:
+    call = Call([b"x" * 2001], {"content-type": kind})
+    call.path = path
+
+    assert await call.run() == 413
 
 
 async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
@@ -126,7 +143,7 @@ async def test_waiting_for_the_caller_to_hang_up_is_not_slow() -> None:
         await JSONResponse({})(scope, receive, send)
 
     call = Call([])
-    limited = BodyLimits(watch, section=SECTION, stall_seconds=0.01)
+    limited = BodyLimits(watch, find_section=lambda: SECTION, stall_seconds=0.01)
     first = True
 
     async def receive() -> Message:

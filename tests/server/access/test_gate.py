@@ -130,6 +130,8 @@ async def test_scopes_follow_the_method(http: httpx.AsyncClient, new_key: NewKey
         ("HEAD", "/v1/videos/1/content", "videos:read"),
         ("PUT", "/v1/nothing", "videos:write"),
         ("POST", "/v1/plan", "videos:read"),
+        ("POST", "/v1/jobs/1/extend/plan", "videos:read"),
+        ("POST", "/v1/jobs/1/extend", "videos:write"),
         ("GET", "/metrics", "admin"),
         ("POST", "/v1/admin/reload", "admin"),
         ("POST", "/mcp/", None),

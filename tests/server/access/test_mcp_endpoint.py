@@ -24,8 +24,7 @@ BASE = "http://localhost:8000"
 
 @pytest.fixture
 async def serving(app: FastAPI) -> AsyncIterator[FastAPI]:
-    settings = load_settings(default_backend="sandbox")
-    endpoint = McpEndpoint(lambda: app.state.context.host, settings)
+    endpoint = McpEndpoint(lambda: app.state.context.host)
     app.router.routes.append(endpoint.route)
     async with app.router.lifespan_context(app):
         yield app

@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from media_agent.errors import ForbiddenError, InvalidRequestError
 from media_agent.server.access import requests
 from media_agent.server.access.caller import LOCAL_CALLER, Caller
-from media_agent.server.access.requests import admit_request, check_options, check_request
+from media_agent.server.access.requests import admit_request, check_names, check_request
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 
@@ -87,7 +87,7 @@ async def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(
 
     with pytest.raises(ForbiddenError):
         await admit_request(with_option(value[depth]), ALICE, tmp_path)
-    await check_options({"fal": {"extra": value[depth]}}, LOCAL_CALLER)
+    await check_names(None, {"fal": {"extra": value[depth]}}, LOCAL_CALLER)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from typing import TypeVar, cast
 import pytest
 
 from media_agent.errors import JobNotFoundError
-from media_agent.ledger.api_keys import LOCAL
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.server.access.caller import Caller
 from media_agent.server.host import ClientHost
 from media_agent.server.live.events import EventHub
@@ -106,6 +106,26 @@ async def test_a_job_that_is_removed_ends_its_listeners(ledger: Ledger, hub: Eve
     assert await listening == []
     with pytest.raises(JobNotFoundError):
         await hear(hub)
+
+
+async def test_a_job_that_cannot_be_read_keeps_no_news_from_others(
+    ledger: Ledger, hub: EventHub
+) -> None:
+    ledger.jobs.create(job("two"))
+    append_all(ledger, JobStarted())
+    ledger.events.append("two", JobStarted(), NOW)
+    unreadable = asyncio.ensure_future(anext(hub.listen("two", 0, pause=5)))
+    listening = asyncio.create_task(hear(hub))
+    await asyncio.sleep(0.01)
+
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE events SET sequence = 1, event = '{' WHERE job_id = 'two'")
+    await asyncio.sleep(0.01)
+    append_all(ledger, JobCompleted(artifacts=()))
+
+    async with asyncio.timeout(5):
+        assert await listening == [0, 1]
+    unreadable.cancel()
 
 
 async def test_listeners_of_a_quiet_job_are_told_that_all_is_well(hub: EventHub) -> None:

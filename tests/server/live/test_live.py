@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,9 +15,12 @@ from media_agent.config.settings import load_settings
 from media_agent.server.app import build_app
 from media_agent.server.context import ServerContext
 from media_agent.server.live.follow import follow
+from media_agent.server.live.hls import HlsVideos
+from tests.server.serving import serving
 
 pytestmark = pytest.mark.anyio
 SMALL = {"width": 32, "height": 32}
+SLOW = {"options": {"sandbox": {"latency_seconds": 0.2}}}
 
 
 @pytest.fixture
@@ -81,18 +85,53 @@ async def test_a_finished_video_is_played_from_its_file(
     http: httpx.AsyncClient, app: FastAPI
 ) -> None:
     job_id = await begin(http, 5, 0)
-    assert (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).status_code in (200, 404)
+    assert (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).status_code in (200, 409)
     await http.get(f"/v1/jobs/{job_id}/events")
-    app.state.context.hls.forget(job_id)
 
     playlist = (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).text
     names = [line for line in playlist.splitlines() if line.endswith(".m4s")]
     parts = [await http.get(f"/v1/jobs/{job_id}/live/{name}") for name in ("init.mp4", *names)]
 
-    assert len(names) == 3  # at least two seconds each, and what is left
+    assert len(names) == 5  # its chunks
     assert playlist.endswith("#EXT-X-ENDLIST\n")
     assert len(times_of(b"".join(part.content for part in parts))) == 40
     assert times_of(await follow_whole(app, job_id)) == [number / 8 for number in range(40)]
+
+
+async def test_the_segments_of_a_finished_video_are_the_same_after_a_restart(
+    http: httpx.AsyncClient, app: FastAPI
+) -> None:
+    job_id = await begin(http, 3, 0.1)
+    playlist = ""
+    while "#EXT-X-ENDLIST" not in playlist:
+        playlist = (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).text
+        await asyncio.sleep(0.02)
+    before = [await http.get(f"/v1/jobs/{job_id}/live/{number}.m4s") for number in range(3)]
+
+    app.state.context.hls = HlsVideos()
+
+    assert (await http.get(f"/v1/jobs/{job_id}/live/index.m3u8")).text == playlist
+    for number, segment in enumerate(before):
+        again = await http.get(f"/v1/jobs/{job_id}/live/{number}.m4s")
+        assert again.content == segment.content
+
+
+def test_ffmpeg_plays_a_growing_video_to_its_end_and_seeks_back() -> None:
+    settings = load_settings(default_backend="sandbox")
+    request = {"prompt": "x", "duration": 3, "fps": 8, "size": SMALL, **SLOW}
+    with serving(settings) as address:
+        job = httpx.post(f"{address}v1/jobs", json={"request": request}).json()
+        playlist = f"{address}v1/jobs/{job['id']}/live/index.m3u8"
+        while (first := httpx.get(playlist)).status_code != 200:
+            time.sleep(0.02)
+        with av.open(playlist) as video:
+            times = [float(frame.time) for frame in video.decode(video=0)]
+            video.seek(1_000_000)
+            back = [float(frame.time) for frame in video.decode(video=0)]
+
+    assert "#EXT-X-ENDLIST" not in first.text
+    assert times == [number / 8 for number in range(24)]
+    assert back == times[8:]
 
 
 async def test_a_reader_of_a_file_that_is_made_again_goes_on_in_the_new_one(
@@ -125,3 +164,14 @@ async def test_a_reader_of_a_file_that_is_made_again_goes_on_in_the_new_one(
     growing.close()
 
     assert (first, shorter, longer, last) == (b"abc", b"", b"def", b"g")
+
+
+async def test_what_is_not_there_yet_is_worth_another_call(http: httpx.AsyncClient) -> None:
+    job_id = await begin(http, 2, 30)
+
+    for path in ("live/index.m3u8", "live/init.mp4", "record"):
+        reply = await http.get(f"/v1/jobs/{job_id}/{path}")
+        assert reply.status_code == 409
+        assert reply.json()["error"]["code"] == "video_not_ready"
+        assert reply.json()["media_agent"]["next"] == "send the same call again later"
+    await http.post(f"/v1/jobs/{job_id}/cancel")

@@ -54,6 +54,24 @@ async def test_a_video_is_extended_into_a_new_job_once(http: httpx.AsyncClient) 
     assert longer["artifacts"][0]["metadata"]["duration"] == 2
 
 
+async def test_what_would_continue_a_video_is_planned_and_not_begun(
+    http: httpx.AsyncClient,
+) -> None:
+    job_id = await begin(http, duration=1)
+    await end(http, job_id)
+    body = {"prompt": "y", "duration": 1}
+
+    extension = await http.post(f"/v1/jobs/{job_id}/extend/plan", json=body)
+    branch = await http.post(f"/v1/jobs/{job_id}/branch/plan", json={**body, "at": 0})
+    dear = await http.post(f"/v1/jobs/{job_id}/extend/plan", json={**body, "model": "sandbox/none"})
+
+    assert (extension.status_code, branch.status_code) == (200, 200), branch.text
+    assert extension.json()["estimate"]["cost_usd"] == 0
+    assert extension.json()["backend"] == branch.json()["backend"] == "sandbox"
+    assert dear.status_code == 400
+    assert len((await http.get("/v1/jobs")).json()["data"]) == 1
+
+
 async def test_a_video_that_failed_is_resumed_in_the_background(http: httpx.AsyncClient) -> None:
     fails = {"sandbox": {"fail_at": "chunk:1"}}
     job_id = await begin(http, duration=2, options=fails)

@@ -27,6 +27,23 @@ def count_frames(content: bytes) -> int:
         return len([*container.decode(video=0)])
 
 
+async def test_each_of_several_videos_is_named_by_its_index(
+    http: httpx.AsyncClient, finish: Finish
+) -> None:
+    made = await http.post("/v1/videos", json={**SMALL, "prompt": "a fox", "n": 2})
+    url = f"/v1/videos/{(await finish(made.json()['id']))['id']}/content"
+
+    async def tag(query: str) -> str | int:
+        reply = await http.get(f"{url}?{query}")
+        return reply.headers["etag"] if reply.status_code == 200 else reply.status_code
+
+    first, second = await tag("index=0"), await tag("index=1")
+    assert first != second
+    assert (await tag("variant=1"), await tag("variant=1&index=1")) == (second, second)
+    assert await tag("variant=thumbnail&index=1") != await tag("variant=thumbnail")
+    assert (await tag("variant=1&index=0"), await tag("index=2")) == (400, 404)
+
+
 async def test_a_video_is_sent_whole_or_in_the_parts_that_are_asked_for(
     http: httpx.AsyncClient, url: str
 ) -> None:

@@ -1,11 +1,17 @@
 """Files that are sent once and used in several calls."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
 import httpx
 import openai
 import pytest
 from fastapi import FastAPI
 
+from media_agent.server.access.caller import LOCAL_CALLER
 from media_agent.server.context import ServerContext, get_caller
+from media_agent.server.openai.inputs.file_store import keep_removing_expired, store_file
 from tests.server.openai.test_videos import ALICE
 
 pytestmark = pytest.mark.anyio
@@ -72,6 +78,17 @@ async def test_a_file_of_somebody_else_is_not_there(
     assert (await http.get("/v1/files")).json()["data"] == []
 
 
+async def test_a_file_whose_bytes_are_gone_is_not_there(
+    http: httpx.AsyncClient, server: ServerContext, png: bytes
+) -> None:
+    sent = await http.post("/v1/files", files={"file": ("x", png)}, data={"purpose": "vision"})
+    (server.settings.data_dir / "uploads" / sent.json()["id"]).unlink()
+
+    gone = await http.get(f"/v1/files/{sent.json()['id']}/content")
+
+    assert (gone.status_code, "gone" in gone.json()["error"]["message"]) == (404, True)
+
+
 async def test_a_call_without_a_usable_file_is_refused(http: httpx.AsyncClient) -> None:
     for files, data, said in (
         ({}, {"purpose": "vision"}, "no file"),
@@ -86,3 +103,29 @@ async def test_a_call_without_a_usable_file_is_refused(http: httpx.AsyncClient) 
         )
         assert reply.status_code == 400, data
         assert said in reply.json()["error"]["message"]
+
+
+async def test_a_server_removes_files_whose_time_is_over_by_itself(
+    server: ServerContext, png: bytes
+) -> None:
+    yesterday = datetime.now(UTC) - timedelta(days=1)
+    for hours in (48, 1):
+        await store_file(
+            server,
+            LOCAL_CALLER,
+            BytesIO(png),
+            filename="a.png",
+            purpose="vision",
+            expires_after=timedelta(hours=hours),
+            now=lambda: yesterday,
+        )
+    folder = server.settings.data_dir / "uploads"
+    assert len([*folder.iterdir()]) == 2
+
+    async def stop(seconds: float) -> None:
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await keep_removing_expired(server, sleep=stop)
+
+    assert len([*folder.iterdir()]) == 1

@@ -26,5 +26,5 @@ async def test_models_and_the_names_that_the_settings_give_them(
     assert own["alias_of"] == "sandbox/slate"
     assert own["capabilities"]["model"] == "slate"
     for unknown in ("sora-3", "sandbox/other", "nothing"):
-        with pytest.raises(openai.BadRequestError):
+        with pytest.raises(openai.NotFoundError):
             await official.models.retrieve(unknown)

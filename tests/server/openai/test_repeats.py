@@ -8,7 +8,7 @@ import pytest
 from fastapi import FastAPI
 
 from media_agent.server.context import ServerContext, get_caller
-from media_agent.server.repeats import read_call
+from media_agent.server.jobs.repeats import read_call
 from media_agent_schemas.jobs import VideoJob
 from tests.server.openai.conftest import SMALL
 from tests.server.openai.test_videos import ALICE

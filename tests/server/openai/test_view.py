@@ -27,6 +27,7 @@ async def test_a_video_of_unknown_outcome_is_not_failed_so_that_nobody_buys_it_a
         code="submit_uncertain",
         message=f"the reply was lost after {path} was sent",
         hint=f"media-agent jobs reconcile {job.id} asks the provider",
+        provider_code="gateway_timeout",
     )
     unknown = job.model_copy(
         update={"status": JobStatus.OUTCOME_UNKNOWN, "error": error, "cost_usd": None}
@@ -38,6 +39,7 @@ async def test_a_video_of_unknown_outcome_is_not_failed_so_that_nobody_buys_it_a
     assert video.error is not None
     assert (video.error.code, path in video.error.message) == ("submit_uncertain", False)
     assert f"POST /v1/jobs/{job.id}/reconcile" in video.error.message
+    assert video.media_agent.provider_code == "gateway_timeout"
     assert video.media_agent.accepted is True
     assert video.media_agent.billed is None
     assert "do not create it again" in video.media_agent.next

@@ -122,6 +122,20 @@ async def test_new_settings_count_for_new_jobs_and_those_under_way_end_as_they_b
             await asyncio.sleep(0.05)
 
 
+async def test_new_limits_of_bodies_count_at_once_and_new_webhooks_after_a_restart(
+    http: httpx.AsyncClient, new: NewSettings
+) -> None:
+    secret = f"whsec_{'A' * 40}"
+    hook = {"url": "https://studio.example/hook", "key": secret}
+    new.overrides["server"] = {"max_json_bytes": 1024, "webhooks": {"studio": hook}}
+
+    told = (await http.post("/v1/admin/reload")).json()
+    large = await http.post("/v1/jobs", json={"request": {**SMALL, "prompt": "a cat" * 300}})
+
+    assert told["after_restart"] == ["server.webhooks"]
+    assert large.status_code == 413
+
+
 async def test_faulty_settings_change_nothing(
     http: httpx.AsyncClient, app: FastAPI, new: NewSettings
 ) -> None:
@@ -134,3 +148,31 @@ async def test_faulty_settings_change_nothing(
     assert "it is broken" in reply.json()["error"]["message"]
     assert app.state.context.settings is before
     assert (await http.post("/v1/jobs", json={"request": SMALL})).status_code == 201
+
+
+async def test_limits_of_bodies_and_prices_to_confirm_follow_and_webhooks_need_a_restart(
+    http: httpx.AsyncClient, app: FastAPI, new: NewSettings
+) -> None:
+    hook = {"url": "https://example.com/hook", "key": "whsec_" + "A" * 32}
+    new.overrides["server"] = {"max_json_bytes": 2000, "webhooks": {"a": hook}}
+    body = {"request": {**SMALL, "labels": {"a": "x" * 3000}}}
+
+    before = await http.post("/v1/plan", json=body)
+    told = (await http.post("/v1/admin/reload")).json()
+    after = await http.post("/v1/plan", json=body)
+
+    assert (before.status_code, after.status_code) == (200, 413)
+    assert told["after_restart"] == ["server.webhooks"]
+
+
+async def test_a_path_writes_no_line_of_its_own_into_the_log(
+    http: httpx.AsyncClient, app: FastAPI, caplog: pytest.LogCaptureFixture
+) -> None:
+    @app.get("/v1/broken/{name}", include_in_schema=False)
+    async def break_down(name: str) -> None:
+        raise RuntimeError(name[:1])
+
+    reply = await http.get("/v1/broken/a%0Aforged%1B[31m")
+
+    assert reply.status_code == 500
+    assert "a\\nforged\\x1b" in caplog.text

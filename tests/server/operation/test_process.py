@@ -11,10 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import pytest
-
-from media_agent.errors import ConfigurationError
-from media_agent.server.run import bind
 
 SERVE = "import sys; from media_agent.cli import main; sys.exit(main())"
 REQUEST = {
@@ -97,12 +93,3 @@ def test_a_video_survives_the_end_and_the_death_of_its_server(tmp_path: Path) ->
     assert [number for number, _ in heard] == list(range(len(heard)))
     assert [kind for _, kind in heard].count("chunk.ready") == 6
     assert heard[-1][1] == "job.completed"
-
-
-def test_a_port_that_is_taken_is_said_with_the_way_out() -> None:
-    with bind("127.0.0.1", 0) as taken, pytest.raises(ConfigurationError, match="in use") as said:
-        bind("127.0.0.1", taken.getsockname()[1])
-
-    assert "--port" in str(said.value.hint)
-    with pytest.raises(ConfigurationError):
-        bind("no-such-host.invalid", 0)

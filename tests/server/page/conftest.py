@@ -1,18 +1,14 @@
 """The page in a real browser, at a real server over the sandbox."""
 
-import contextlib
 import shutil
-import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from media_agent.config.settings import Settings, load_settings
-from media_agent.server.app import build_app
+from media_agent.config.settings import load_settings
+from tests.server.serving import serving
 
 CHROMIUM = shutil.which("chromium")
 expect.set_options(timeout=60_000)  # of a machine that is busy
@@ -27,21 +23,6 @@ def browser() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()
-
-
-@contextlib.contextmanager
-def serving(settings: Settings) -> Iterator[str]:
-    """Serve in a thread, as `media-agent serve` does, and return the address."""
-    config = uvicorn.Config(build_app(settings), log_level="warning", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from media_agent.config.settings import load_settings
-from media_agent.ledger.api_keys import SCOPES, KeyTerms
 from media_agent.ledger.ledger import Ledger
-from tests.server.page.conftest import serving, wait_until
+from media_agent.ledger.serving.api_keys import SCOPES, KeyTerms
+from media_agent.video.images import as_png, frame_of
+from tests.server.page.conftest import wait_until
+from tests.server.serving import serving
 
 pytestmark = pytest.mark.chromium
 
@@ -88,6 +90,40 @@ def test_an_endless_video_is_seen_over_hls_steered_and_finished(page: Page, addr
     expect(page.get_by_label("From now on it shows")).to_be_hidden()
     record = page.request.get(f"{address}v1/jobs/{job_id}/record").json()
     assert [each["prompt_sent"] for each in record["shots"]] == ["a calm lake", "a storm"]
+
+
+def test_a_video_is_continued_for_the_price_that_was_shown(page: Page, address: str) -> None:
+    job_id = create(page, address, "a green hill", duration=1)
+    page.goto(f"{address}#/jobs/{job_id}")
+    page.get_by_role("button", name="Continue…").click()
+    start = page.get_by_role("dialog").get_by_role("button", name="Start")
+    expect(start).to_be_disabled()
+    page.get_by_label("What comes then").fill("a red barn on the hill")
+    page.get_by_label("For how many seconds").fill("1")
+
+    page.get_by_role("button", name="Start · free").click()
+
+    expect(page.get_by_text("a red barn on the hill")).to_be_visible()
+    assert job_of(page, address)["id"] != job_id
+
+
+def test_the_first_image_is_sent_once_for_plan_and_video(page: Page, address: str) -> None:
+    sent: list[str] = []
+    page.on("request", lambda request: sent.append(request.url.removeprefix(address)))
+    page.goto(f"{address}#/new")
+    image = as_png(frame_of(bytes([200, 10, 10]) * 64 * 64, 64, 64))
+    page.get_by_label("First image").set_input_files(
+        {"name": "a.png", "mimeType": "image/png", "buffer": image}
+    )
+    page.get_by_label("What it shows").fill("a red circle moving right")
+    page.get_by_label("Seconds").fill("1")
+    page.get_by_label("Model", exact=True).fill("magi/tiny")
+
+    page.get_by_role("button", name="Start · free").click()
+
+    expect(page.get_by_role("heading", name="a red circle moving right")).to_be_visible()
+    assert job_of(page, address)["plan"]["request"]["mode"] == "image_to_video"
+    assert sent.count("v1/files") == 1
 
 
 def test_a_job_is_stopped_by_keyboard_alone(page: Page, address: str) -> None:
@@ -173,10 +209,19 @@ def test_a_server_with_keys_asks_for_one_and_keeps_it_from_scripts(page: Page) -
         page.reload()
         expect(page.get_by_role("link", name="a cat of ann")).to_be_visible()
 
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert fits(page)
+        assert _height_of(page.get_by_role("button", name="Sign out")) < 50  # one line
         page.get_by_role("button", name="Sign out").click()
         expect(page.get_by_label("API key")).to_be_visible()
         page.reload()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def _height_of(element: Locator) -> float:
+    box = element.bounding_box()
+    assert box is not None
+    return box["height"]
 
 
 def _tab_to(page: Page, name: str) -> None:

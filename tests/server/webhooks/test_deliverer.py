@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.ledger.deliveries import Delivery, EndpointTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.deliveries import Delivery, EndpointTerms
 from media_agent.server.webhooks.deliverer import PAUSES, Deliverer, Endpoint
 from media_agent.server.webhooks.sender import Attempt, Result
 from media_agent_schemas import JobCompleted

@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from media_agent.ledger.deliveries import Delivery
+from media_agent.ledger.serving.deliveries import Delivery
 from media_agent.server.webhooks.sender import Result, build_body, open_client, send
 from media_agent.server.webhooks.signing import is_signed, read_secrets
 

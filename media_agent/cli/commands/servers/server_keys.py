@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from media_agent.ledger.api_keys import ApiKey
+    from media_agent.ledger.serving.api_keys import ApiKey
 
 Scopes = Annotated[
     tuple[Literal["videos:read", "videos:write", "admin"], ...], Parameter(negative=())
@@ -59,7 +59,7 @@ def add_key(
     from datetime import UTC, datetime
 
     from media_agent.cli.store import open_ledger
-    from media_agent.ledger.api_keys import KeyTerms
+    from media_agent.ledger.serving.api_keys import KeyTerms
 
     now = datetime.now(UTC)
     terms = KeyTerms(
@@ -113,7 +113,7 @@ def revoke_key(key_id: str, /) -> int:
     from datetime import UTC, datetime
 
     from media_agent.cli.store import open_ledger
-    from media_agent.ledger.api_keys import id_of
+    from media_agent.ledger.serving.api_keys import id_of
 
     open_ledger().api_keys.revoke(id_of(key_id) or key_id, datetime.now(UTC))
     write_stdout("the key was revoked")
@@ -127,7 +127,7 @@ def remove_key(key_id: str, /) -> int:
         key_id: Id of the key, as shown by server-keys list.
     """
     from media_agent.cli.store import open_ledger
-    from media_agent.ledger.api_keys import id_of
+    from media_agent.ledger.serving.api_keys import id_of
 
     open_ledger().api_keys.remove(id_of(key_id) or key_id)
     write_stdout("the key was removed")

@@ -9,7 +9,7 @@ from media_agent.cli.commands.servers.serve import check_installed
 from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
-    from media_agent.ledger.deliveries import Delivery, EndpointState
+    from media_agent.ledger.serving.deliveries import Delivery, EndpointState
 
 _SHOWN = 20
 _HEADS = ("ENDPOINT", "EVENT", "JOB", "ENDED", "ATTEMPTS", "STATE", "LAST ANSWER")
@@ -19,7 +19,7 @@ def build_webhooks_app() -> App:
     """Return the commands about webhooks."""
     app = App(name="webhooks", help="List webhooks and their deliveries, or send a test event.")
     app.command(list_webhooks, name="list")
-    app.command(test_webhook, name="test")
+    app.command(send_test_event, name="test")
     return app
 
 
@@ -49,11 +49,13 @@ def list_webhooks(*, json: Flag = False) -> int:
     return 0
 
 
-def test_webhook(name: str, /) -> int:
+def send_test_event(name: str, /, *, curl: str | None = None) -> int:
     """Send a test event, signed as every other; a webhook that takes it is enabled again.
 
     Args:
         name: The webhook, as [server.webhooks.NAME] calls it.
+        curl: Send nothing; print the curl command that sends the event to this address, such as a
+            receiver on your own machine.
     """
     import asyncio
     import time
@@ -65,11 +67,14 @@ def test_webhook(name: str, /) -> int:
 
     check_installed()
     from media_agent.server.webhooks.sender import Result
-    from media_agent.server.webhooks.service import read_endpoints, send_test
+    from media_agent.server.webhooks.service import read_endpoints, send_test, write_test
 
     endpoints = read_endpoints(load_settings())
     if name not in endpoints:
         raise InvalidRequestError(f"unknown webhook {name!r}", hint=did_you_mean(name, endpoints))
+    if curl is not None:
+        write_stdout(write_test(name, endpoints[name], curl))
+        return 0
     attempt = asyncio.run(send_test(name, endpoints[name]))
     if attempt.result is not Result.DELIVERED:
         raise BackendUnavailableError(

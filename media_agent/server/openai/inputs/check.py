@@ -26,11 +26,6 @@ class InputFile:
         return known if self.at is None else known | {"at": self.at}
 
 
-def as_input(path: Path, field: str, role: InputRole, at: Any) -> InputFile:
-    """Return a file as an input of a request."""
-    return InputFile(path, field, role, at)
-
-
 def check_inputs(files: list[InputFile]) -> None:
     """Open each file, so that what cannot be used is refused before anything is begun.
 

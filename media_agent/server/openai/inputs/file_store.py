@@ -4,10 +4,11 @@ An id is drawn and cannot be guessed. The name that a caller gives is only shown
 """
 
 import asyncio
+import logging
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import BinaryIO
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.uploads import Upload
+from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import digest_of
@@ -27,7 +28,9 @@ MOST_BYTES_TOGETHER = 10 * 2**30
 """Of one caller."""
 LONGEST_NAME = 255
 _ID = re.compile(r"file-[0-9a-f]{32}")
+_LOOK_SECONDS = 600.0
 _BLOCK = 1 << 20
+_LOGGER = logging.getLogger(__name__)
 
 
 class StoredFile:
@@ -67,7 +70,7 @@ async def store_file(
     Raises:
         InvalidRequestError: it is empty, or the caller has too many.
     """
-    await _remove_expired(server)
+    await remove_expired(server)
     file_id = f"file-{secrets.token_hex(16)}"
     target = folder_of(server) / file_id
     size, digest = await asyncio.to_thread(_write, content, target)
@@ -89,7 +92,7 @@ async def store_file(
             )
         )
     except BaseException:
-        target.unlink(missing_ok=True)
+        await asyncio.to_thread(target.unlink, missing_ok=True)
         raise
     return upload
 
@@ -106,7 +109,20 @@ async def remove_file(server: ServerContext, caller: Caller, file_id: str) -> No
         await asyncio.to_thread(found.path.unlink, missing_ok=True)
 
 
-async def _remove_expired(server: ServerContext) -> None:
+async def keep_removing_expired(
+    server: ServerContext, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+) -> None:
+    """Remove files when their time is over, until this is cancelled; a fault stops nothing else."""
+    while True:
+        try:
+            await remove_expired(server)
+        except Exception:
+            _LOGGER.exception("files whose time is over could not be removed")
+        await sleep(_LOOK_SECONDS)
+
+
+async def remove_expired(server: ServerContext) -> None:
+    """Remove the files whose time is over."""
     for file_id in await server.host.read(lambda ledger: ledger.uploads.expired()):
         await server.host.read(partial(_forget, file_id))
         await asyncio.to_thread((folder_of(server) / file_id).unlink, missing_ok=True)

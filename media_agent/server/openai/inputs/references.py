@@ -23,7 +23,7 @@ from media_agent.server.access.inputs import fetch_input
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Value, digest_of
 from media_agent.server.openai.inputs.file_store import find_file
-from media_agent.storage.files import storage_errors
+from media_agent.storage.files import make_folder, storage_errors
 from media_agent_schemas.media import InputRole
 
 _DATA_URL = re.compile(r"data:([^,;]*)(?:;[^,]*)?,", re.IGNORECASE)
@@ -84,7 +84,7 @@ async def bring(
         StorageError: it cannot be written.
     """
     paths = []
-    await asyncio.to_thread(_make, folder)
+    await asyncio.to_thread(make_folder, folder)
     for number, each in enumerate(references):
         paths.append(await _bring_one(server, caller, each, folder, number))
     return paths
@@ -169,11 +169,6 @@ def _write_data_url(field: str, url: str, target: Path) -> None:
         raise InvalidRequestError(f"{field} is a data URL without content")
     with storage_errors(str(target)):
         target.write_bytes(content)
-
-
-def _make(folder: Path) -> None:
-    with storage_errors(str(folder)):
-        folder.mkdir(parents=True, exist_ok=True)
 
 
 def _copy(file: BinaryIO, target: Path) -> None:

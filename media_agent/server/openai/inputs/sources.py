@@ -12,13 +12,13 @@ from starlette.datastructures import UploadFile
 from media_agent.errors import InvalidRequestError, JobError, VideoNotReadyError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import ServerContext
+from media_agent.server.jobs.own_job import find_job
 from media_agent.server.openai.body import Fields, Value
 from media_agent.server.openai.inputs.references import Reference, bring, list_references
-from media_agent.server.own_job import find_job
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors
 from media_agent_schemas.jobs import JobStatus, VideoJob
-from media_agent_schemas.media import InputRole
+from media_agent_schemas.media import Artifact, InputRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ async def bring_source(server: ServerContext, caller: Caller, source: Source, fo
     """
     target = folder / "source.mp4"
     if source.job is not None:
-        await asyncio.to_thread(_link, find_finished(source.job), target)
+        found = await find_finished(source.job)
+        await asyncio.to_thread(_link, found, target)
         return target
     assert source.reference is not None
     (path,) = await bring(server, caller, [source.reference], folder)
@@ -70,11 +71,23 @@ async def bring_source(server: ServerContext, caller: Caller, source: Source, fo
     return path
 
 
-def find_finished(job: VideoJob) -> Path:
-    """Return the file of a finished video.
+async def find_finished(job: VideoJob) -> Path:
+    """Return the file of a finished video, byte for byte as it was made.
 
     Raises:
-        JobError: it is not finished, or its file is gone.
+        JobError: it is not finished, or its file is gone or was replaced.
+    """
+    video = check_finished(job)
+    if video.path is None or not await asyncio.to_thread(is_there, video):
+        raise JobError(f"the file of video {job.id} is gone or was replaced")
+    return Path(video.path)
+
+
+def check_finished(job: VideoJob) -> Artifact:
+    """Return the video of a finished job, without a look at its file.
+
+    Raises:
+        JobError: it is not finished, or has none.
     """
     if not job.status.is_terminal:
         raise VideoNotReadyError(
@@ -82,10 +95,9 @@ def find_finished(job: VideoJob) -> Path:
         )
     if job.status is not JobStatus.COMPLETED:
         raise JobError(f"video {job.id} is not completed", hint=f"GET /v1/videos/{job.id} says why")
-    video = job.artifacts[0] if job.artifacts else None
-    if video is None or video.path is None or not is_there(video):
-        raise JobError(f"the file of video {job.id} is gone or was replaced")
-    return Path(video.path)
+    if not job.artifacts:
+        raise JobError(f"job {job.id} has no video")
+    return job.artifacts[0]
 
 
 def copy_inputs(job: VideoJob, folder: Path) -> list[dict[str, Any]]:

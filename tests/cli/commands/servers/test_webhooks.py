@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shlex
+import time
 from datetime import UTC, datetime
 
 import httpx
@@ -10,10 +12,11 @@ import pytest
 from media_agent.cli import main
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.ledger.deliveries import EndpointTerms
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.deliveries import EndpointTerms
 from media_agent.server.webhooks.sender import Result
 from media_agent.server.webhooks.service import read_endpoints, send_test
+from media_agent.server.webhooks.signing import is_signed, read_secrets
 from media_agent_schemas import JobCancelled, VideoRequest
 
 NAME = "MEDIA_AGENT_SERVER__WEBHOOKS__SHOP__"
@@ -78,6 +81,23 @@ def test_a_test_event_that_is_not_taken_is_an_error_in_words(
     assert "webhook shop did not take the event: its address is not public" in said
     assert "did you mean shop" in capfd.readouterr().err
     assert ledger.deliveries.endpoints()[0].disabled == "HTTP 410"
+
+
+def test_a_test_event_is_written_as_a_command_for_a_receiver_of_this_machine(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, ledger: Ledger
+) -> None:
+    monkeypatch.setenv(NAME + "URL", "https://shop.example/hook")
+    monkeypatch.setenv(NAME + "KEY", SECRET)
+
+    assert main(["webhooks", "test", "shop", "--curl", "http://127.0.0.1:9000/hook"]) == 0
+
+    curl, _, url, *headers, option, body = shlex.split(capfd.readouterr().out)
+    split = (each.split(": ", 1) for each in headers[1::2])
+    given = {name.lower(): value for name, value in split}
+    assert (curl, url, option) == ("curl", "http://127.0.0.1:9000/hook", "--data-raw")
+    assert json.loads(body)["type"] == "webhook.test"
+    assert given["content-type"] == "application/json"
+    assert is_signed(given, body.encode(), read_secrets(SECRET, "key"), now=time.time())
 
 
 @pytest.mark.anyio

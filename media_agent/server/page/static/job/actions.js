@@ -1,14 +1,15 @@
 // What can be done with a job as a whole.
 
 import { call, fileOf, makeKeys } from "../lib/api.js"
-import { ask, field, h, place } from "../lib/dom.js"
+import { ask, h, place } from "../lib/dom.js"
 import { isOver } from "../lib/words.js"
 import { actionButton } from "../lib/parts.js"
+import { fork } from "./fork.js"
 
 export function buildActions(id, signal, { onChanged }) {
   const path = `jobs/${encodeURIComponent(id)}`
   const said = h("div", { "aria-live": "polite" })
-  const post = (what, json = {}, headers = {}) => call(`${path}/${what}`, { method: "POST", json, headers, signal })
+  const post = (what) => call(`${path}/${what}`, { method: "POST", json: {}, signal })
   const button = (label, act, kind = "") => actionButton(label, act, { kind, said })
   const tell = (text) => said.replaceChildren(h("p", { class: "good" }, text))
 
@@ -28,8 +29,8 @@ export function buildActions(id, signal, { onChanged }) {
       tell("Looked up at the provider.")
       onChanged()
     },
-    extend: () => fork("extend", "Continue this video", null),
-    branch: (chunks) => fork("branch", "Branch this video", chunks),
+    extend: () => fork({ path: `${path}/extend`, title: "Continue this video", draft: drafts.extend }),
+    branch: (chunks) => fork({ path: `${path}/branch`, title: "Branch this video", chunks, draft: drafts.branch }),
     async remove() {
       const body = h("p", {}, "Its state for resuming and its files in the data folder go. What it cost stays counted.")
       if (await ask({ title: "Delete this video?", body, yes: "Delete", danger: true }) === null) return
@@ -39,21 +40,6 @@ export function buildActions(id, signal, { onChanged }) {
   }
 
   const drafts = { extend: { keyFor: makeKeys() }, branch: { keyFor: makeKeys() } } // kept if it fails
-
-  async function fork(what, title, chunks) {
-    const draft = drafts[what]
-    const prompt = h("textarea", { rows: 3, required: true, value: draft.prompt })
-    const duration = h("input", { type: "number", min: 0.1, step: "any", inputmode: "decimal", value: draft.duration ?? 5, required: true })
-    const at = h("input", { type: "number", min: 0, max: chunks ?? 0, step: 1, inputmode: "numeric" })
-    const body = h("div", {}, field("What comes then", prompt), field("For how many seconds", duration),
-      chunks === null ? null : field("Chunks to keep", at, `All ${chunks} if left empty.`))
-    if (await ask({ title, body, yes: "Start" }) === null) return
-    const given = { prompt: prompt.value, duration: Number(duration.value) }
-    Object.assign(draft, given)
-    if (at.value !== "") given.at = Number(at.value)
-    const made = await post(what, given, { "Idempotency-Key": draft.keyFor(given) })
-    location.hash = `#/jobs/${encodeURIComponent(made.id)}`
-  }
 
   const buttons = place("div", { class: "stack" }, (status, hasFile, chunks, quote) => {
     const over = isOver(status)

@@ -55,7 +55,7 @@ export function ask({ title, body, yes, no = "Back", danger = false }) {
     h("h2", {}, title), body,
     h("div", { class: "row end" },
       h("button", { type: "button", onclick: () => dialog.close() }, no),
-      h("button", { class: danger ? "danger" : "primary", value: "yes" }, yes)))
+      yes instanceof Element ? yes : h("button", { class: danger ? "danger" : "primary", value: "yes" }, yes)))
   const dialog = h("dialog", { "aria-label": title }, form)
   document.body.append(dialog)
   dialog.showModal()

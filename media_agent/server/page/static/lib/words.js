@@ -20,6 +20,9 @@ export function money(usd) {
   return `$${usd.toFixed(usd >= 0.1 ? 2 : 4)}`
 }
 
+/** Return the price on a button or in a plan. */
+export const priceOf = (usd) => (usd === null || usd === undefined ? "price unknown" : money(usd))
+
 /** Return a length or a waiting time. */
 export function seconds(value) {
   if (value === null || value === undefined) return null

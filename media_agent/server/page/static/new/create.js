@@ -76,6 +76,10 @@ export function showCreate({ main, signal, title }) {
       plan.wait("Describe the video; the plan and its price appear here.")
       return
     }
+    if (!image.isReady()) {
+      plan.wait("The plan appears here when the image is sent.")
+      return
+    }
     plan.work()
     try {
       const report = await call("plan", { method: "POST", json: { ...read(), best: 6 }, signal: mine.signal })

@@ -1,6 +1,10 @@
 // The image that a video starts from.
 
+import { call } from "../lib/api.js"
 import { field, fill, h } from "../lib/dom.js"
+import { problem } from "../lib/parts.js"
+
+const KEPT = { "expires_after[anchor]": "created_at", "expires_after[seconds]": 86_400 } // a video has a copy of its own
 
 export function buildImage(changed, signal) {
   const input = h("input", { type: "file", accept: "image/png,image/jpeg,image/webp" })
@@ -8,6 +12,7 @@ export function buildImage(changed, signal) {
   const said = h("div", { "aria-live": "polite" })
   let medium = null
   let preview = null
+  let sending = null
 
   async function take() {
     drop()
@@ -16,12 +21,26 @@ export function buildImage(changed, signal) {
       preview = URL.createObjectURL(file)
       fill(shown, h("img", { class: "preview", alt: "The chosen image", src: preview }),
         h("button", { type: "button", class: "quiet", onclick: () => { input.value = ""; drop(); changed(); input.focus() } }, "Remove the image"))
-      medium = { role: "first_frame", data: await encode(file), mime_type: file.type }
+      await send(file)
     }
     changed()
   }
 
+  async function send(file) {
+    const form = new FormData()
+    for (const [name, value] of Object.entries({ purpose: "vision", ...KEPT })) form.append(name, value)
+    form.append("file", file)
+    const mine = (sending = new AbortController())
+    try {
+      const { id } = await call("files", { method: "POST", form, signal: mine.signal })
+      medium = { role: "first_frame", file_id: id }
+    } catch (error) {
+      if (error.name !== "AbortError") fill(said, problem(error))
+    }
+  }
+
   function drop() {
+    sending?.abort()
     medium = null
     if (preview !== null) URL.revokeObjectURL(preview)
     preview = null
@@ -33,16 +52,7 @@ export function buildImage(changed, signal) {
   signal.addEventListener("abort", drop)
   return {
     element: h("div", {}, field("First image, if you have one", input), shown, said),
+    isReady: () => input.files.length === 0 || medium !== null,
     read: () => (medium === null ? {} : { inputs: [medium] }),
   }
-}
-
-async function encode(file) {
-  const url = await new Promise((resolve, reject) => {
-    const reader = new FileReader()
-    reader.onload = () => resolve(reader.result)
-    reader.onerror = () => reject(reader.error)
-    reader.readAsDataURL(file)
-  })
-  return url.slice(url.indexOf(",") + 1)
 }

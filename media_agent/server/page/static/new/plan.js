@@ -1,7 +1,7 @@
 // Who would make the video, for how much, and what would differ from what was asked.
 
 import { fill, h } from "../lib/dom.js"
-import { bytes, count, money, seconds } from "../lib/words.js"
+import { bytes, count, priceOf, seconds } from "../lib/words.js"
 import { showChanges } from "../lib/changes.js"
 import { problem } from "../lib/parts.js"
 
@@ -40,8 +40,6 @@ export function buildPlan(onChoose) {
   }
 }
 
-const priceOf = (usd) => (usd === null || usd === undefined ? "price unknown" : money(usd))
-
 function showChosen({ backend, model, estimate, method, submissions, seams, plan, local, missing, verification }) {
   const memory = estimate.memory
   return [
@@ -78,7 +76,7 @@ function showRefusals(report, onChoose) {
         ? h("button", { type: "button", class: "quiet name", onclick: () => onChoose(name) }, name)
         : h("b", {}, `${backend}, ${each.length} models`),
       h("p", {}, message.startsWith(`${name} `) ? message.slice(name.length + 1) : message),
-      hint && !hint.startsWith("--") ? h("p", { class: "hint" }, hint) : null) // no flags here: its name is a button
+      hint && !hint.startsWith("model=") ? h("p", { class: "hint" }, hint) : null) // its name is a button
   })
   return [
     h("p", { class: "problem" }, report.summary || "No model can make this video."),

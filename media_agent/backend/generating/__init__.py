@@ -1,0 +1,1 @@
+"""Work on this machine: a thread that runs a generator, what it may call, and what it leaves."""

@@ -1,0 +1,255 @@
+"""One SQLite file that several processes use at once; nothing else of the ledger knows SQLite."""
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
+from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
+from media_agent.storage.files import storage_errors
+
+BUSY_SECONDS = 30.0
+
+Column: TypeAlias = str | int | float | None
+Row: TypeAlias = sqlite3.Row
+"""A row that was read: each value by the name of its column."""
+
+_OF_PARENTS: list[sqlite3.Connection] = []  # kept, so that this process never closes them
+
+_TROUBLES = {  # by the beginning of SQLite's own name for it
+    "SQLITE_BUSY": (
+        "is locked: another process has been writing to it for too long",
+        "stop the process that holds it (fuser shows which), then try again",
+    ),
+    "SQLITE_LOCKED": ("is locked", "try again"),
+    "SQLITE_NOTADB": (
+        "is no database, or is damaged",
+        "move it away and run again: videos and records stay where they are",
+    ),
+    "SQLITE_CORRUPT": (
+        "is damaged",
+        "move it away and run again (videos and records stay where they are), or "
+        "rescue what it holds: sqlite3 FILE .recover",
+    ),
+    "SQLITE_READONLY": ("is read-only", "change its permissions or choose another data folder"),
+    "SQLITE_CANTOPEN": ("cannot be opened", "check the permissions of its folder"),
+    "SQLITE_FULL": ("cannot be written: the disk is full", "free some space and run it again"),
+    "SQLITE_IOERR": ("cannot be read or written", "check the disk it lies on"),
+}
+
+
+class DuplicateError(Exception):
+    """A value that can be there once was there already."""
+
+
+class Transaction:
+    """Reads and changes rows; a value stands in a statement as `:name`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, query: str, **values: Column) -> list[Row]:
+        """Return the rows that a query finds."""
+        return self._connection.execute(query, values).fetchall()
+
+    def row(self, query: str, **values: Column) -> Row | None:
+        """Return the first row that a query finds."""
+        row: Row | None = self._connection.execute(query, values).fetchone()
+        return row
+
+    def change(self, statement: str, **values: Column) -> None:
+        """Change rows.
+
+        Raises:
+            DuplicateError: a unique value was there already.
+        """
+        try:
+            self._connection.execute(statement, values)
+        except sqlite3.IntegrityError as error:
+            raise DuplicateError(str(error)) from error
+
+    def insert(self, table: str, values: Mapping[str, Column]) -> None:
+        """Put a row into a table; raises as `change` does."""
+        columns, marks = ", ".join(values), ", ".join(f":{name}" for name in values)
+        self.change(f"INSERT INTO {table} ({columns}) VALUES ({marks})", **values)
+
+    def update(self, table: str, key: Mapping[str, str], values: Mapping[str, Column]) -> None:
+        """Change columns of the row of a key; raises as `change` does."""
+        settings = ", ".join(f"{name} = :{name}" for name in values)
+        (column,) = key
+        self.change(f"UPDATE {table} SET {settings} WHERE {column} = :{column}", **values, **key)
+
+
+class Database:
+    """Opens the file at first use, makes its tables, and hands out transactions."""
+
+    def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
+        self.path = path
+        self._busy_seconds = busy_seconds
+        self._idle: list[sqlite3.Connection] = []
+        self._process: int | None = None  # that has opened the file
+        self._opening = threading.Lock()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Give a view of the file in which nothing changes.
+
+        Raises:
+            StorageError: the file is locked, damaged or out of reach.
+            ConfigurationError: another version of media-agent made it, or it is something else.
+            InvalidRequestError: what is looked for is not valid text.
+        """
+        with self._transaction("BEGIN") as transaction:
+            yield transaction
+
+    @contextlib.contextmanager
+    def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
+        """Give a transaction that is alone in writing, on disk at its end if `durably`.
+
+        Raises:
+            StorageError: as `reading`, or the disk is full.
+            ConfigurationError, InvalidRequestError: as `reading`.
+            DuplicateError: a unique value was there already.
+        """
+        synchronous = "FULL" if durably else "NORMAL"
+        begin = (f"PRAGMA synchronous = {synchronous}", "BEGIN IMMEDIATE")
+        with self._transaction(*begin) as transaction:
+            yield transaction
+
+    def close(self) -> None:
+        """Close all connections; the next use opens the file again."""
+        with self._opening:
+            self._leave_to_parent()
+            self._process = None
+            while self._idle:
+                self._idle.pop().close()
+
+    @contextlib.contextmanager
+    def _transaction(self, *begin: str) -> Iterator[Transaction]:
+        with self._translate_errors():
+            connection = self._connection()
+            try:
+                for statement in begin:
+                    connection.execute(statement)
+                yield Transaction(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.close()  # which undoes what was begun
+                raise
+            self._idle.append(connection)
+
+    def _connection(self) -> sqlite3.Connection:
+        with self._opening:
+            self._leave_to_parent()
+            if self._process is None:
+                self._idle.append(self._open())
+                self._process = os.getpid()
+            return self._idle.pop() if self._idle else self._connect()
+
+    def _leave_to_parent(self) -> None:
+        """Put aside, after a fork, the connections of the parent: closing them would harm it."""
+        if self._process not in (None, os.getpid()):
+            _OF_PARENTS.extend(self._idle)
+            self._idle, self._process = [], None
+
+    def _connect(self) -> sqlite3.Connection:
+        """Open the file; transactions are begun by us, and threads pass the connection on."""
+        connection = sqlite3.connect(
+            self.path,
+            timeout=self._busy_seconds,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _open(self) -> sqlite3.Connection:
+        folder = self.path.parent
+        with storage_errors(
+            f"the data folder {folder}", "written" if folder.exists() else "created"
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+        connection = self._connect()
+        try:
+            self._use_wal(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            self._prepare(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _use_wal(self, connection: sqlite3.Connection) -> None:
+        """Switch to write-ahead logging; SQLite does not wait by itself when others do the same."""
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            try:
+                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        if mode != "wal":
+            raise StorageError(
+                f"{self.path} lies on a file system that several processes cannot share",
+                hint="choose a data folder on a local disk with MEDIA_AGENT_DATA_DIR",
+            )
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Make the tables, or refuse a file that has others."""
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application != APPLICATION_ID and (version or tables):
+            raise ConfigurationError(
+                f"{self.path} is a database, but no ledger of media-agent",
+                hint="move it away, or choose another data folder with MEDIA_AGENT_DATA_DIR",
+            )
+        if tables:
+            self._check_version(version)
+            return
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+
+    def _check_version(self, version: int) -> None:
+        if version > LEDGER_VERSION:
+            raise ConfigurationError(
+                f"{self.path} has version {version}, made by a newer media-agent; "
+                f"this one uses version {LEDGER_VERSION}",
+                hint="upgrade media-agent, or choose another data folder with MEDIA_AGENT_DATA_DIR",
+            )
+        if version < LEDGER_VERSION:
+            raise ConfigurationError(
+                f"{self.path} has version {version}, made by an older media-agent; "
+                f"this one uses version {LEDGER_VERSION}",
+                hint="finish its jobs with that media-agent, then move the file away and run "
+                "again: videos and records stay where they are",
+            )
+
+    @contextlib.contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._trouble(error) from error
+        except UnicodeEncodeError as error:  # SQLite takes UTF-8 only
+            raise InvalidRequestError(
+                f"{error.object!r} is not valid text: it has bytes that are not UTF-8"
+            ) from error
+
+    def _trouble(self, error: sqlite3.Error) -> StorageError:
+        name = getattr(error, "sqlite_errorname", "")
+        for beginning, (what, hint) in _TROUBLES.items():
+            if name.startswith(beginning):
+                return StorageError(f"{self.path} {what}", hint=hint)
+        return StorageError(f"{self.path} cannot be used: {error}")
