@@ -26,6 +26,7 @@ from media_agent.server.operation import health, metrics, reload
 from media_agent.server.operation.counts import CallCounts, Counting
 from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
 from media_agent.server.page import page
+from media_agent.server.quick_status import QUICK_ROUTES
 from media_agent.server.webhooks import routes as webhooks
 from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
@@ -104,6 +105,7 @@ def build_app(
     )
     describe_api(app)
     add_error_handlers(app)
+    app.router.routes.extend(QUICK_ROUTES)
     for router in _ROUTERS:
         app.include_router(router)
     app.router.routes.append(tools.route)

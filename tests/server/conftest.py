@@ -4,14 +4,19 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from media_agent.config.settings import load_settings
 from media_agent.server.app import build_app
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    app = build_app(load_settings(default_backend="sandbox"))
+def app() -> FastAPI:
+    return build_app(load_settings(default_backend="sandbox"))
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(

@@ -9,7 +9,10 @@ from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent_schemas.jobs import VideoJob
 
-JobId = Annotated[str, Path(description="The id of a job, as it was answered.", max_length=200)]
+LONGEST_ID = 200  # characters
+JobId = Annotated[
+    str, Path(description="The id of a job, as it was answered.", max_length=LONGEST_ID)
+]
 
 
 async def find_job(server: ServerContext, caller: Caller, job_id: str) -> VideoJob:

@@ -112,7 +112,7 @@ async def list_jobs(
 @router.get("/v1/jobs/{job_id}", response_model=ServedJob)
 async def get_job(job: OwnJob, caller: CallerHere) -> Response:
     """Return a job as it stands."""
-    return JSONResponse(view_job(job, caller))
+    return answer_job(job, caller)
 
 
 @router.delete("/v1/jobs/{job_id}", response_model=RemovedJob)
@@ -167,6 +167,11 @@ async def get_file(
         raise JobNotFoundError(f"job {job.id} has no file {number}")
     name = f"{job.id}-{number}{path.suffix}"
     return await answer_file(request, path, name, artifact.sha256, media_type=artifact.mime_type)
+
+
+def answer_job(job: VideoJob, caller: Caller) -> Response:
+    """Return what a caller sees of a job."""
+    return JSONResponse(view_job(job, caller))
 
 
 async def make_once(

@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse
+from fastapi import APIRouter, Request, Response
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
@@ -33,7 +32,7 @@ from media_agent.server.openai.new_video import (
     start,
 )
 from media_agent.server.openai.request_schema import describe_new_video
-from media_agent.server.openai.videos import answer
+from media_agent.server.openai.videos import answer_video
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
 from media_agent_schemas.capabilities import Plan
@@ -48,19 +47,19 @@ _REMIX = describe_new_video(("prompt",))
 
 
 @router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
-async def edit(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
+async def edit(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to change a video as a prompt says, with a model that edits videos."""
     return await _begin(request, server, caller, "edit", _edit)
 
 
 @router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
-async def extend(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
+async def extend(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
     return await _begin(request, server, caller, "extend", _extend)
 
 
 @router.post("/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=_REMIX)
-async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHere) -> JSONResponse:
+async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin a video like a finished one with another prompt.
 
     A model that edits videos edits it; any other makes the same request with the new prompt, from
@@ -75,8 +74,8 @@ async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHer
         source = Source(job=job)
         call = await _read(caller, "remix", parsed, source, request.headers)
         if await _edits(server, parsed.video.model or _model_of(job)):
-            return answer(await _edit(server, caller, parsed, source, call))
-        return answer(await _make_again(server, caller, parsed, job, call))
+            return answer_video(await _edit(server, caller, parsed, source, call), caller)
+        return answer_video(await _make_again(server, caller, parsed, job, call), caller)
     finally:
         await body.aclose()
 
@@ -86,7 +85,7 @@ Make = Callable[[ServerContext, Caller, ParsedCall, Source, NewJobCall], Awaitab
 
 async def _begin(
     request: Request, server: ServerContext, caller: Caller, route: str, make: Make
-) -> JSONResponse:
+) -> Response:
     """Begin a video from the one that the field `video` of a call names."""
     body = await read_body(request, server)
     try:
@@ -94,7 +93,7 @@ async def _begin(
         source = await take_source(server, caller, fields)
         parsed = await parse_call(server, fields)
         call = await _read(caller, route, parsed, source, request.headers)
-        return answer(await make(server, caller, parsed, source, call))
+        return answer_video(await make(server, caller, parsed, source, call), caller)
     finally:
         await body.aclose()
 

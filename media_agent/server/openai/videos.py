@@ -5,13 +5,14 @@ import contextlib
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
 from media_agent.errors import JobNotFoundError, VideoNotReadyError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
+from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.openai.body import read_body
@@ -30,14 +31,14 @@ _LOOK_SECONDS = 0.1
 
 
 @router.post("/v1/videos", response_model=Video, openapi_extra=describe_new_video())
-async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
+async def create(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to make a video, and answer with it at once."""
     body = await read_body(request, server)
     try:
         job = await create_video(server, caller, body.fields, request.headers)
     finally:
         await body.aclose()
-    return answer(job)
+    return answer_video(job, caller)
 
 
 @router.get("/v1/videos", response_model=VideoList)
@@ -66,9 +67,9 @@ async def list_videos(
 
 
 @router.get("/v1/videos/{job_id}", response_model=Video)
-async def retrieve(job: OwnJob) -> JSONResponse:
+async def retrieve(job: OwnJob, caller: CallerHere) -> Response:
     """Return a video as it stands; `openai-poll-after-ms` says when to look again."""
-    return answer(job)
+    return answer_video(job, caller)
 
 
 @router.delete("/v1/videos/{job_id}", response_model=VideoDeleted)
@@ -85,12 +86,13 @@ async def delete(job: OwnJob, server: Server) -> JSONResponse:
     return JSONResponse(VideoDeleted(id=job.id).model_dump(mode="json"))
 
 
-def answer(job: VideoJob) -> JSONResponse:
-    """Return a video, and when to look again."""
+def answer_video(job: VideoJob, caller: Caller) -> Response:
+    """Return a video, and when to look again; every caller sees the same of it."""
     headers = {}
     if not job.status.is_terminal or job.status is JobStatus.OUTCOME_UNKNOWN:
         headers["openai-poll-after-ms"] = str(choose_pause(job))
-    return JSONResponse(view_video(job).model_dump(mode="json"), headers=headers)
+    shown = view_video(job).model_dump_json()
+    return Response(shown, headers=headers, media_type="application/json")
 
 
 def _read_page(chosen: JobFilter, limit: int, ledger: Ledger) -> tuple[list[VideoJob], bool]:

@@ -7,8 +7,9 @@ import openai
 import pytest
 from fastapi import FastAPI
 
+from media_agent.server.access import gate
 from media_agent.server.access.caller import Caller
-from media_agent.server.context import ServerContext, get_caller
+from media_agent.server.context import ServerContext
 from tests.server.openai.conftest import SMALL, Finish
 
 pytestmark = [pytest.mark.anyio, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -156,11 +157,13 @@ async def test_pages_go_on_behind_a_video_in_both_orders(http: httpx.AsyncClient
     assert (await http.get("/v1/videos", params={"after": "nothing"})).status_code == 404
 
 
-async def test_a_video_of_somebody_else_is_not_there(app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_a_video_of_somebody_else_is_not_there(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     video = (await http.post("/v1/videos", json={**SMALL, "prompt": "a fox"})).json()["id"]
     unknown = (await http.get("/v1/videos/nothing")).json()
 
-    app.dependency_overrides[get_caller] = lambda: ALICE
+    monkeypatch.setattr(gate, "LOCAL_CALLER", ALICE)
     replies = [
         await http.get(f"/v1/videos/{video}"),
         await http.get(f"/v1/videos/{video}/content"),

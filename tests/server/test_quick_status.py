@@ -1,0 +1,51 @@
+"""The quick way to the state of a job: what it answers is what the described routes answer."""
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from media_agent.server.operation.counts import CallCounts
+from media_agent.server.quick_status import QUICK_ROUTES
+
+pytestmark = pytest.mark.anyio
+SMALL = {"prompt": "a fox", "seconds": 1, "size": "64x64", "latency_seconds": 60}
+KINDS = pytest.mark.parametrize("kind", ["videos", "jobs"])
+
+
+@KINDS
+async def test_it_answers_as_the_described_route_does(
+    app: FastAPI, http: httpx.AsyncClient, kind: str
+) -> None:
+    made = (await http.post("/v1/videos", json=SMALL)).json()["id"]
+    while (await http.get(f"/v1/videos/{made}")).json()["media_agent"]["status"] == "queued":
+        pass
+    paths = (f"/v1/{kind}/{made}", f"/v1/{kind}/nothing", f"/v1/{kind}/{'x' * 201}")
+
+    quick = [await http.get(path) for path in paths]
+    for route in QUICK_ROUTES:
+        app.router.routes.remove(route)
+    described = [await http.get(path) for path in paths]
+
+    assert [each.status_code for each in quick] == [200, 404, 400]
+    for one, other in zip(quick, described, strict=True):
+        assert (one.status_code, one.json()) == (other.status_code, other.json())
+        assert one.headers == other.headers
+
+
+@KINDS
+async def test_other_calls_of_its_address_are_answered_as_before(
+    http: httpx.AsyncClient, kind: str
+) -> None:
+    reply = await http.put(f"/v1/{kind}/x")
+
+    assert reply.status_code == 405
+
+
+@KINDS
+async def test_it_is_counted_under_its_route(
+    app: FastAPI, http: httpx.AsyncClient, kind: str
+) -> None:
+    counts: CallCounts = app.state.context.counts
+    await http.get(f"/v1/{kind}/nothing")
+
+    assert counts.by_status[("GET", f"/v1/{kind}/{{job_id}}"), 404] == 1
