@@ -65,6 +65,10 @@ class BlockingVideoClient:
         """Return whether a process works on a job, this one or another."""
         return self._client.is_running(job_id)
 
+    def count_working(self) -> int:
+        """Return how many jobs this client works on."""
+        return self._client.count_working()
+
     def find_key(self, backend: str) -> FoundKey:
         """Return the key of a backend, and where it is from; it is hidden when shown.
 
@@ -89,11 +93,13 @@ class BlockingVideoClient:
     extend = _blocking(VideoClient.extend)
     find_extension_model = _blocking(VideoClient.find_extension_model)
     resume = _blocking(VideoClient.resume)
+    begin_resume = _blocking(VideoClient.begin_resume)
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)
     adopt = _blocking(VideoClient.adopt)
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
+    look_now = _blocking(VideoClient.look_now)
     models = _blocking(VideoClient.models)
     find = _blocking(VideoClient.find)
     remove = _blocking(VideoClient.remove)

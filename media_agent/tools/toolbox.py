@@ -254,7 +254,7 @@ class ToolBox:
                 name = "first_frame"
             case ExtendVideo(job_id=job_id, file=place):
                 name = "file"
-                if job_id is not None:
+                if job_id is not None and not self._sees_all:
                     await self._find(job_id)
             case _:
                 return

@@ -157,11 +157,15 @@ class ModelListView(Schema):
 
 
 def view_models(listing: Listing, search: str | None) -> ModelListView:
-    """Return the models whose names contain a text, a line each; first those that can be used."""
+    """Return the models whose names contain a text, a line each; first those that can be used.
+
+    So are the problems of others chosen: those that say the text.
+    """
     wanted = "" if search is None else search.lower()
     found = [each for each in listing.models if wanted in each.name.lower()]
     found.sort(key=lambda each: each.capabilities.missing is not None)
-    problems = tuple(map(to_tools, listing.problems))
+    said = map(to_tools, listing.problems)
+    problems = tuple(each for each in said if wanted in each.lower())
     return choose_fitting(_view_models(found, problems, *detail) for detail in _MODEL_DETAILS)
 
 

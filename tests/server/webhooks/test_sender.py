@@ -21,6 +21,7 @@ URL = "https://shop.example/hook"
 DELIVERY = Delivery("shop", "video_1", 7, "video.completed", created_at=1000.9)
 
 pytestmark = pytest.mark.anyio
+NOT_PUBLIC = "its address is not public, and only public ones are called"
 
 
 def mocked(answer: Callable[[httpx.Request], httpx.Response]) -> httpx.AsyncClient:
@@ -170,7 +171,7 @@ async def test_nothing_is_sent_into_an_inner_network_however_it_is_written(host:
         url = f"http://{host}:{port}/hook"
         attempt = await send(client, url, DELIVERY, secrets=SECRETS, now=2000)
 
-    assert (attempt.result, attempt.answer) == (Result.MISSED, "its address is not public, and only public ones are called")
+    assert (attempt.result, attempt.answer) == (Result.MISSED, NOT_PUBLIC)
     assert heard in ([], [b""])
 
 
@@ -183,7 +184,7 @@ async def test_a_public_name_of_an_inner_address_is_refused(
         url = f"http://hooks.example.com:{port}/hook"
         attempt = await send(client, url, DELIVERY, secrets=SECRETS, now=2000)
 
-    assert (attempt.result, attempt.answer) == (Result.MISSED, "its address is not public, and only public ones are called")
+    assert (attempt.result, attempt.answer) == (Result.MISSED, NOT_PUBLIC)
     assert heard in ([], [b""])  # a connection that is closed before anything is said
 
 
