@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import ConfigurationError, StorageError
-from media_agent.ledger.store import database
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.store import database
 from media_agent.ledger.store.database import Database
 from media_agent.ledger.store.tables import LEDGER_VERSION, TABLES
 from media_agent_schemas import JobStarted
