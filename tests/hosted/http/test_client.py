@@ -372,6 +372,7 @@ async def test_a_key_that_the_provider_echoes_is_blotted_out():
 
 async def test_nothing_secret_is_in_logs_errors_or_representations(caplog):
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # a server in this process quietens it
     with Shop([Fault("look", "status", status=503, times=2)]) as shop:
         api = api_for(shop)
         await api.send("GET", "/look", params={"token": "signed-and-secret"})
