@@ -382,6 +382,11 @@ def in_full(error: MediaAgentError | ErrorInfo) -> str:
     return error.message + (f" ({error.hint})" if error.hint else "")
 
 
+def in_one_sentence(error: MediaAgentError | ErrorInfo) -> str:
+    """Return what went wrong and the way out, for those who read a message only."""
+    return error.message if error.hint is None else f"{error.message}; {error.hint}"
+
+
 def error_classes() -> Iterator[type[MediaAgentError]]:
     """Yield every class of the tree, the root first; subclasses that plugins made are not of it."""
     pending: list[type[MediaAgentError]] = [MediaAgentError]

@@ -13,7 +13,11 @@ from mcp_types import (
 )
 from pydantic import JsonValue
 
-from media_agent.errors import InvalidRequestError, JobCancelledError, MediaAgentError
+from media_agent.errors import (
+    JobCancelledError,
+    MediaAgentError,
+    in_one_sentence,
+)
 from media_agent.mcp.access import Access, RequestContext
 from media_agent.mcp.answers import build_result
 from media_agent.mcp.questions import ask
@@ -45,7 +49,7 @@ async def call_tool(
         arguments = parse_call(params.name, params.arguments or {})
     except MediaAgentError as error:
         if params.name not in _NAMES:
-            raise MCPError(INVALID_PARAMS, _join(error)) from None
+            raise MCPError(INVALID_PARAMS, in_one_sentence(error)) from None
         return await build_result(access, context, error_as_data(error))
     seconds = _find_patience(arguments)
     if isinstance(arguments, CreateVideo):
@@ -137,7 +141,3 @@ def _describe(answer: Mapping[str, JsonValue]) -> str:
     progress = f"{_find_progress(answer):.0%}" if "progress" in answer else None
     parts = (f"job {answer['job_id']}", answer["status"], progress, answer.get("phase"))
     return ", ".join(str(part) for part in parts if part)
-
-
-def _join(error: InvalidRequestError | MediaAgentError) -> str:
-    return error.message if error.hint is None else f"{error.message}; {error.hint}"

@@ -22,7 +22,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from media_agent.errors import MediaAgentError
+from media_agent.errors import MediaAgentError, in_one_sentence
 from media_agent.mcp.access import Access, RequestContext
 from media_agent.shorten import shorten_to_line
 from media_agent.tools import ToolBox
@@ -154,8 +154,7 @@ def _unless_error(found: T | Answer) -> T:
     """
     if isinstance(found, dict):
         info = ErrorInfo.model_validate(found["error"])
-        said = info.message if info.hint is None else f"{info.message}; {info.hint}"
-        raise MCPError(INVALID_PARAMS, said, found["error"])
+        raise MCPError(INVALID_PARAMS, in_one_sentence(info), found["error"])
     return found
 
 

@@ -21,6 +21,7 @@ from media_agent.errors import (
     MediaAgentError,
     RateLimitError,
     http_status,
+    in_one_sentence,
     to_info,
 )
 from media_agent.server.jobs.verdict import choose_next_step, may_be_accepted
@@ -50,11 +51,15 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
     """Return the body of an error, in the words of the server."""
     info = _make_sendable(info_to_http(info))
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
-    told = info.message if info.hint is None else f"{info.message}; {info.hint}"
     accepted = may_be_accepted(info.code)
     own: dict[str, Any] = info.model_dump(mode="json", exclude={"schema_version"})
     return {
-        "error": {"message": told, "type": kind, "param": param, "code": info.code},
+        "error": {
+            "message": in_one_sentence(info),
+            "type": kind,
+            "param": param,
+            "code": info.code,
+        },
         "media_agent": own
         | {
             "accepted": accepted,

@@ -5,6 +5,7 @@ A stopped job is `failed` there, with the code job_cancelled. A job of unknown o
 `error`, and is polled slowly.
 """
 
+from media_agent.errors import in_one_sentence
 from media_agent.routing.explain import describe_changes
 from media_agent.server.jobs.verdict import was_accepted, was_billed
 from media_agent.server.openai.wire import JobDetails, Video, WireError
@@ -105,8 +106,7 @@ def _error_of(job: VideoJob) -> WireError | None:
     if error is None:
         return None
     error = info_to_http(error)
-    said = error.message if error.hint is None else f"{error.message}; {error.hint}"
-    return WireError(code=error.code, message=said)
+    return WireError(code=error.code, message=in_one_sentence(error))
 
 
 def _prompt_of(job: VideoJob) -> str | None:
