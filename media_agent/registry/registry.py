@@ -16,6 +16,8 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
 )
+from media_agent.policy.decisions import PolicySpec
+from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.registry.model_folders import add_models
 from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean
@@ -42,6 +44,16 @@ class Registry:
     def specs(self) -> Mapping[str, BackendSpec]:
         """What the plugins offer, by name; some of it is only a kind for sections."""
         return self._discovery.specs
+
+    @property
+    def policies(self) -> Mapping[str, PolicySpec]:
+        """The kinds of policies, by name."""
+        return self._discovery.policies
+
+    @property
+    def embeddings(self) -> Mapping[str, EmbeddingSpec]:
+        """The embeddings that plugins offer, by name."""
+        return self._discovery.embeddings
 
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:

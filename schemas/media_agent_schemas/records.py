@@ -8,6 +8,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Computation, Cost, Timing
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.request import VideoRequest
 
@@ -96,6 +97,9 @@ class GenerationRecord(Document):
     asked: VideoRequest = Field(description="The request as received.")
     adjusted: tuple[Adjustment, ...] = Field(
         default=(), description="Every change, with its reason."
+    )
+    policies: tuple[PolicyNote, ...] = Field(
+        default=(), description="What the policies of the settings said, in the order asked."
     )
     sent: VideoRequest = Field(description="The request as the backend got it.")
     delivered: VideoMetadata | None = Field(
