@@ -48,10 +48,12 @@ from media_agent.config.file import (
 )
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.policy_sections import PolicySection
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
+from media_agent.policy.decisions import PolicyRule
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
@@ -210,6 +212,9 @@ class Settings(BaseSettings):
     server: ServerSection = Field(
         default=ServerSection(), description="How media-agent serve listens."
     )
+    policies: dict[SectionName, PolicySection] = Field(
+        default={}, description="Policies that may refuse or amend requests, by name."
+    )
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
     )
@@ -291,6 +296,14 @@ class Settings(BaseSettings):
             callback_url=self.server.callback_url(name),
         )
 
+    def policy_rules(self) -> dict[str, PolicyRule]:
+        """Return what each section of a policy says.
+
+        Raises:
+            ConfigurationError: the file with a key cannot be read.
+        """
+        return {name: section.as_rule(name) for name, section in self.policies.items()}
+
     def shown(self) -> dict[str, JsonValue]:
         """Return the settings as JSON for people to read: every key in them is hidden."""
         known = [key for key in self._collect_secrets() if len(key) >= _LONG_KEY]
@@ -299,10 +312,18 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        others = self.model_dump(mode="json", exclude={*paths, "backends", "server"})
+        others = self.model_dump(mode="json", exclude={*paths, "backends", "policies", "server"})
         shown = {name: concealed(each) for name, each in others.items()}
+        rules: dict[str, JsonValue] = {
+            name: {**section.shown()} for name, section in self.policies.items()
+        }
         server = redact_value(self.server.shown(), known)
-        return paths | shown | {"server": server, "backends": said}
+        sections_of_keys = {
+            "server": server,
+            "policies": redact_value(rules, known),
+            "backends": said,
+        }
+        return paths | shown | sections_of_keys
 
     def key_sources(self) -> dict[tuple[str, ...], KeySource]:
         """Return every place that may say a key or a secret."""
@@ -311,6 +332,7 @@ class Settings(BaseSettings):
             for name, section in self.backends.items()
             for within, source in section.sources().items()
         }
+        sources |= {("policies", name): section for name, section in self.policies.items()}
         served = self.server.sources().items()
         return sources | {("server", *within): source for within, source in served}
 
@@ -329,6 +351,8 @@ class Settings(BaseSettings):
                 yield from () if key is None else source.values_in(key)
         for name, section in self.backends.items():
             yield from hidden_values(section.options, ("backends", name, "options"))
+        for name, policy in self.policies.items():
+            yield from hidden_values(policy.options, ("policies", name, "options"))
 
     @cached_property
     def _stored_keys(self) -> Mapping[str, StoredKey]:

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.ledger.ledger import Ledger
+from media_agent.policy.asking import Policies
 from media_agent_schemas.capabilities import Plan
 
 _LOGGER = logging.getLogger(__name__)
@@ -29,6 +30,8 @@ class JobContext:
     """Where a backend is, if the settings say it: an inner address may name others."""
     without_keys: Callable[[str], str] = lambda text: text
     """Takes the keys of the settings out of a text that is kept or told."""
+    policies: Policies = field(default_factory=lambda: Policies(dict, dict))
+    """Asked before each submission, and before each video is delivered."""
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None

@@ -9,7 +9,14 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
+from media_agent.errors import (
+    BackendError,
+    BackendResponseError,
+    PolicyRefusedError,
+    StorageError,
+    to_info,
+)
+from media_agent.jobs.checks import ResultChecks
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
@@ -82,6 +89,7 @@ class Deliverer:
         self._context = context
         self._is_unwanted = is_unwanted
         self._ask_again = ask_again
+        self._checks = ResultChecks(job, context)
 
     async def deliver(
         self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
@@ -95,6 +103,8 @@ class Deliverer:
             end = await self._collect(end)
         except OwnershipLostError:
             raise
+        except PolicyRefusedError as error:
+            end = self._checks.end_refused(end, error)
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
             _LOGGER.debug("the video of job %s was not collected", self._job.id, exc_info=True)
             elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
@@ -123,8 +133,13 @@ class Deliverer:
             raise BackendResponseError(f"{self._backend} completed without a video")
         published: list[Artifact] = []
         said: list[str] = []
-        for number, video in enumerate(videos[: self._destination.videos], start=1):
-            video, sha256 = await self._fetch_or_ask_again(video, number)
+        wanted = videos[: self._destination.videos]
+        for number, each in enumerate(wanted, start=1):
+            found, sha256 = await self._fetch_or_ask_again(each, number)
+            video = await self._checks.allow(found, number)
+            if video is None:
+                continue
+            sha256 = sha256 if video is found else None
             if is_complete and find_source(self._job) is not None:
                 said += await asyncio.to_thread(self._compare, video)
                 video, news = await put_behind_source(
@@ -138,7 +153,8 @@ class Deliverer:
                 said += self._differences(published[-1])
             if is_complete:
                 said += await asyncio.to_thread(_warn_index_behind, published[-1])
-        rest = [file for file in end.artifacts if file not in videos[: len(published)]]
+        said += self._checks.check_any_left(published)
+        rest = [file for file in end.artifacts if file not in wanted and not self._job.plan.held]
         others = [self._to_look_at(file) for file in rest]
         warnings = tuple(dict.fromkeys((*end.warnings, *said)))  # segments may have said the same
         changes = {"artifacts": (*published, *others), "warnings": warnings}
@@ -284,6 +300,7 @@ class Deliverer:
             resumed_from=resumed_from,
             seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
             quality=quality,
+            policies=self._checks.notes,
             key_name=next(
                 (each.ref.key_name for each in submissions if each.ref is not None), None
             ),

@@ -45,7 +45,7 @@ from media_agent_schemas.events import (
     JobStarted,
     TerminalEvent,
 )
-from media_agent_schemas.jobs import OperationRef, VideoJob
+from media_agent_schemas.jobs import ChangePrompt, OperationRef, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
@@ -151,6 +151,8 @@ class JobRun:
         async with self._commanding:
             for number, command in self._store.commands.read(self.job.id, self.last_command):
                 self.last_command = number
+                if isinstance(command, ChangePrompt) and command.amended is not None:
+                    self._warn(f"the new prompt {command.prompt!r} is of {command.amended}")
                 try:
                     await _await_answer(self.backend.control(self.ref, command, number=number))
                 except MediaAgentError as error:

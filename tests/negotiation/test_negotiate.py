@@ -408,6 +408,7 @@ def values() -> Iterator[tuple[str, object]]:
     yield "model", "magi"
     yield "options", {"magi": {"steps": 8}, "fal": {"x": 1}}
     yield "labels", {"project": "spring"}
+    yield "consent", "release form 12"
     yield "budget", {"max_cost_usd": 1.0}
     yield "routing", {"prefer": "best"}
 

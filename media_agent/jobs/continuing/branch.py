@@ -62,7 +62,9 @@ async def plan_branch(
         store, parent, origin, shots, capabilities, source=source, endless=options.endless
     ).model_copy(update={"budget": build_budget(options.max_cost_usd)})
     words = options.allow_unknown_words
-    plans = await planner.plans(request, options.policy, allow_unknown_words=words)
+    plans = await planner.plans(
+        request, options.policy, allow_unknown_words=words, caller=options.caller
+    )
     warnings = (*plans[0].warnings, *again, *lost, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 
