@@ -79,7 +79,7 @@ async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Resp
 @router.post("/v1/jobs/{job_id}/branch/plan", response_model=Plan)
 async def plan_branch(job: OwnJob, body: NewBranch, server: Server, caller: CallerHere) -> Response:
     """Return what such a branch would be and cost; nothing is started or spent."""
-    return JSONResponse(view(await _plan_branch(server, job.id, body), "", caller))
+    return JSONResponse(view(await _plan_branch(server, caller, job.id, body), "", caller))
 
 
 @router.post("/v1/jobs/{job_id}/branch", status_code=201, response_model=ServedJob, responses=_NEW)
@@ -93,7 +93,7 @@ async def branch_job(
     """Make a second video that begins as this one does."""
 
     async def make(call: NewJobCall) -> VideoJob:
-        plan = await _plan_branch(server, job.id, body)
+        plan = await _plan_branch(server, caller, job.id, body)
         return await start_job(
             server,
             caller,
@@ -143,7 +143,7 @@ async def extend_job(
     return await make_once(server, caller, f"extend {job.id}", body, idempotency_key, make)
 
 
-async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> Plan:
+async def _plan_branch(server: ServerContext, caller: Caller, job_id: str, body: NewBranch) -> Plan:
     return await server.host.call(
         lambda client: client.plan_branch(
             job_id,
@@ -155,6 +155,7 @@ async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> P
             max_cost_usd=body.max_cost_usd,
             policy=body.policy,
             allow_unknown_words=body.allow_unknown_words,
+            caller=caller.name,
         )
     )
 
@@ -177,5 +178,6 @@ async def _plan_extension(
             max_cost_usd=body.max_cost_usd,
             policy=body.policy,
             allow_unknown_words=body.allow_unknown_words,
+            caller=caller.name,
         )
     )

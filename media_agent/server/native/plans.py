@@ -34,6 +34,7 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
                 best=body.best,
                 policy=body.policy,
                 allow_unknown_words=body.allow_unknown_words,
+                caller=caller.name,
             )
         )
     report = report.model_copy(update={"request": body.request})

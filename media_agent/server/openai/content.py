@@ -68,7 +68,7 @@ async def get_content(
     if variant == "partial":
         return await _answer(request, job, _find_partial(job))
     number = _read_number(variant, index)
-    if number == 0 and not job.status.is_terminal:
+    if number == 0 and not job.status.is_terminal and not job.plan.held:
         job = await _await_chunk(server, job)
         if not job.status.is_terminal and job.chunks_ready:
             return _stream(request, server, job)
