@@ -78,6 +78,7 @@ def build_app(
         )
         app.state.context = context
         try:
+            await host.call(VideoClient.adopt_left)  # a ledger that cannot be used is said at once
             keeping = [
                 asyncio.create_task(each)
                 for each in (keep_adopting(host), keep_removing_expired(context))

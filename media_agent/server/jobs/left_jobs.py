@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from media_agent.client import VideoClient
+from media_agent.errors import MediaAgentError
 from media_agent.server.host import ClientHost
 
 _LOOK_SECONDS = 15.0
@@ -22,15 +23,17 @@ async def keep_adopting(
     before: frozenset[str] = frozenset()
     pause = _LOOK_SECONDS
     while True:
+        await sleep(pause)
         left = await _adopt(host)
         pause = min(2 * pause, _LONGEST_PAUSE) if left & before else _LOOK_SECONDS
         before = left
-        await sleep(pause)
 
 
 async def _adopt(host: ClientHost) -> frozenset[str]:
     try:
         return frozenset(await host.call(VideoClient.adopt_left))
-    except Exception:  # the ledger is locked, or something else: the next look may find more
-        _LOGGER.warning("jobs that were left cannot be looked for now", exc_info=True)
-        return frozenset()
+    except MediaAgentError as error:  # the ledger is locked, or its disk is full
+        _LOGGER.warning("jobs that were left cannot be looked for now: %s", error.message)
+    except Exception:
+        _LOGGER.exception("jobs that were left could not be looked for")
+    return frozenset()
