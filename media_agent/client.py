@@ -41,6 +41,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
 from media_agent.policy.asking import Policies
 from media_agent.policy.decisions import PolicyCall
+from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listing
@@ -93,7 +94,7 @@ class VideoClient:
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
-            quality=self.settings.quality,
+            quality=self.settings.quality_rules(self._find_embedding),
         )
         self._free_memory = FreeMemory()
         self._hints = Hints()
@@ -570,6 +571,9 @@ class VideoClient:
         return SegmentedBackend(
             plan, backend, SegmentRunner(self._running, self.store), self._context.work_folder
         )
+
+    def _find_embedding(self) -> EmbeddingSpec | None:
+        return self._registry.find_embedding(self.settings.embedding)
 
     def _without_keys(self, text: str) -> str:
         return redact(self.settings.without_keys(text), self._keys)

@@ -23,6 +23,7 @@
         BackendRefusedError            backend_refused
         SubmitUncertainError           submit_uncertain
         GenerationFailedError          generation_failed
+        BelowQualityError              below_quality
       JobError                         the job, or the operation behind it
         JobNotFoundError               job_not_found
         OperationNotFoundError         operation_not_found
@@ -253,6 +254,13 @@ class GenerationFailedError(BackendError):
     code = "generation_failed"
 
 
+class BelowQualityError(BackendError):
+    """A video was made, and it is worse than the settings allow."""
+
+    code = "below_quality"
+    retryable = True
+
+
 class JobError(MediaAgentError):
     """A job, or the operation behind it, cannot be handled as asked."""
 
@@ -380,6 +388,7 @@ OUTCOMES: dict[str, Outcome] = {
     "ledger_busy": Outcome(503, 30),
     "policy_refused": Outcome(422, 31),
     "policy_failed": Outcome(503, 32),
+    "below_quality": Outcome(500, 33),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

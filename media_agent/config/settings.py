@@ -7,7 +7,7 @@ that is read instead of both.
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -49,16 +49,20 @@ from media_agent.config.file import (
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.policy_sections import PolicySection
+from media_agent.config.quality_sections import FindingSection
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.policy.decisions import PolicyRule
+from media_agent.provenance.quality.embedding import EmbeddingSpec
+from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.quality import FindingKind
 from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
@@ -201,6 +205,14 @@ class Settings(BaseSettings):
         default="record",
         description="Whether finished videos are measured for their record, and findings warn.",
     )
+    findings: dict[FindingKind, FindingSection] = Field(
+        default={}, description="What is told of finished videos, and what follows, by kind."
+    )
+    embedding: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The embedding of a plugin that compares the start and the end of videos.",
+    )
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
@@ -295,6 +307,23 @@ class Settings(BaseSettings):
             environment=self.build_environment,
             callback_url=self.server.callback_url(name),
         )
+
+    def quality_rules(self, find_embedding: Callable[[], EmbeddingSpec | None]) -> QualityRules:
+        """Return what is done about what is found in finished videos."""
+        found = self.findings.items()
+        return QualityRules(
+            self.quality,
+            limits={kind: each.limit for kind, each in found if each.limit is not None},
+            actions={kind: each.action for kind, each in found if each.action is not None},
+            find_embedding=find_embedding,
+        )
+
+    @model_validator(mode="after")
+    def _check_measured(self) -> Self:
+        acts = [kind for kind, each in self.findings.items() if each.action is not None]
+        if self.quality == "off" and acts:
+            raise ValueError(f'findings.{acts[0]}.action needs a quality other than "off"')
+        return self
 
     def policy_rules(self) -> dict[str, PolicyRule]:
         """Return what each section of a policy says.

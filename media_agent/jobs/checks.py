@@ -1,11 +1,17 @@
-"""What policies say of a video before it is delivered; what they refuse is kept aside."""
+"""What policies say of a video before it is delivered; what is not delivered is kept aside."""
 
 import asyncio
 import os
 import shutil
 from pathlib import Path
 
-from media_agent.errors import PolicyFailedError, PolicyRefusedError, in_one_sentence, to_info
+from media_agent.errors import (
+    BelowQualityError,
+    PolicyFailedError,
+    PolicyRefusedError,
+    in_one_sentence,
+    to_info,
+)
 from media_agent.jobs.context import JobContext
 from media_agent.policy.decisions import PolicyCall
 from media_agent.storage.files import storage_errors
@@ -27,7 +33,7 @@ class ResultChecks:
         self._context = context
         self.notes: tuple[PolicyNote, ...] = ()
         """What was said, for the record."""
-        self.refusals: list[PolicyRefusedError] = []
+        self.refusals: list[PolicyRefusedError | BelowQualityError] = []
 
     async def allow(self, video: Artifact, number: int) -> Artifact | None:
         """Return the video to deliver, maybe another file; None: it is refused, and kept aside.
@@ -42,11 +48,7 @@ class ResultChecks:
             chosen, notes = await self._context.policies.after_result(self._job.plan, path, call)
         except PolicyRefusedError as error:
             self.notes += error.notes
-            place = await asyncio.to_thread(self._set_aside, path, number)
-            hint = f"it is kept in {place}, and {self._say_paid()}"
-            if error.hint is not None:
-                hint = f"{error.hint}; {hint}"
-            self.refusals.append(PolicyRefusedError(error.message, notes=error.notes, hint=hint))
+            await self.keep_aside(path, number, error)
             return None
         except PolicyFailedError as error:
             self.notes += error.notes
@@ -55,17 +57,28 @@ class ResultChecks:
         self.notes += notes
         return video if chosen == path else video.model_copy(update={"path": str(chosen)})
 
+    async def keep_aside(
+        self, path: Path, number: int, error: PolicyRefusedError | BelowQualityError
+    ) -> None:
+        """Keep a video that is not delivered in the folder of the job; the error says where."""
+        place = await asyncio.to_thread(self._set_aside, path, number)
+        kept = f"it is kept in {place}, and {self._say_paid()}"
+        hint = kept if error.hint is None else f"{error.hint}; {kept}"
+        self.refusals.append(type(error)(error.message, hint=hint))
+
     def check_any_left(self, published: list[Artifact]) -> list[str]:
         """Return what is to be said of the videos that were refused beside others.
 
         Raises:
-            PolicyRefusedError: all were.
+            PolicyRefusedError: all were; or BelowQualityError.
         """
         if self.refusals and not published:
             raise self.refusals[0]
         return [in_one_sentence(refusal) for refusal in self.refusals]
 
-    def end_refused(self, end: TerminalEvent, error: PolicyRefusedError) -> TerminalEvent:
+    def end_refused(
+        self, end: TerminalEvent, error: PolicyRefusedError | BelowQualityError
+    ) -> TerminalEvent:
         """Return the end of a job all of whose videos were refused: it delivers nothing."""
         if not isinstance(end, JobCompleted):  # what ended it before is the thing to tell
             said = (*end.warnings, in_one_sentence(error))

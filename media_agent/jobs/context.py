@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.policy.asking import Policies
+from media_agent.provenance.quality.rules import QualityRules
 from media_agent_schemas.capabilities import Plan
 
 _LOGGER = logging.getLogger(__name__)
@@ -37,8 +37,8 @@ class JobContext:
     max_cost_usd_per_day: float | None = None
     keep_states: timedelta | None = None
     """How long the states of a completed job are kept; None: for ever."""
-    quality: Literal["off", "record", "warn"] = "off"
-    """Whether a finished video is decoded for the quality report in its record, and warns too."""
+    quality: QualityRules = field(default_factory=QualityRules)
+    """Whether a finished video is decoded for the report in its record, and what follows."""
 
     def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""

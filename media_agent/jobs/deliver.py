@@ -12,6 +12,7 @@ from pathlib import Path
 from media_agent.errors import (
     BackendError,
     BackendResponseError,
+    BelowQualityError,
     PolicyRefusedError,
     StorageError,
     to_info,
@@ -20,12 +21,13 @@ from media_agent.jobs.checks import ResultChecks
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
+from media_agent.jobs.quality import QualityChecks
+from media_agent.jobs.remake import Remaker
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
-from media_agent.provenance.quality.of_jobs import measure_quality
-from media_agent.provenance.quality.words import finding_in_words
+from media_agent.provenance.quality.spread import measure_spread
 from media_agent.provenance.record import build_record
 from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination, is_there, reserve
@@ -35,7 +37,6 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
-from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
@@ -78,10 +79,12 @@ class Deliverer:
         *,
         is_unwanted: Callable[[], bool] = lambda: False,
         ask_again: Callable[[], Awaitable[TerminalEvent | None]] | None = None,
+        remaker: Remaker | None = None,
     ) -> None:
         """Begin; `is_unwanted` is asked while a video is fetched.
 
         `ask_again` returns the end as the backend says it now: addresses of videos expire.
+        `remaker` makes parts again, where it can.
         """
         self._job = job
         self._backend = backend
@@ -90,6 +93,8 @@ class Deliverer:
         self._is_unwanted = is_unwanted
         self._ask_again = ask_again
         self._checks = ResultChecks(job, context)
+        self._remaker = remaker
+        self._quality = QualityChecks(job, context, self._checks, remaker)
 
     async def deliver(
         self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
@@ -103,7 +108,7 @@ class Deliverer:
             end = await self._collect(end)
         except OwnershipLostError:
             raise
-        except PolicyRefusedError as error:
+        except (PolicyRefusedError, BelowQualityError) as error:
             end = self._checks.end_refused(end, error)
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
             _LOGGER.debug("the video of job %s was not collected", self._job.id, exc_info=True)
@@ -111,12 +116,8 @@ class Deliverer:
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
         self._context.pass_checkpoint("collect")
-        quality = await asyncio.to_thread(self._measure_quality, end)
-        if quality is not None and self._context.quality == "warn":
-            told = (*end.warnings, *map(finding_in_words, quality.findings))
-            end = end.model_copy(update={"warnings": told})
         try:
-            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from, quality)
+            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from)
         except OwnershipLostError:
             raise
         except Exception as error:
@@ -147,12 +148,18 @@ class Deliverer:
                 )
                 sha256 = sha256 if video.joined is None or video.joined.by_backend else None
                 said += news
+            if is_complete:
+                passed = await self._quality.pass_on(video, number)
+                if passed is None:
+                    continue
+                video, sha256 = passed, sha256 if passed is video else None
             place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
             published.append(await asyncio.to_thread(place))
             if is_complete and find_source(self._job) is None:
                 said += self._differences(published[-1])
             if is_complete:
                 said += await asyncio.to_thread(_warn_index_behind, published[-1])
+        said += self._quality.warnings
         said += self._checks.check_any_left(published)
         rest = [file for file in end.artifacts if file not in wanted and not self._job.plan.held]
         others = [self._to_look_at(file) for file in rest]
@@ -283,7 +290,6 @@ class Deliverer:
         end: TerminalEvent,
         capabilities: Capabilities,
         resumed_from: int | None,
-        quality: QualityReport | None,
     ) -> None:
         store = self._context.store
         submissions = store.submissions.of(self._job.id)
@@ -299,7 +305,9 @@ class Deliverer:
             ),
             resumed_from=resumed_from,
             seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
-            quality=quality,
+            quality=next(iter(self._quality.reports.values()), None),
+            spread=measure_spread(tuple(self._quality.reports.values())),
+            remakes=() if self._remaker is None else tuple(self._remaker.remakes),
             policies=self._checks.notes,
             key_name=next(
                 (each.ref.key_name for each in submissions if each.ref is not None), None
@@ -314,13 +322,6 @@ class Deliverer:
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
         store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
-
-    def _measure_quality(self, end: TerminalEvent) -> QualityReport | None:
-        if self._context.quality == "off" or not isinstance(end, JobCompleted):
-            return None
-        return measure_quality(
-            self._job, end.artifacts, self._context.store.events.read(self._job.id)
-        )
 
 
 def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:

@@ -30,6 +30,8 @@ from media_agent.jobs.deliver import Deliverer, clean_up, reserve_destination
 from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
+from media_agent.jobs.remake import Remaker
+from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
@@ -77,6 +79,7 @@ class JobRun:
         lookout: Lookout,
         *,
         on_event: OnEvent = None,
+        parts: SegmentRunner | None = None,
     ) -> None:
         self.job = job
         self.ref: OperationRef | None = None
@@ -90,6 +93,7 @@ class JobRun:
         self._lookout = lookout
         self._store = context.store
         self._on_event = on_event
+        self._parts = parts
         self._is_stopping = False
         self._is_stopped = False
         self._has_ended = False
@@ -359,6 +363,7 @@ class JobRun:
             self._context,
             is_unwanted=self._is_asked_to_stop,
             ask_again=self._ask_again,
+            remaker=self._build_remaker(),
         )
         last = self._store.submissions.last(self.job.id)
         if end.cost is not None:
@@ -377,6 +382,12 @@ class JobRun:
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, way_out)})
+
+    def _build_remaker(self) -> Remaker | None:
+        if self._parts is None:
+            return None
+        capabilities, is_unwanted = self._capabilities(), self._is_asked_to_stop
+        return Remaker(self.job, self._context, capabilities, self._parts, is_unwanted=is_unwanted)
 
     async def _ask_again(self) -> TerminalEvent | None:
         """Return the end of accepted work as its backend says it now; None: it says none."""

@@ -16,7 +16,7 @@ from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.policies import PolicyNote
-from media_agent_schemas.quality import QualityReport
+from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
 from media_agent_schemas.records import (
     GenerationRecord,
     Lineage,
@@ -47,6 +47,8 @@ def build_record(
     resumed_from: int | None = None,
     seams: tuple[SeamRecord, ...] = (),
     quality: QualityReport | None = None,
+    spread: tuple[ScoreSpread, ...] = (),
+    remakes: tuple[Remake, ...] = (),
     policies: tuple[PolicyNote, ...] = (),
     key_name: str | None = None,
     refused: tuple[Refusal, ...] = (),
@@ -82,6 +84,8 @@ def build_record(
         shots=tuple(_shift(shot, before) for shot in shots),
         seams=seams,
         quality=quality,
+        spread=spread,
+        remakes=remakes,
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,

@@ -15,6 +15,7 @@ from media_agent.errors import (
     Fault,
     InvalidRequestError,
     MediaAgentError,
+    PluginError,
 )
 from media_agent.policy.decisions import PolicySpec
 from media_agent.provenance.quality.embedding import EmbeddingSpec
@@ -50,10 +51,19 @@ class Registry:
         """The kinds of policies, by name."""
         return self._discovery.policies
 
-    @property
-    def embeddings(self) -> Mapping[str, EmbeddingSpec]:
-        """The embeddings that plugins offer, by name."""
-        return self._discovery.embeddings
+    def find_embedding(self, name: str | None) -> EmbeddingSpec | None:
+        """Return the embedding of a name; None: the simple one is meant.
+
+        Raises:
+            PluginError: no plugin offers it.
+        """
+        if name is None:
+            return None
+        known = self._discovery.embeddings
+        if name not in known:
+            hint = f"{did_you_mean(name, known)}; see embedding in the settings"
+            raise PluginError(f"no plugin offers the embedding {name!r}", hint=hint)
+        return known[name]
 
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:

@@ -515,6 +515,9 @@ class Plan(Document):
     origin: Origin | None = Field(
         default=None, description="The video it continues; its chunks are kept as they are."
     )
+    remade_as: str | None = Field(
+        default=None, description="The job that made a part of the delivered video again."
+    )
     policies: tuple[PolicyNote, ...] = Field(
         default=(), description="What the policies of the settings said of it."
     )

@@ -52,6 +52,8 @@ async def plan_branch(
     shots = new_shots(options.prompt, options.duration, options.shots)
     store = context.store
     job = store.jobs.get(job_id)
+    if job.plan.remade_as is not None:  # that is the video that was delivered
+        job = store.jobs.get(job.plan.remade_as)
     capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
     check_branches(capabilities, job)
     work = context.work_folder
