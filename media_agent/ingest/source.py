@@ -333,6 +333,8 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
         other = f"another kind of image ({kind})" if is_image else f"a video ({kind})"
         raise given.unusable_error(describe_kind(head) or f"it is {OTHER_IMAGES.get(kind, other)}")
     context = moving[0].codec_context
+    if context is None:
+        raise given.unusable_error("it is damaged, or of an unknown codec")
     given.check_pixels(context.width, context.height)
     if not context.width:
         most = MOST_PIXELS // 1_000_000

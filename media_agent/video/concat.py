@@ -19,6 +19,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.storage.files import temporary_beside
 from media_agent.video.audio import SAMPLE_RATE, add_audio, read_audio
 from media_agent.video.codec import (
+    add_copy,
     iterate_images,
     open_new_mp4,
     open_video,
@@ -172,7 +173,7 @@ def _copy(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> None:
             with open_video(each.path) as video:
                 source = video.streams.video[0]
                 if stream is None:
-                    stream = container.add_stream_from_template(source)
+                    stream = add_copy(container, source)
                 begin: int | None = None
                 for number, packet in enumerate(video.demux(source)):
                     if packet.dts is None or packet.pts is None or number >= frames:
