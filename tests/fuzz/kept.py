@@ -92,20 +92,18 @@ def _read_with(client: VideoClient) -> dict[str, Callable[[], object]]:
 
 
 def change_row(dice: Random, path: Path) -> None:
-    """Change one value of one row, or remove the row."""
-    with contextlib.closing(sqlite3.connect(path)) as ledger, ledger:
-        names = [
-            row[0] for row in ledger.execute("SELECT name FROM sqlite_master WHERE type='table'")
-        ]
-        full = [each for each in names if ledger.execute(f"SELECT 1 FROM {each}").fetchone()]
-        table = dice.choice(sorted(full))
-        columns = [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")]
-        column = dice.choice(columns)
-        rows = ledger.execute(f"SELECT {column} FROM {table}").fetchall()
-        old = rows[dice.randint(0, len(rows) - 1)][0]
-        new = _odd_column(dice, old)
-        with contextlib.suppress(sqlite3.Error):  # the file itself does not allow it
+    """Change one value of one row, where the file can still be read and allows it."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(path)) as ledger:
+        tables = ledger.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        full = [each for (each,) in tables if ledger.execute(f"SELECT 1 FROM {each}").fetchone()]
+        if full:
+            table = dice.choice(sorted(full))
+            columns = [row[1] for row in ledger.execute(f"PRAGMA table_info({table})")]
+            column = dice.choice(columns)
+            old = dice.choice(ledger.execute(f"SELECT {column} FROM {table}").fetchall())[0]
+            new = _odd_column(dice, old)
             ledger.execute(f"UPDATE {table} SET {column} = ? WHERE {column} IS ?", [new, old])
+            ledger.commit()
 
 
 def _odd_column(dice: Random, old: Any) -> Any:

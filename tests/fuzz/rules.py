@@ -90,7 +90,7 @@ def _logs(told: list[str]) -> Iterator[None]:
 @contextlib.contextmanager
 def _watched(folder: Path) -> Iterator[None]:
     _outside.clear()
-    _inside[:] = [folder.resolve(), Path(tempfile.gettempdir()).resolve(), Path("/dev")]
+    _inside[:] = [folder.resolve(), Path(tempfile.gettempdir()).resolve(), Path("/dev/null")]
     try:
         yield
     finally:

@@ -73,8 +73,9 @@ def reads_row(
 
 def _name_of(row: Row) -> str:
     columns = row.keys()
-    of_job = "job_id" if "job_id" in columns else "id" if "status" in columns else None
-    return "a row" if of_job is None else f"job {row[of_job]}"
+    if "job_id" in columns:
+        return f"job {row['job_id']}"
+    return f"job {row['id']}" if {"id", "status"} <= {*columns} else "a row"
 
 
 class Transaction:
