@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, SubmissionState
 from media_agent.ledger.store.database import Column, Row, Transaction, reads_row
 from media_agent.ledger.store.kept_text import mend, text_that_reads_back
+from media_agent.storage.files import is_folder_name
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobEvent
@@ -106,7 +107,7 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     """Return the job of a row of `jobs`, with its `ref`, its `artifacts` and what it cost."""
     plan = _plan_of(json.loads(row["plans"])[row["plan_number"]])
     return VideoJob(
-        id=row["id"],
+        id=_folder_name(row["id"]),
         status=JobStatus(row["status"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
@@ -158,7 +159,7 @@ def submission_of(row: Row) -> Submission:
     return Submission(
         job_id=row["job_id"],
         number=row["number"],
-        key=row["key"],
+        key=_folder_name(row["key"]),
         backend=row["backend"],
         model=row["model"],
         state=SubmissionState(row["state"]),
@@ -190,6 +191,13 @@ def event_of(row: Row) -> JobEvent:
 def token_of(row: Row) -> ResumeToken | None:
     """Return the resume token of a row of `jobs`."""
     return None if row["resume"] is None else ResumeToken.model_validate_json(row["resume"])
+
+
+def _folder_name(text: str) -> str:
+    """Return a name that folders are called by; another one could lead out of the data folder."""
+    if not is_folder_name(text):
+        raise ValueError("it is no name of a folder")
+    return text
 
 
 def _plan_of(text: str) -> Plan:
