@@ -12,6 +12,7 @@ from media_agent.ingest.read import check_video, measure_video
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import encode_chunk, probe
 from media_agent.video.concat import join_videos
+from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent.video.fragments import cut_fragment, find_cuts
 from media_agent.video.images import shrink_png
 
@@ -66,6 +67,29 @@ def test_a_continuation_of_any_size_is_put_behind_its_source(tmp_path: Path) -> 
 
     assert str(joined.scaled_from) == "16x32"  # the least that a record can say
     assert probe(tmp_path / "out.mp4").frames == 6
+
+
+def test_rates_that_would_repeat_a_frame_without_end_are_refused(tmp_path: Path) -> None:
+    fast, slow = tmp_path / "fast.mp4", tmp_path / "slow.mp4"
+    frames = np.zeros((2, 32, 32, 3), np.uint8)
+    fast.write_bytes(encode_chunk(frames, fps=1000))
+    slow.write_bytes(encode_chunk(frames, fps=1))
+
+    with pytest.raises(StorageError, match="their frames a second are 1000, 1"):
+        join_videos([fast, slow], tmp_path / "out.mp4")
+    join_videos([slow, fast], tmp_path / "out.mp4")
+
+    assert probe(tmp_path / "out.mp4").frames == 3  # two seconds, and a moment
+
+
+def test_a_video_without_frames_has_no_contact_sheet(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp4"
+    content = make_video(Video(frames=4))
+    samples = content.index(b"stsz") + 12
+    path.write_bytes(content[:samples] + bytes(4) + content[samples + 4 :])
+
+    with pytest.raises(StorageError, match="it has no frames"):
+        write_contact_sheet(path, tmp_path / "a.png")
 
 
 def test_an_image_of_sound_alone_is_damaged(tmp_path: Path) -> None:
