@@ -303,10 +303,10 @@ async def test_a_job_that_is_stopped_ends_the_attempt_and_delivers_what_was_made
 
     async with world.client([(5, 2)], REMAKE) as client:
         job = await client.start(REQUEST, out=world.out)
-        while not client.store.jobs.segments_of(job.id):
+        while not client.store.jobs.segments_of(job.id):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         await client.cancel(job.id)
-        while not (job := await client.get(job.id)).status.is_terminal:
+        while not (job := await client.get(job.id)).status.is_terminal:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
         (attempt,) = client.store.jobs.segments_of(job.id)
         stopped = await client.get(attempt)
