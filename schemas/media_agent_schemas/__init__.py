@@ -59,6 +59,7 @@ from media_agent_schemas.media import (
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 from media_agent_schemas.quality import (
     Boundaries,
     Drift,
@@ -66,6 +67,8 @@ from media_agent_schemas.quality import (
     FindingKind,
     Loudness,
     QualityReport,
+    Remake,
+    ScoreSpread,
 )
 from media_agent_schemas.records import (
     GenerationRecord,
@@ -131,15 +134,20 @@ __all__ = [
     "Plan",
     "PlanReport",
     "Policy",
+    "PolicyDecision",
+    "PolicyNote",
+    "PolicyStage",
     "PromptChanged",
     "Quality",
     "QualityReport",
     "Refusal",
+    "Remake",
     "ResolutionTier",
     "ResumeToken",
     "Routing",
     "RoutingPreference",
     "Schema",
+    "ScoreSpread",
     "SeamRecord",
     "Segment",
     "Shot",

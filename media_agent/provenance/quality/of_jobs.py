@@ -38,7 +38,7 @@ def measure_quality(
     """
     if video.path is None:
         return None
-    path, warnings = Path(video.path), ()
+    path = Path(video.path)
     try:
         facts = probe(path)
         if facts.frames > MOST_FRAMES:
@@ -61,8 +61,7 @@ def measure_quality(
         try:
             return Measured(inspect(rules.find_embedding()))
         except PluginError as error:
-            warnings = (f"{error.message}; the simple embedding was used",)
-            return Measured(inspect(None), warnings)
+            return Measured(inspect(None), (f"{error.message}; the simple embedding was used",))
     except (MediaAgentError, OSError, ImportError, ValueError) as error:
         _LOGGER.debug("the video of job %s was not measured: %s", job.id, error)
         return None
