@@ -28,6 +28,10 @@ class Segments(Protocol):
         """Return the length of each in seconds."""
         ...
 
+    def sizes(self) -> Sequence[int]:
+        """Return about how many bytes each has."""
+        ...
+
     def read(self, number: int) -> tuple[bytes, bytes]:
         """Return the header of all, and one segment."""
         ...
@@ -44,6 +48,11 @@ class Chunks:
     def lengths(self) -> Sequence[float]:
         """Return the length of each in seconds."""
         return tuple(float(each / self._rate) for each in self._frames)
+
+    def sizes(self) -> Sequence[int]:
+        """Return about how many bytes each has."""
+        paths = (self._folder / chunk_name(number) for number in range(len(self._frames)))
+        return tuple(path.stat().st_size for path in paths)
 
     def read(self, number: int) -> tuple[bytes, bytes]:
         """Return the header of all, and one segment."""
@@ -66,6 +75,10 @@ class Finished:
     def lengths(self) -> Sequence[float]:
         """Return the length of each in seconds."""
         return self._cuts.lengths
+
+    def sizes(self) -> Sequence[int]:
+        """Return about how many bytes each has."""
+        return self._cuts.sizes
 
     def read(self, number: int) -> tuple[bytes, bytes]:
         """Return the header of all, and one segment."""
@@ -116,6 +129,12 @@ class HlsVideos:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return frames
+
+
+def measure_peak(segments: Segments) -> float:
+    """Return the most bits that a second of any segment has, of those that are there."""
+    pairs = zip(segments.sizes(), segments.lengths(), strict=True)
+    return max((8 * size / length for size, length in pairs if length > 0), default=0.0)
 
 
 def write_playlist(lengths: Sequence[float], *, is_over: bool) -> str:
