@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from media_agent.errors import JobNotFoundError, VideoNotReadyError
+from media_agent.storage.files import storage_errors
 from media_agent.storage.work_folder import chunk_name
 from media_agent.video.chunk_file import read_chunk, read_length
 from media_agent.video.codec import split_header, to_frame_rate
@@ -52,7 +53,8 @@ class Chunks:
     def sizes(self) -> Sequence[int]:
         """Return about how many bytes each has."""
         paths = (self._folder / chunk_name(number) for number in range(len(self._frames)))
-        return tuple(path.stat().st_size for path in paths)
+        with storage_errors(f"a chunk in {self._folder}", "used"):
+            return tuple(path.stat().st_size for path in paths)
 
     def read(self, number: int) -> tuple[bytes, bytes]:
         """Return the header of all, and one segment."""

@@ -39,7 +39,7 @@ async def get_playlist(job: OwnJob, server: Server) -> Response:
     responses={200: {"content": {_PLAYLIST: {"schema": {"type": "string"}}}}},
 )
 async def get_master(job: OwnJob, server: Server) -> Response:
-    """Return the playlist of that one, for players that ask for codecs and bit rate first."""
+    """Return the master playlist, for players that ask for codecs, size and bit rate first."""
     segments = await _find(job, server)
     header, segment = await _read(segments, 0, job)
     peak = await asyncio.to_thread(measure_peak, segments)
