@@ -546,9 +546,7 @@ class VideoClient:
 
     async def _foresee_signing(self, *plans: Plan) -> tuple[Plan, ...]:
         """Return plans with what there is to say before an unsigned video is made."""
-        said = await asyncio.to_thread(
-            check_before_work, self._context.signing, self._context.now()
-        )
+        said = await asyncio.to_thread(check_before_work, self._context.signing)
         return tuple(
             plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans
         )

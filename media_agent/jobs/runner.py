@@ -43,7 +43,7 @@ class JobRunner:
         """Store a job whose video has a place; return it, or that of its key, and if it is new."""
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
-        said = await asyncio.to_thread(check_before_work, self._context.signing, now)
+        said = await asyncio.to_thread(check_before_work, self._context.signing)
         if terms.part_of is not None:
             said = []  # it was said of the whole video
         inputs = [medium for each in terms.plans for medium in each.request.inputs]

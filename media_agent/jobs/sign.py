@@ -5,7 +5,7 @@ file, so that a video which was already put in its place is known to be ours.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ class VideoSigner:
             return source, Signature(signed=False, reason="provenance.sign is off")
         delivered = source if delivered is None else delivered
         try:
-            credentials = prepare(self._signing, self._context.now())
+            credentials = prepare(self._signing)
             return self._sign(source, delivered, joined, credentials)
         except MediaAgentError as error:
             if self._signing.policy == "require":
@@ -82,7 +82,8 @@ class VideoSigner:
         target = folder / f"signed-{sha256_of(source)}.mp4"
         signed = read_signed(target) if target.exists() else None
         if signed is None:
-            signed = self._write(source, target, delivered, joined, credentials)
+            write = partial(self._write, source, target, delivered, joined, credentials)
+            signed = self._with_timestamp(write) or write()
         return target, Signature(
             signed=True,
             kind=credentials.kind,
@@ -93,6 +94,17 @@ class VideoSigner:
             kept_manifests=signed.kept_manifests,
         )
 
+    def _with_timestamp(self, write: "Callable[..., Signed]") -> "Signed | None":
+        """Sign with a timestamp; None: there is to be none, or nobody gave one (in 30 s)."""
+        url = self._signing.timestamp_url
+        if url is None:
+            return None
+        try:
+            return write(timestamp_url=url)
+        except MediaAgentError as error:
+            self.warnings.append(f"the video is signed without a timestamp: {error.message}")
+            return None
+
     def _write(
         self,
         source: Path,
@@ -100,22 +112,17 @@ class VideoSigner:
         delivered: Path,
         joined: SourceJoin | None,
         credentials: Credentials,
+        *,
+        timestamp_url: str | None = None,
     ) -> "Signed":
         from media_agent.provenance.c2pa.manifest import build_manifest
         from media_agent.provenance.c2pa.sign import sign_file
 
         ingredients = self._list_ingredients(delivered, is_joined=joined is not None)
         manifest = build_manifest(self._assertion, ingredients, self._context.now())
-        write = partial(sign_file, source, target, manifest, ingredients, credentials)
-        url = self._signing.timestamp_url
-        if url is None:
-            return write()
-        try:
-            return write(timestamp_url=url)
-        except MediaAgentError as error:
-            signed = write()
-            self.warnings.append(f"the video is signed without a timestamp: {error.message}")
-            return signed
+        return sign_file(
+            source, target, manifest, ingredients, credentials, timestamp_url=timestamp_url
+        )
 
     @cached_property
     def _assertion(self) -> GenerationAssertion:

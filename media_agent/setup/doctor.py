@@ -125,7 +125,7 @@ def examine(*, gpus: Sequence[str] | None = None, memory_limit: Path = _MEMORY_L
         encoders={name: _can_encode(name) for name in ENCODERS},
         clock=datetime.now(UTC).astimezone(),
         keys=dict(_find_keys(settings, registry)),
-        signing=examine_signing(settings.signing(), datetime.now(UTC)),
+        signing=examine_signing(settings.signing()),
         must_sign=settings.provenance.sign == "require",
         findings=check().findings,
         verdicts=tuple(_judge(list_all(registry, settings), registry)),

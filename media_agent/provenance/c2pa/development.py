@@ -36,7 +36,7 @@ def development_certificate(folder: Path, now: datetime) -> bytes:
         with lock(folder / ".lock", waits=True):
             if path.exists() and _is_current(found := path.read_bytes(), now):
                 return found
-            made, root = _make(now)
+            made, root = make_certificate(now)
             write_atomically(folder / ROOT, root)
             write_atomically(path, made, mode=0o600)
             return made
@@ -52,7 +52,7 @@ def _is_current(pem: bytes, now: datetime) -> bool:
     return b"PRIVATE KEY" in pem and now < expires_at - _RENEWED
 
 
-def _make(now: datetime) -> tuple[bytes, bytes]:
+def make_certificate(now: datetime) -> tuple[bytes, bytes]:
     """Return certificate and key, and the root that issued it, as PEM."""
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
