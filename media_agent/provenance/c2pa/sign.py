@@ -5,7 +5,6 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,6 @@ def try_signing(credentials: Credentials, timestamp_url: str | None = None) -> N
         _sign(builder, "image/png", source, io.BytesIO(), credentials, timestamp_url, "a trial")
 
 
-@cache
 def load_c2pa() -> Any:
     """Return c2pa, which is loaded when the first file is signed or read.
 

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import shutil
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -19,6 +21,7 @@ from media_agent.provenance.c2pa.sign import read_signed, sign_file
 from media_agent.provenance.c2pa.words import provenance_in_words
 from media_agent.video.codec import read_frames
 from media_agent_schemas.provenance import ProvenanceState
+from tests.provenance.c2pa.authority import timestamp_authority
 from tests.provenance.c2pa.signed_videos import (
     CREATED,
     development,
@@ -245,3 +248,21 @@ def test_a_report_in_words_names_what_counts(folder: Path) -> None:
     assert said[0][1].startswith("Valid: unchanged")
     assert ("made with", "somebody 1") in said
     assert any(name == "signer" and "for development only" in fact for name, fact in said)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl answers as an authority")
+def test_a_timestamp_authority_says_when_it_was_signed(folder: Path, tmp_path: Path) -> None:
+    with timestamp_authority(tmp_path) as url:
+        signed = sign_file(
+            folder / "plain.mp4",
+            tmp_path / "timed.mp4",
+            manifest_of("m", CREATED),
+            (),
+            development(folder),
+            timestamp_url=url,
+        )
+
+    report = read_provenance(tmp_path / "timed.mp4")
+    assert signed.timestamped
+    assert report.signed_at is not None
+    assert abs((report.signed_at - datetime.now(UTC)).total_seconds()) < 3600
