@@ -121,6 +121,9 @@ class ProvenanceReport(Document):
     signed_at: AwareDatetime | None = Field(
         default=None, description="When it was signed, if a timestamp authority says it."
     )
+    is_time_trusted: bool = Field(
+        default=False, description="Whether that authority is among the trust anchors."
+    )
     claimed_at: AwareDatetime | None = Field(
         default=None, description="When it was made, as the signer says."
     )

@@ -90,6 +90,7 @@ def _report(state: str, said: Mapping[str, Any]) -> ProvenanceReport:
         issuer=signature.get("issuer"),
         is_development=is_development(signature.get("common_name")),
         signed_at=_as_time(signature.get("time")),
+        is_time_trusted="timeStamp.trusted" in _list_successes(said),
         claimed_at=next(
             filter(None, (_as_time(each.get("when")) for each in _actions(active))), None
         ),
@@ -171,6 +172,11 @@ def _list_problems(said: Mapping[str, Any]) -> Iterator[str]:
     for each in said.get("validation_status", ()):
         if each.get("code") not in _EXPECTED:
             yield str(each.get("code"))
+
+
+def _list_successes(said: Mapping[str, Any]) -> set[object]:
+    results = said.get("validation_results", {}).get("activeManifest", {})
+    return {each.get("code") for each in results.get("success", ())}
 
 
 def _as_time(text: object) -> datetime | None:

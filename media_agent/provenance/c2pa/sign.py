@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from media_agent.errors import ConfigurationError, MediaAgentError, StorageError
 from media_agent.provenance.c2pa.credentials import Credentials
@@ -24,6 +24,7 @@ _SETTINGS = {
     "core": {"backing_store_memory_threshold_in_mb": 16},  # more goes to a temporary file
     "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},  # no address is followed
 }
+_SIGNED = ("video/mp4", "video/quicktime")
 _IMAGE = bytes.fromhex(  # a PNG of one pixel, to try a signature on
     "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000"
     "000a49444154789c636000000002000148afa4710000000049454e44ae426082"
@@ -59,9 +60,8 @@ def sign_file(
         for number, ingredient in enumerate(ingredients):
             _add(builder, ingredient, name_ingredient(number))
         with source.open("rb") as reader, aside.open("w+b") as writer:
-            written = _sign(
-                builder, "video/mp4", reader, writer, credentials, timestamp_url, str(source)
-            )
+            kind = _check_kind(reader, source)
+            written = _sign(builder, kind, reader, writer, credentials, timestamp_url, str(source))
         return _read_written(written)
 
 
@@ -102,6 +102,18 @@ def _context() -> "c2pa.Context":
 
 def _open_builder(manifest: dict[str, Any], context: "c2pa.Context") -> "c2pa.Builder":
     return load_c2pa().Builder(json.dumps(manifest), context=context)
+
+
+def _check_kind(file: BinaryIO, path: Path) -> str:
+    """Return the media type of a video that a manifest can be written into.
+
+    Raises:
+        StorageError: it is another kind of file.
+    """
+    kind = find_media_type(file)
+    if kind not in _SIGNED:
+        raise StorageError(f"{path} is no MP4, and only an MP4 can be signed")
+    return kind
 
 
 def _add(builder: "c2pa.Builder", ingredient: Ingredient, label: str) -> None:

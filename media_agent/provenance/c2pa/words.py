@@ -8,6 +8,7 @@ from media_agent_schemas.provenance import (
     IngredientReport,
     ProvenanceReport,
     ProvenanceState,
+    Signature,
 )
 
 _STATES = {
@@ -29,7 +30,8 @@ def provenance_in_words(report: ProvenanceReport) -> Iterator[tuple[str, str]]:
         issuer = "" if report.issuer is None else f" ({report.issuer})"
         yield "signer", f"{report.signer}{issuer}{untrusted}"
     if report.signed_at is not None:
-        yield "when", f"{_minute(report.signed_at)}, as a timestamp authority says"
+        known = "" if report.is_time_trusted else ", which is not among the trust anchors"
+        yield "when", f"{_minute(report.signed_at)}, as a timestamp authority says{known}"
     elif report.claimed_at is not None:
         yield "when", f"{_minute(report.claimed_at)}, as the signer says"
     if report.generator is not None:
@@ -40,6 +42,14 @@ def provenance_in_words(report: ProvenanceReport) -> Iterator[tuple[str, str]]:
         yield "made from", _describe_ingredient(ingredient)
     for problem in report.problems:
         yield "problem", problem
+
+
+def describe_signature(signature: Signature) -> str:
+    """Return whether a delivered video was signed, and by whom; else why not."""
+    if not signature.signed:
+        return f"no: {signature.reason}"
+    kept = f", {signature.kept_manifests} manifests of others kept"
+    return f"by {signature.signer}{kept if signature.kept_manifests else ''}"
 
 
 def _describe_generation(generation: GenerationAssertion) -> Iterator[tuple[str, str]]:

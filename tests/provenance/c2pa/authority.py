@@ -40,7 +40,7 @@ def timestamp_authority(folder: Path) -> Iterator[str]:
     config = folder / "openssl.cnf"
     config.write_text(_CONFIG.format(folder=folder))
     (folder / "serial").write_text("01\n")
-    new = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config".split()
+    new = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-config"]
     root = ["-keyout", folder / "root.key", "-out", folder / "tsa-root.pem", "-subj", "/CN=root"]
     _run("req", "-x509", *new, config, *root, "-extensions", "issuer", "-days", "30")
     own = ["-keyout", folder / "tsa.key", "-out", folder / "tsa.csr", "-subj", "/CN=authority"]

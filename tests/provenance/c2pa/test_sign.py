@@ -161,10 +161,18 @@ def test_an_ingredient_that_cannot_be_read_is_listed_without_its_manifest(folder
     assert read_provenance(target).state is ProvenanceState.VALID
 
 
-def test_what_cannot_be_signed_leaves_no_file(folder: Path) -> None:
-    (folder / "odd.mp4").write_bytes(b"no MP4" * 100)
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\x1aE\xdf\xa3 a WebM" * 10, r"odd\.mp4 is no MP4, and only an MP4 can be signed"),
+        (b"\0\0\0\x18ftypisom" + b"\xff" * 90, r"odd\.mp4 cannot be signed"),
+    ],
+    ids=["WebM", "damaged"],
+)
+def test_what_cannot_be_signed_leaves_no_file(folder: Path, content: bytes, said: str) -> None:
+    (folder / "odd.mp4").write_bytes(content)
 
-    with pytest.raises(StorageError, match=r"odd\.mp4 cannot be signed"):
+    with pytest.raises(StorageError, match=said):
         sign_file(
             folder / "odd.mp4",
             folder / "target.mp4",
@@ -263,6 +271,8 @@ def test_a_timestamp_authority_says_when_it_was_signed(folder: Path, tmp_path: P
         )
 
     report = read_provenance(tmp_path / "timed.mp4")
+    trusting = read_provenance(tmp_path / "timed.mp4", [tmp_path / "tsa-root.pem"])
     assert signed.timestamped
+    assert (report.is_time_trusted, trusting.is_time_trusted) == (False, True)
     assert report.signed_at is not None
     assert abs((report.signed_at - datetime.now(UTC)).total_seconds()) < 3600
