@@ -59,6 +59,15 @@ from media_agent_schemas.media import (
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.provenance import (
+    GenerationAssertion,
+    IngredientReport,
+    ProvenanceReport,
+    ProvenanceState,
+    Signature,
+    SignedAdjustment,
+    SignerKind,
+)
 from media_agent_schemas.quality import (
     Boundaries,
     Drift,
@@ -108,7 +117,9 @@ __all__ = [
     "FindingKind",
     "Finish",
     "FpsRange",
+    "GenerationAssertion",
     "GenerationRecord",
+    "IngredientReport",
     "InputRole",
     "JobCancelled",
     "JobCompleted",
@@ -132,6 +143,8 @@ __all__ = [
     "PlanReport",
     "Policy",
     "PromptChanged",
+    "ProvenanceReport",
+    "ProvenanceState",
     "Quality",
     "QualityReport",
     "Refusal",
@@ -144,6 +157,9 @@ __all__ = [
     "Segment",
     "Shot",
     "ShotRecord",
+    "Signature",
+    "SignedAdjustment",
+    "SignerKind",
     "Size",
     "SizeRange",
     "SourceJoin",
