@@ -49,12 +49,14 @@ from media_agent.config.file import (
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.policy_sections import PolicySection
+from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.config.quality_sections import FindingSection
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
 from media_agent.policy.decisions import PolicyRule
+from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
@@ -230,6 +232,9 @@ class Settings(BaseSettings):
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
     )
+    provenance: ProvenanceSection = Field(
+        default=ProvenanceSection(), description="How finished videos are signed."
+    )
 
     @property
     def ledger_path(self) -> Path:
@@ -240,6 +245,10 @@ class Settings(BaseSettings):
     def work_folder(self) -> Path:
         """The folder for all work, finished and unfinished."""
         return self.data_dir / "work"
+
+    def signing(self) -> Signing:
+        """Return how finished videos are signed."""
+        return self.provenance.signing(self.data_dir)
 
     def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
         """Return the key of a backend: as its section says, else the usual or a stored one.
@@ -341,14 +350,16 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        others = self.model_dump(mode="json", exclude={*paths, "backends", "policies", "server"})
+        apart = {*paths, "backends", "policies", "server", "provenance"}
+        others = self.model_dump(mode="json", exclude=apart)
         shown = {name: concealed(each) for name, each in others.items()}
         rules: dict[str, JsonValue] = {
             name: {**section.shown()} for name, section in self.policies.items()
         }
         server = redact_value(self.server.shown(), known)
-        sections_of_keys = {
+        sections_of_keys: dict[str, JsonValue] = {
             "server": server,
+            "provenance": redact_value(self.provenance.shown(), known),
             "policies": redact_value(rules, known),
             "backends": said,
         }
@@ -363,7 +374,8 @@ class Settings(BaseSettings):
         }
         sources |= {("policies", name): section for name, section in self.policies.items()}
         served = self.server.sources().items()
-        return sources | {("server", *within): source for within, source in served}
+        served_sources = {("server", *within): source for within, source in served}
+        return {**sources, **served_sources, ("provenance",): self.provenance}
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from media_agent.backend.protocol import VideoBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.policy.asking import Policies
+from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent_schemas.capabilities import Plan
 
@@ -39,6 +40,8 @@ class JobContext:
     """How long the states of a completed job are kept; None: for ever."""
     quality: QualityRules = field(default_factory=QualityRules)
     """Whether a finished video is decoded for the report in its record, and what follows."""
+    signing: Signing = field(default_factory=Signing)
+    """How videos are signed."""
 
     def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""

@@ -23,6 +23,7 @@ from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.quality import QualityChecks
 from media_agent.jobs.remake import Remaker
+from media_agent.jobs.sign import VideoSigner
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
@@ -36,7 +37,8 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.media import Artifact, ArtifactKind, SourceJoin
+from media_agent_schemas.provenance import Signature
 from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
@@ -104,8 +106,9 @@ class Deliverer:
         Trouble of our own fails no paid work: its outcome is unknown until a later run delivers it.
         """
         is_paid = not capabilities.resubmits
+        signer = VideoSigner(self._job, end, capabilities, self._context)
         try:
-            end = await self._collect(end)
+            end = await self._collect(end, signer)
         except OwnershipLostError:
             raise
         except (PolicyRefusedError, BelowQualityError) as error:
@@ -126,7 +129,7 @@ class Deliverer:
         self._context.pass_checkpoint("record")
         return end
 
-    async def _collect(self, end: TerminalEvent) -> TerminalEvent:
+    async def _collect(self, end: TerminalEvent, signer: VideoSigner) -> TerminalEvent:
         """Return the end with its video in place."""
         is_complete = isinstance(end, JobCompleted)
         videos = [file for file in end.artifacts if _is_video(file)]
@@ -137,6 +140,7 @@ class Deliverer:
         wanted = videos[: self._destination.videos]
         for number, each in enumerate(wanted, start=1):
             found, sha256 = await self._fetch_or_ask_again(each, number)
+            delivered = found.path  # before anything is done to it
             video = await self._checks.allow(found, number)
             if video is None:
                 continue
@@ -152,13 +156,16 @@ class Deliverer:
                 passed = await self._quality.pass_on(video, number)
                 if passed is None:
                     continue
-                video, sha256 = passed, sha256 if passed is video else None
+                if passed is not video:  # another job made it
+                    video, sha256, delivered = passed, None, passed.path
             place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
-            published.append(await asyncio.to_thread(place))
+            sign = partial(signer.sign, delivered=None if delivered is None else Path(delivered))
+            published.append(await asyncio.to_thread(place, sign=sign))
             if is_complete and find_source(self._job) is None:
                 said += self._differences(published[-1])
             if is_complete:
                 said += await asyncio.to_thread(_warn_index_behind, published[-1])
+        said += signer.warnings
         said += self._quality.warnings
         said += self._checks.check_any_left(published)
         rest = [file for file in end.artifacts if file not in wanted and not self._job.plan.held]
@@ -252,7 +259,13 @@ class Deliverer:
         return video.model_copy(update={"uri": told or None})
 
     def _publish(
-        self, video: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
+        self,
+        video: Artifact,
+        is_complete: bool,
+        number: int,
+        *,
+        fetched_sha256: str | None,
+        sign: Callable[[Path, SourceJoin | None], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
@@ -271,11 +284,14 @@ class Deliverer:
                 front.parent.mkdir(parents=True, exist_ok=True)
             if move_index(source, front):
                 source, fetched_sha256 = front, None
+        signed, signature = sign(source, video.joined)
+        if signature.signed:
+            source, fetched_sha256 = signed, None
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
         kept = ("uri", "expires_at", "own_id", "joined")
         facts = {name: getattr(video, name) for name in kept}
-        published = found.model_copy(update={"path": str(place), **facts})
+        published = found.model_copy(update={"path": str(place), "signature": signature, **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)
         try:

@@ -60,6 +60,15 @@ from media_agent_schemas.media import (
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
 from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
+from media_agent_schemas.provenance import (
+    GenerationAssertion,
+    IngredientReport,
+    ProvenanceReport,
+    ProvenanceState,
+    Signature,
+    SignedAdjustment,
+    SignerKind,
+)
 from media_agent_schemas.quality import (
     Boundaries,
     Drift,
@@ -111,7 +120,9 @@ __all__ = [
     "FindingKind",
     "Finish",
     "FpsRange",
+    "GenerationAssertion",
     "GenerationRecord",
+    "IngredientReport",
     "InputRole",
     "JobCancelled",
     "JobCompleted",
@@ -138,6 +149,8 @@ __all__ = [
     "PolicyNote",
     "PolicyStage",
     "PromptChanged",
+    "ProvenanceReport",
+    "ProvenanceState",
     "Quality",
     "QualityReport",
     "Refusal",
@@ -152,6 +165,9 @@ __all__ = [
     "Segment",
     "Shot",
     "ShotRecord",
+    "Signature",
+    "SignedAdjustment",
+    "SignerKind",
     "Size",
     "SizeRange",
     "SourceJoin",

@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from media_agent_schemas.base import Asked, OnlyNumbers, Schema, Sha256
+from media_agent_schemas.provenance import Signature
 
 SMALLEST_SIDE = 16
 LARGEST_SIDE = 8192
@@ -197,6 +198,9 @@ class Artifact(Schema):
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
     joined: SourceJoin | None = Field(
         default=None, description="The source video in front of the new part; null: none."
+    )
+    signature: Signature | None = Field(
+        default=None, description="Whether it says, signed, that AI made it; null: not delivered."
     )
 
     @model_validator(mode="after")

@@ -15,6 +15,8 @@ from media_agent.storage.files import make_folder
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact, InputRole, MediaInput, SourceJoin
 
+FETCHED_SOURCE = "source.mp4"
+"""The source in the work folder of a job, where it was fetched from an address."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -70,7 +72,7 @@ async def _bring_here(
     if source.url is not None:
         from media_agent.ingest.download import fetch
 
-        path = context.work_folder / job.id / "source.mp4"
+        path = context.work_folder / job.id / FETCHED_SOURCE
         fetched = await fetch(source.url, path, sleep=context.sleep)
         return MediaInput(role=source.role, path=str(fetched.path)), fetched.sha256
     return source, await _check_unchanged(source, job, context)
