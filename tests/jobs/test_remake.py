@@ -316,3 +316,24 @@ async def test_a_job_that_is_stopped_ends_the_attempt_and_delivers_what_was_made
     assert stopped.status is JobStatus.CANCELLED
     assert any("is cancelled" in said for said in job.warnings)
     assert record_of(job).remakes == ()
+
+
+async def test_an_attempt_that_a_process_left_is_continued_by_the_next_one(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Fickle, "hangs", {6})
+    async with world.client([(5, 2)], REMAKE) as client:
+        job = await client.start(REQUEST, out=world.out)
+        while not client.store.jobs.segments_of(job.id):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    monkeypatch.setattr(Fickle, "hangs", set())
+
+    async with world.client([(5, 2)], REMAKE) as client:
+        again = await client.resume(job.id)
+        attempts = client.store.jobs.segments_of(job.id)
+
+    assert again.status is JobStatus.COMPLETED, again.error
+    (remake,) = record_of(again).remakes
+    assert attempts == (remake.job_id,)
+    assert remake.delivered
+    assert frames_of(again).std(axis=(1, 2, 3)).min() > 10
