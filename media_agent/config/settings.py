@@ -48,6 +48,7 @@ from media_agent.config.file import (
 )
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
@@ -212,6 +213,9 @@ class Settings(BaseSettings):
     )
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
+    )
+    provenance: ProvenanceSection = Field(
+        default=ProvenanceSection(), description="How videos show where they come from."
     )
 
     @property

@@ -169,6 +169,23 @@ class SourceJoin(Schema):
     )
 
 
+class Marking(Schema):
+    """What was put into the frames of a video beside what was generated."""
+
+    watermark: str | None = Field(
+        default=None,
+        pattern=r"^0x[0-9a-f]{8}$",
+        description="The 32 bits of the watermark, which find the job; null: none.",
+    )
+    label: str | None = Field(default=None, description="The words of the label; null: none.")
+    start: float = Field(
+        default=0.0,
+        ge=0,
+        description="First moment that this job marked, in seconds; what comes before is of the "
+        "source, or of the job that it continues.",
+    )
+
+
 class ArtifactKind(StrEnum):
     """What a file that came out is."""
 
@@ -197,6 +214,9 @@ class Artifact(Schema):
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
     joined: SourceJoin | None = Field(
         default=None, description="The source video in front of the new part; null: none."
+    )
+    marking: Marking | None = Field(
+        default=None, description="The watermark and the label in its frames; null: none."
     )
 
     @model_validator(mode="after")
