@@ -381,6 +381,13 @@ class VideoClient:
         self._running.adopt(self.store.jobs.get(job_id))
         return self.store.jobs.get(job_id)
 
+    async def adopt_left(self) -> tuple[str, ...]:
+        """Continue the jobs of callers whose process is gone, or could not go on; return their ids.
+
+        One that cannot be continued keeps no other from it.
+        """
+        return self._running.adopt_left()
+
     def count_working(self) -> int:
         """Return how many jobs this client works on."""
         return self._running.working

@@ -79,6 +79,16 @@ class JobRunner:
         if not job.status.is_terminal and self._is_free(job.id):
             self.start(job)
 
+    def adopt_left(self) -> tuple[str, ...]:
+        """Work on the jobs of callers that nobody works on, and return their ids."""
+        left = [each for each in self._store.owners.list_left() if not self._is_here(each)]
+        for job_id in left:
+            try:
+                self.start(self._store.jobs.get(job_id))
+            except MediaAgentError as error:
+                _LOGGER.warning("job %s cannot continue: %s", job_id, error.message)
+        return tuple(left)
+
     async def run_new(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
         """Work on a new job as `run` does; where it could not begin, it failed."""
         try:

@@ -32,10 +32,6 @@ class ClientHost:
         """How many jobs this process works on."""
         return sum(client.count_working() for client in tuple(self._calls))
 
-    async def start(self) -> None:
-        """Continue the jobs of callers that an earlier server left under way."""
-        await self.call(_adopt_left)
-
     async def call(self, work: Callable[[VideoClient], Awaitable[T]]) -> T:
         """Return what the client answers; a caller that hangs up does not break it off halfway.
 
@@ -96,9 +92,3 @@ def _report(retiring: Future[None]) -> None:
 
 async def _await(work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:
     return await work(client)
-
-
-async def _adopt_left(client: VideoClient) -> None:
-    for job in await client.orphans():
-        if job.caller is not None:
-            await client.adopt(job.id)

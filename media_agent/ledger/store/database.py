@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -9,11 +10,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
+from media_agent.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    LedgerBusyError,
+    StorageError,
+)
 from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
 from media_agent.storage.files import storage_errors
 
 BUSY_SECONDS = 30.0
+
+_LEAST_FREE = 2**16  # bytes, as much as SQLite needs at once beside its main file
 
 Column: TypeAlias = str | int | float | None
 Row: TypeAlias = sqlite3.Row
@@ -41,6 +49,9 @@ _TROUBLES = {  # by the beginning of SQLite's own name for it
     "SQLITE_FULL": ("cannot be written: the disk is full", "free some space and run it again"),
     "SQLITE_IOERR": ("cannot be read or written", "check the disk it lies on"),
 }
+
+
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 
 class DuplicateError(Exception):
@@ -249,7 +260,16 @@ class Database:
 
     def _trouble(self, error: sqlite3.Error) -> StorageError:
         name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_IOERR") and _is_full(self.path.parent):
+            name = "SQLITE_FULL"  # SQLite says so of its main file alone
         for beginning, (what, hint) in _TROUBLES.items():
             if name.startswith(beginning):
-                return StorageError(f"{self.path} {what}", hint=hint)
+                kind = LedgerBusyError if beginning in _BUSY else StorageError
+                return kind(f"{self.path} {what}", hint=hint)
         return StorageError(f"{self.path} cannot be used: {error}")
+
+
+def _is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _LEAST_FREE
+    return False
