@@ -1,6 +1,6 @@
 """Reads the watermark of a video, or the several of one whose parts come from several jobs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from media_agent.provenance.watermark.pattern import Layout, list_layouts
-from media_agent.provenance.watermark.payload import BITS, from_sums
+from media_agent.provenance.watermark.payload import BITS, from_sums, to_bits
 from media_agent.video.codec import open_video
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from media_agent.provenance.watermark.pattern import Grid, Slots
+    from media_agent.provenance.watermark.payload import Sums
 
 MOST_FRAMES = 1536
 """Read of a video, from its beginning."""
@@ -24,6 +25,7 @@ MOST_TRIES = 2 * (2 * (MOST_FRAMES // STRETCH) - 1)
 """Alternatives that are tried in a video: each grid over the whole, its halves, their halves..."""
 _NOISE = 6.0  # of a frequency, squared: what encoding adds
 _HEIGHT_OF_MARK = 4.0  # of a frequency, about
+_AGREEMENT = 0.7  # of all that speaks for anything; without this mark about 0
 _EPSILON = 1e-9
 
 
@@ -36,6 +38,14 @@ class FoundMark:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """What some frames in a row add up to, for each layout, from frame `start` on."""
+
+    start: int
+    slots: "list[Slots]"
+
+
 def read_watermark(path: Path) -> tuple[FoundMark, ...]:
     """Return the marks of the first `MOST_FRAMES` frames; none: no mark was found.
 
@@ -46,23 +56,27 @@ def read_watermark(path: Path) -> tuple[FoundMark, ...]:
         return read_marks(video.decode(video=0))
 
 
-def read_marks(images: Iterator["VideoFrame"]) -> tuple[FoundMark, ...]:
+def read_marks(images: Iterable["VideoFrame"]) -> tuple[FoundMark, ...]:
     """Return the marks of decoded frames, of whatever format and size."""
     layouts = list_layouts()
-    stretches: list[tuple[int, list[Slots]]] = []  # frames, and what they add up to in each layout
+    return search_grids([_to_grid(image, each) for each in layouts] for image in images)
+
+
+def search_grids(frames: Iterable[Sequence["Grid"]]) -> tuple[FoundMark, ...]:
+    """Return the marks of frames whose brightness is on each of the grids already."""
+    layouts = list_layouts()
+    stretches: list[_Stretch] = []
     count = 0
-    for image in islice(images, MOST_FRAMES):
+    for grids in islice(frames, MOST_FRAMES):
         if count % STRETCH == 0:
-            stretches.append((0, [np.zeros_like(each.signs) for each in layouts]))
+            stretches.append(_Stretch(count, [np.zeros_like(each.signs) for each in layouts]))
         count += 1
-        _, slots = stretches[-1]
-        for layout, total in zip(layouts, slots, strict=True):
-            total += weigh(layout.transform(_to_grid(image, layout)))
-        stretches[-1] = count - (len(stretches) - 1) * STRETCH, slots
-    return tuple(_merge(_search(stretches, 0, count)))
+        for layout, grid, total in zip(layouts, grids, stretches[-1].slots, strict=True):
+            total += weigh(layout.transform(grid))
+    return tuple(_merge(_search(stretches, count)))
 
 
-def find_sums(layout: Layout, slots: "Slots") -> "np.typing.NDArray[np.float64]":
+def find_sums(layout: Layout, slots: "Slots") -> "Sums":
     """Return what speaks for 1 (above zero) or 0 in each bit, in standard deviations."""
     signed = (slots * layout.signs).ravel().astype(np.float64)
     bits = layout.bits.ravel()
@@ -79,23 +93,42 @@ def weigh(slots: "Slots") -> "Slots":
     return np.asarray(weighed, np.float32)
 
 
-def _search(
-    stretches: Sequence[tuple[int, "list[Slots]"]], start: int, end: int
-) -> Iterator[FoundMark]:
-    """Yield what is found in all stretches together, else in each half."""
+def _search(stretches: Sequence[_Stretch], end: int) -> Iterator[FoundMark]:
+    """Yield what is found in all stretches, up to frame `end`; in each half, if it is not in both.
+
+    A mark that most of the frames have must not hide another one.
+    """
     if not stretches:
         return
-    for number, layout in enumerate(list_layouts()):
-        total = sum(slots[number] for _, slots in stretches)
-        payload = from_sums(find_sums(layout, np.asarray(total)))
+    half = len(stretches) // 2
+    found = next(_try_layouts(stretches), None)
+    whole = [] if found is None else [FoundMark(found[1], stretches[0].start, end)]
+    halves = (stretches[:half], stretches[half:]) if half else ()
+    if found is not None and all(_agrees(each, *found) for each in halves):
+        yield from whole
+    elif half:
+        parts = [*_search(halves[0], stretches[half].start), *_search(halves[1], end)]
+        yield from parts or whole
+
+
+def _try_layouts(stretches: Sequence[_Stretch]) -> Iterator[tuple[int, int]]:
+    """Yield the number of a layout and the payload that all stretches together have there."""
+    for number in range(len(list_layouts())):
+        payload = from_sums(_add_up(stretches, number))
         if payload is not None:
-            yield FoundMark(payload, start, end)
-            return
-    if len(stretches) > 1:
-        half = len(stretches) // 2
-        middle = start + sum(frames for frames, _ in stretches[:half])
-        yield from _search(stretches[:half], start, middle)
-        yield from _search(stretches[half:], middle, end)
+            yield number, payload
+
+
+def _agrees(stretches: Sequence[_Stretch], number: int, payload: int) -> bool:
+    """Whether stretches, by themselves, speak for a payload that is known already."""
+    sums = _add_up(stretches, number)
+    agreement = float((sums * (2.0 * to_bits(payload) - 1)).sum())
+    return agreement > _AGREEMENT * float(np.abs(sums).sum())
+
+
+def _add_up(stretches: Sequence[_Stretch], number: int) -> "Sums":
+    total = np.sum([each.slots[number] for each in stretches], axis=0)
+    return find_sums(list_layouts()[number], total)
 
 
 def _merge(marks: Iterator[FoundMark]) -> Iterator[FoundMark]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from media_agent.provenance.watermark.pattern import Grid, Layout
 
-_FLAT, _BUSY = 0.6, 1.6  # of the strength: where nothing hides the pattern, and where much does
+_FLAT, _BUSY = 0.8, 1.6  # of the strength: where nothing hides the pattern, and where much does
 _BUSY_CHANGE = 6.0  # levels from pixel to pixel of the grid
 _STEPS = 8  # of the pattern, for a level of brightness
 
