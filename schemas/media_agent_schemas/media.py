@@ -186,6 +186,19 @@ class Marking(Schema):
     )
 
 
+class FoundWatermark(Schema):
+    """A watermark that was read in a video, and whose it is."""
+
+    payload: str = Field(pattern=r"^0x[0-9a-f]{8}$", description="Its 32 bits.")
+    jobs: tuple[str, ...] = Field(
+        default=(),
+        description="Jobs of the ledger with this payload: one; by chance several; none: the "
+        "video was made elsewhere.",
+    )
+    start: int = Field(ge=0, description="First frame in which it was found.")
+    end: int = Field(ge=0, description="The frame after the last.")
+
+
 class ArtifactKind(StrEnum):
     """What a file that came out is."""
 

@@ -354,4 +354,3 @@ async def test_of_a_continued_video_only_the_new_part_is_marked(
     frames = read_frames(video_of(job))
     kept = frames[:36].astype(int) - read_frames(source)
     assert np.abs(kept).mean() < (2.0 if other_size else 0.01)
-
