@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
-	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile fuzz-server open-servers wire \
+	bench-contention bench-diffusers bench-server bench-watermark kill-matrix kill-engine hostile fuzz-server open-servers wire \
 	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
@@ -71,6 +71,9 @@ bench-diffusers: $(READY) ## Time and memory of local models beside plain diffus
 
 bench-server: $(READY) ## The server beside LiteLLM's proxy, on one mock upstream (installs it into .venv-litellm; five minutes)
 	@$(BIN)/python -m benchmarks.server.run
+
+bench-watermark: $(READY) ## Read watermarks after encoding, scaling and more, of clips in FOLDER, and look for them in 10,000 videos without (half an hour)
+	@$(BIN)/python benchmarks/watermark.py $(FOLDER)
 
 fuzz-server: $(READY) ## Call the server at random for ten minutes, as it describes itself and in sequences; no reply may be a 500
 	@$(BIN)/python -m benchmarks.server.fuzz --minutes 10

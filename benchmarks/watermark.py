@@ -191,10 +191,9 @@ def make_tiny_windows(folder: Path) -> Iterator[Window]:
 
 def encode(path: Path, frames: Frames, crf: int, fps: int) -> None:
     """Encode as who passes a video on: x264 with its key frames and B-frames, preset veryfast."""
+    options = {"crf": str(crf), "preset": "veryfast"}
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(
-            "libx264", rate=fps, options={"crf": str(crf), "preset": "veryfast"}
-        )
+        stream = container.add_stream("libx264", rate=fps, options=options)
         stream.width, stream.height = frames[0].width, frames[0].height
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
