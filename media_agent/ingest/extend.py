@@ -14,7 +14,7 @@ from media_agent.ingest.source import Source, count_most_frames, open_medium
 from media_agent.video.audio import add_audio, fit_audio
 from media_agent.video.codec import probe, write_images
 from media_agent.video.concat import can_copy, join_videos
-from media_agent_schemas.media import MediaInput, Size, SourceJoin
+from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, MediaInput, Size, SourceJoin
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
@@ -44,7 +44,7 @@ def join_source(
         join_videos([path, part], target)
     else:
         seconds = _encode_again(source, part, target, size=size, fps=fps, mark=mark)
-    own = Size(width=new.width, height=new.height)
+    own = _even_size(new.width, new.height)
     return SourceJoin(
         seconds=seconds,
         new_frames=new.frames,
@@ -52,6 +52,12 @@ def join_source(
         scaled_from=None if own == size else own,
         resampled_from=None if abs(new.fps - fps) < 0.01 else new.fps,
     )
+
+
+def _even_size(width: int, height: int) -> Size:
+    """Return a size for the record, which knows even sides only."""
+    sides = (min(max(side - side % 2, SMALLEST_SIDE), LARGEST_SIDE) for side in (width, height))
+    return Size(width=next(sides), height=next(sides))
 
 
 def _encode_again(

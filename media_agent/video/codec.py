@@ -17,6 +17,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from pydantic import ValidationError
+
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
 from media_agent.video.boxes import read_boxes
@@ -96,6 +98,18 @@ def open_new_mp4(path: Path) -> "OutputContainer":
     import av
 
     return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+
+
+def add_copy(container: "OutputContainer", stream: Any) -> Any:
+    """Return a new stream like one of another file, whose packets can be copied to it.
+
+    Raises:
+        StorageError: no file of this kind holds its codec.
+    """
+    try:
+        return container.add_stream_from_template(stream)
+    except ValueError as error:
+        raise StorageError(f"the video cannot be copied: {error}") from error
 
 
 def write_images(
@@ -307,7 +321,7 @@ def open_video(source: Path | BinaryIO) -> Iterator["InputContainer"]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a file written meanwhile
             raise
         raise StorageError(f"{name} is not a readable video: {error.strerror}") from error
-    except ZeroDivisionError as error:  # a rate of 0/0
+    except (ZeroDivisionError, ValidationError) as error:  # a rate of 0/0, a width of 0
         raise StorageError(f"{name} is not a readable video: its header is damaged") from error
 
 

@@ -15,10 +15,11 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import temporary_beside
 from media_agent.video.audio import SAMPLE_RATE, add_audio, read_audio
 from media_agent.video.codec import (
+    add_copy,
     iterate_images,
     open_new_mp4,
     open_video,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
     from media_agent.video.codec import Mark
+
+_MOST_REPEATED = 240  # times that a frame is shown at another rate: half a frame a second at 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +125,21 @@ def _join_images(
     elif is_copied:
         _copy(facts, kept, target)
     else:
+        _check_rates(facts, kept)
         images = resample(_decode_images(facts, kept), first.fps)
         frames = write_images(target, images, size=first.size, fps=float(first.fps), mark=mark)
     return Joined(target, frames, encoded_again=not is_copied)
+
+
+def _check_rates(facts: Sequence[_Facts], kept: Sequence[int]) -> None:
+    """Refuse rates that make far more frames of these than there are, as damaged headers say."""
+    first = facts[0]
+    seconds = sum(frames / each.fps for each, frames in zip(facts, kept, strict=True))
+    if seconds * first.fps > _MOST_REPEATED * max(1, sum(kept)):
+        rates = ", ".join(f"{float(each.fps):g}" for each in facts)
+        raise StorageError(
+            f"{first.path} cannot be joined with others: their frames a second are {rates}"
+        )
 
 
 def _read_audio(facts: Sequence[_Facts], kept: Sequence[int]) -> Iterator["AudioFrame"]:
@@ -189,7 +204,7 @@ def _copy(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> None:
             with open_video(each.path) as video:
                 source = video.streams.video[0]
                 if stream is None:
-                    stream = container.add_stream_from_template(source)
+                    stream = add_copy(container, source)
                 begin: int | None = None
                 for number, packet in enumerate(video.demux(source)):
                     if packet.dts is None or packet.pts is None or number >= frames:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media_agent.errors import StorageError
-from media_agent.video.codec import FRAGMENTED, open_video, split_header
+from media_agent.video.codec import FRAGMENTED, add_copy, open_video, split_header
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -103,7 +103,7 @@ def cut_fragment(
     with open_video(path) as video, av.open(buffer, "w", format="mp4", options=options) as target:
         copies: dict[int, Any] = {}
         for stream in _streams_of(video, with_audio=with_audio):
-            copies[stream.index] = target.add_stream_from_template(stream)
+            copies[stream.index] = add_copy(target, stream)
         first = video.streams.video[0]
         video.seek(int(start / _unit_of(first)), stream=first)
         behind: set[int] = set()

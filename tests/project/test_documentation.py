@@ -134,6 +134,14 @@ def test_every_test_that_a_page_names_exists() -> None:
     assert missing == []
 
 
+def test_each_line_of_the_threat_model_names_a_test() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    lines = text.partition("| boundary | threat |")[2].partition("\n\n")[0].splitlines()[2:]
+
+    assert len(lines) > 30
+    assert [line for line in lines if not re.search(r"`tests/[\w/]+\.py::\w+` \|$", line)] == []
+
+
 def is_a_test(reference: str) -> bool:
     """Return whether "path::name" is a test function, in a class or not."""
     path, _, name = reference.partition("::")
