@@ -3,6 +3,7 @@
 from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.provenance.marking import check_marks, warn_of_marks
 from media_agent_schemas.capabilities import Adjustment, Plan
+from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
 _FIELDS = ("watermark", "visible_label")
@@ -25,12 +26,7 @@ def ask_for_marks(request: VideoRequest, section: ProvenanceSection) -> VideoReq
 
 
 def note_marks(plan: Plan, asked: VideoRequest) -> Plan:
-    """Return the plan with what the settings added to the request, and what is not possible.
-
-    Raises:
-        InvalidRequestError: the frames are too small for the label.
-    """
-    check_marks(plan.request)
+    """Return the plan with what the settings added to the request, and what is not possible."""
     added = tuple(
         Adjustment(
             field=name,
@@ -49,3 +45,14 @@ def note_marks(plan: Plan, asked: VideoRequest) -> Plan:
         "warnings": (*plan.warnings, *said),
     }
     return plan.model_copy(update=changes)
+
+
+def note_marks_of_all(report: PlanReport, asked: VideoRequest) -> PlanReport:
+    """Return the report with that said of the plan of every candidate."""
+    candidates = tuple(
+        each
+        if each.plan is None
+        else each.model_copy(update={"plan": note_marks(each.plan, asked)})
+        for each in report.candidates
+    )
+    return report.model_copy(update={"candidates": candidates})

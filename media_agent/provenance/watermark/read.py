@@ -101,14 +101,14 @@ def _search(stretches: Sequence[_Stretch], end: int) -> Iterator[FoundMark]:
     if not stretches:
         return
     half = len(stretches) // 2
+    first, rest = stretches[:half], stretches[half:]
     found = next(_try_layouts(stretches), None)
     whole = [] if found is None else [FoundMark(found[1], stretches[0].start, end)]
-    halves = (stretches[:half], stretches[half:]) if half else ()
-    if found is not None and all(_agrees(each, *found) for each in halves):
+    if half == 0 or (found is not None and all(_agrees(each, *found) for each in (first, rest))):
         yield from whole
-    elif half:
-        parts = [*_search(halves[0], stretches[half].start), *_search(halves[1], end)]
-        yield from parts or whole
+        return
+    parts = [*_search(first, rest[0].start), *_search(rest, end)]
+    yield from parts or whole
 
 
 def _try_layouts(stretches: Sequence[_Stretch]) -> Iterator[tuple[int, int]]:
