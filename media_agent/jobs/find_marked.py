@@ -1,10 +1,11 @@
 """Which jobs the watermarks of a video mean."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import StorageError
 from media_agent.ledger.ledger import Ledger
-from media_agent_schemas.media import FoundWatermark
+from media_agent_schemas.provenance import FoundWatermark
 
 
 def find_marked(store: Ledger, payload: int) -> tuple[str, ...]:
@@ -19,21 +20,21 @@ def find_marked(store: Ledger, payload: int) -> tuple[str, ...]:
     return tuple(sorted({job for key, job in keys if find_payload(key) == payload}))
 
 
-def find_watermarks(path: Path, store: Ledger | None) -> tuple[FoundWatermark, ...]:
-    """Return the watermarks of a video, with their jobs as far as a ledger knows them.
+def find_watermarks(path: Path, ledger: Path) -> tuple[FoundWatermark, ...] | None:
+    """Return the watermarks of a video with their jobs, as far as a ledger is there and knows them.
 
-    Raises:
-        InvalidRequestError: numpy is missing.
-        StorageError: the file is missing or not a readable video.
+    None: it cannot be looked for, as numpy is missing.
     """
-    try:
-        from media_agent.provenance.watermark.payload import to_hex
-        from media_agent.provenance.watermark.read import read_watermark
-    except ImportError as error:
-        from media_agent.distribution import install_hint
+    if find_spec("numpy") is None:
+        return None
+    from media_agent.provenance.watermark.payload import to_hex
+    from media_agent.provenance.watermark.read import read_watermark
 
-        hint = install_hint("local")
-        raise InvalidRequestError("reading a watermark needs numpy", hint=hint) from error
+    try:
+        marks = read_watermark(path)
+    except StorageError:  # no video
+        return ()
+    store = Ledger(ledger) if marks and ledger.exists() else None
     return tuple(
         FoundWatermark(
             payload=to_hex(mark.payload),
@@ -41,13 +42,5 @@ def find_watermarks(path: Path, store: Ledger | None) -> tuple[FoundWatermark, .
             start=mark.start,
             end=mark.end,
         )
-        for mark in read_watermark(path)
+        for mark in marks
     )
-
-
-def watermark_in_words(mark: FoundWatermark) -> str:
-    """Return whose mark it is, for people."""
-    if not mark.jobs:
-        return f"of an unknown job: {mark.payload}"
-    either = "one of the jobs" if len(mark.jobs) > 1 else "job"
-    return f"{either} {', '.join(mark.jobs)}"

@@ -51,7 +51,6 @@ from media_agent_schemas.media import (
     Artifact,
     ArtifactKind,
     CameraMove,
-    FoundWatermark,
     InputRole,
     Marking,
     MediaInput,
@@ -61,6 +60,16 @@ from media_agent_schemas.media import (
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.provenance import (
+    FoundWatermark,
+    GenerationAssertion,
+    IngredientReport,
+    ProvenanceReport,
+    ProvenanceState,
+    Signature,
+    SignedAdjustment,
+    SignerKind,
+)
 from media_agent_schemas.quality import (
     Boundaries,
     Drift,
@@ -111,7 +120,9 @@ __all__ = [
     "Finish",
     "FoundWatermark",
     "FpsRange",
+    "GenerationAssertion",
     "GenerationRecord",
+    "IngredientReport",
     "InputRole",
     "JobCancelled",
     "JobCompleted",
@@ -136,6 +147,8 @@ __all__ = [
     "PlanReport",
     "Policy",
     "PromptChanged",
+    "ProvenanceReport",
+    "ProvenanceState",
     "Quality",
     "QualityReport",
     "Refusal",
@@ -148,6 +161,9 @@ __all__ = [
     "Segment",
     "Shot",
     "ShotRecord",
+    "Signature",
+    "SignedAdjustment",
+    "SignerKind",
     "Size",
     "SizeRange",
     "SourceJoin",

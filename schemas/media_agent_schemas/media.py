@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from media_agent_schemas.base import Asked, OnlyNumbers, Schema, Sha256
+from media_agent_schemas.provenance import Signature
 
 SMALLEST_SIDE = 16
 LARGEST_SIDE = 8192
@@ -186,19 +187,6 @@ class Marking(Schema):
     )
 
 
-class FoundWatermark(Schema):
-    """A watermark that was read in a video, and whose it is."""
-
-    payload: str = Field(pattern=r"^0x[0-9a-f]{8}$", description="Its 32 bits.")
-    jobs: tuple[str, ...] = Field(
-        default=(),
-        description="Jobs of the ledger with this payload: one; by chance several; none: the "
-        "video was made elsewhere.",
-    )
-    start: int = Field(ge=0, description="First frame in which it was found.")
-    end: int = Field(ge=0, description="The frame after the last.")
-
-
 class ArtifactKind(StrEnum):
     """What a file that came out is."""
 
@@ -230,6 +218,9 @@ class Artifact(Schema):
     )
     marking: Marking | None = Field(
         default=None, description="The watermark and the label in its frames; null: none."
+    )
+    signature: Signature | None = Field(
+        default=None, description="Whether it says, signed, that AI made it; null: not delivered."
     )
 
     @model_validator(mode="after")

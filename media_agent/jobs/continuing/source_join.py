@@ -20,6 +20,8 @@ from media_agent_schemas.media import Artifact, InputRole, Marking, MediaInput, 
 if TYPE_CHECKING:
     from media_agent.video.codec import Mark
 
+FETCHED_SOURCE = "source.mp4"
+"""The source in the work folder of a job, where it was fetched from an address."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -81,7 +83,7 @@ async def _bring_here(
     if source.url is not None:
         from media_agent.ingest.download import fetch
 
-        path = context.work_folder / job.id / "source.mp4"
+        path = context.work_folder / job.id / FETCHED_SOURCE
         fetched = await fetch(source.url, path, sleep=context.sleep)
         return MediaInput(role=source.role, path=str(fetched.path)), fetched.sha256
     return source, await _check_unchanged(source, job, context)
