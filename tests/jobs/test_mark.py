@@ -159,6 +159,14 @@ async def test_a_watermark_of_the_settings_finds_its_job_and_is_recorded(tmp_pat
     assert (change.asked, change.used) == (None, "encoded")
 
 
+async def test_all_jobs_that_share_a_payload_are_named(tmp_path: Path) -> None:
+    async with client_of(Camera, tmp_path, watermark="encoded") as client:
+        for job_id in ("mine", "mine.segment-0001"):  # the second name was chosen, it is no segment
+            await client.generate(REQUEST, job_id=job_id)
+
+        assert find_marked(client.store, find_payload("mine")) == ("mine", "mine.segment-0001")
+
+
 async def test_a_removed_job_is_still_found(tmp_path: Path) -> None:
     async with client_of(Camera, tmp_path, watermark="encoded") as client:
         job = await client.generate(REQUEST, out=tmp_path / "kept.mp4")
