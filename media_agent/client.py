@@ -570,6 +570,8 @@ class VideoClient:
 
     async def _foresee_signing(self, *plans: Plan) -> tuple[Plan, ...]:
         """Return plans with what there is to say before an unsigned video is made."""
+        if not self._context.signing.is_on:
+            return plans
         said = await asyncio.to_thread(check_before_work, self._context.signing)
         return tuple(
             plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans

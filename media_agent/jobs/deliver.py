@@ -21,6 +21,7 @@ from media_agent.jobs.checks import ResultChecks
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
+from media_agent.jobs.mark import mark_video, place_marking, wants_marks
 from media_agent.jobs.quality import QualityChecks
 from media_agent.jobs.remake import Remaker
 from media_agent.jobs.sign import VideoSigner
@@ -145,6 +146,12 @@ class Deliverer:
             if video is None:
                 continue
             sha256 = sha256 if video is found else None
+            if wants_marks(video, self._job):
+                target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
+                work = partial(mark_video, video, self._job, target, is_whole=is_complete)
+                video, news = await asyncio.to_thread(work)
+                sha256 = sha256 if video.marking is None else None
+                said += news
             if is_complete and find_source(self._job) is not None:
                 said += await asyncio.to_thread(self._compare, video)
                 video, news = await put_behind_source(
@@ -291,6 +298,7 @@ class Deliverer:
         place = self._destination.place_of(is_complete, number)
         kept = ("uri", "expires_at", "own_id", "joined")
         facts = {name: getattr(video, name) for name in kept}
+        facts["marking"] = place_marking(video, self._job)
         published = found.model_copy(update={"path": str(place), "signature": signature, **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)

@@ -14,10 +14,12 @@ from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.negotiation.draft import Shape
 from media_agent.policy.asking import Policies, Screened
 from media_agent.policy.decisions import PolicyCall
+from media_agent.provenance.marking import check_marks
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.listing import Listing, list_models
+from media_agent.routing.marks import ask_for_marks, note_marks, note_marks_of_all
 from media_agent.routing.offers import find_offering, suggest_model
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
@@ -87,14 +89,16 @@ class Planner:
     async def _report(
         self, request: VideoRequest, policy: Policy | None, *, words: bool, best: int | None
     ) -> PlanReport:
+        asked, request = request, self._ask_for_marks(request)
         request, shape = await _read_inputs(request)
         router = await self._open_router(request.model, shape)
-        return router.report(
+        report = router.report(
             request,
             self._choose_policy(policy),
             allow_unknown_words=words,
             best=best,
         )
+        return note_marks_of_all(report, asked)
 
     async def plans(
         self,
@@ -118,6 +122,17 @@ class Planner:
 
     async def _plans(
         self, request: VideoRequest, policy: Policy | None, *, words: bool
+    ) -> tuple[Plan, ...]:
+        plans = await self._find_plans(self._ask_for_marks(request), policy, words)
+        for plan in plans:
+            check_marks(plan.request)
+        return tuple(note_marks(plan, request) for plan in plans)
+
+    def _ask_for_marks(self, request: VideoRequest) -> VideoRequest:
+        return ask_for_marks(request, self._settings.provenance)
+
+    async def _find_plans(
+        self, request: VideoRequest, policy: Policy | None, words: bool
     ) -> tuple[Plan, ...]:
         if request.model is None and request.routing is not None:
             report = await self._report(request, policy, words=words, best=_ALTERNATIVES)

@@ -52,6 +52,7 @@ from media_agent_schemas.media import (
     ArtifactKind,
     CameraMove,
     InputRole,
+    Marking,
     MediaInput,
     ResolutionTier,
     Size,
@@ -61,6 +62,7 @@ from media_agent_schemas.media import (
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
 from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 from media_agent_schemas.provenance import (
+    FoundWatermark,
     GenerationAssertion,
     IngredientReport,
     ProvenanceReport,
@@ -119,6 +121,7 @@ __all__ = [
     "Finding",
     "FindingKind",
     "Finish",
+    "FoundWatermark",
     "FpsRange",
     "GenerationAssertion",
     "GenerationRecord",
@@ -136,6 +139,7 @@ __all__ = [
     "KeyRefusal",
     "Lineage",
     "Loudness",
+    "Marking",
     "MediaInput",
     "MemoryUse",
     "Method",

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from media_agent.provenance.c2pa.credentials import Credentials, find_credentials
 from media_agent.provenance.c2pa.development import make_certificate
-from media_agent.provenance.c2pa.manifest import GENERATED
+from media_agent.provenance.c2pa.manifest import GENERATED, Ingredient
 from media_agent.provenance.c2pa.sign import sign_file
 from media_agent.provenance.c2pa.signing import Signing
 from media_agent.testing.simulator.videos import write_video
@@ -33,9 +33,12 @@ def manifest_of(generator: str, *actions: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def sign_as(generator: str, source: Path, target: Path, folder: Path) -> Path:
-    """Sign a video as another program would."""
-    sign_file(source, target, manifest_of(generator, CREATED), (), development(folder))
+def sign_as(
+    generator: str, source: Path, target: Path, folder: Path, *, of: Path | None = None
+) -> Path:
+    """Sign a video as another program would, made `of` another file or of nothing."""
+    ingredients = () if of is None else (Ingredient("input", "inputTo", of),)
+    sign_file(source, target, manifest_of(generator, CREATED), ingredients, development(folder))
     return target
 
 
