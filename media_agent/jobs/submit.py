@@ -24,6 +24,7 @@ from media_agent.jobs.continuing.branch_state import token_of
 from media_agent.jobs.recovery.lost_replies import LostReplies
 from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
+from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
@@ -87,6 +88,8 @@ class Submitter:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._context.open_backend(self._plans[number])
+            if self._context.signing.policy == "require":  # the job may have waited for its turn
+                await asyncio.to_thread(check_before_work, self._context.signing)
             self._check_wanted()
             capabilities = _capabilities(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
