@@ -1,4 +1,4 @@
-"""How finished videos are signed, under [provenance]."""
+"""How finished videos are signed and marked, under [provenance]."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,10 +9,11 @@ from media_agent.builtin.program_environment import VariableName
 from media_agent.config.key_sections import KeySource, PlainPath
 from media_agent.environment import expand_home
 from media_agent.provenance.c2pa.signing import Signing
+from media_agent_schemas.request import VisibleLabel
 
 
 class ProvenanceSection(KeySource):
-    """Whether finished videos say, signed, that AI made them, and with whose certificate."""
+    """How finished videos say that AI made them: signed, with whose certificate, and in frames."""
 
     sign: Literal["require", "try", "off"] = Field(
         default="try",
@@ -47,6 +48,17 @@ class ProvenanceSection(KeySource):
     )
     record_prompt: bool = Field(
         default=False, description="Whether the prompt itself is signed too, not only its digest."
+    )
+
+    watermark: Literal["off", "encoded", "all"] = Field(
+        default="off",
+        description="encoded: frames that are encoded here anyway are marked, imperceptibly, with "
+        "what finds their job; all: downloads too, which are encoded again for it.",
+    )
+    visible_label: VisibleLabel | None = Field(
+        default=None,
+        description="Words drawn in a corner of every frame, such as AI-generated; downloads are "
+        "encoded again for it.",
     )
 
     def values_in(self, key: SecretStr) -> tuple[str, ...]:

@@ -216,7 +216,7 @@ class Settings(BaseSettings):
         default=CatalogueSection(), description="Newer facts about models, such as prices."
     )
     provenance: ProvenanceSection = Field(
-        default=ProvenanceSection(), description="How finished videos are signed."
+        default=ProvenanceSection(), description="How finished videos are signed and marked."
     )
 
     @property

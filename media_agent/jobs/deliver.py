@@ -13,6 +13,7 @@ from media_agent.errors import BackendError, BackendResponseError, StorageError,
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
+from media_agent.jobs.mark import mark_video, place_marking, wants_marks
 from media_agent.jobs.sign import VideoSigner
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import OwnershipLostError, Submission
@@ -129,6 +130,12 @@ class Deliverer:
         for number, video in enumerate(videos[: self._destination.videos], start=1):
             video, sha256 = await self._fetch_or_ask_again(video, number)
             delivered = video.path  # before anything is done to it
+            if wants_marks(video, self._job):
+                target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
+                work = partial(mark_video, video, self._job, target, is_whole=is_complete)
+                video, news = await asyncio.to_thread(work)
+                sha256 = sha256 if video.marking is None else None
+                said += news
             if is_complete and find_source(self._job) is not None:
                 said += await asyncio.to_thread(self._compare, video)
                 video, news = await put_behind_source(
@@ -267,6 +274,7 @@ class Deliverer:
         place = self._destination.place_of(is_complete, number)
         kept = ("uri", "expires_at", "own_id", "joined")
         facts = {name: getattr(video, name) for name in kept}
+        facts["marking"] = place_marking(video, self._job)
         published = found.model_copy(update={"path": str(place), "signature": signature, **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)

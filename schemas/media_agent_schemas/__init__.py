@@ -52,6 +52,7 @@ from media_agent_schemas.media import (
     ArtifactKind,
     CameraMove,
     InputRole,
+    Marking,
     MediaInput,
     ResolutionTier,
     Size,
@@ -60,6 +61,7 @@ from media_agent_schemas.media import (
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
 from media_agent_schemas.provenance import (
+    FoundWatermark,
     GenerationAssertion,
     IngredientReport,
     ProvenanceReport,
@@ -116,6 +118,7 @@ __all__ = [
     "Finding",
     "FindingKind",
     "Finish",
+    "FoundWatermark",
     "FpsRange",
     "GenerationAssertion",
     "GenerationRecord",
@@ -133,6 +136,7 @@ __all__ = [
     "KeyRefusal",
     "Lineage",
     "Loudness",
+    "Marking",
     "MediaInput",
     "MemoryUse",
     "Method",

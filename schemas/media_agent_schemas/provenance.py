@@ -103,6 +103,19 @@ class IngredientReport(Schema):
     )
 
 
+class FoundWatermark(Schema):
+    """A watermark that was read in a video, and whose it is."""
+
+    payload: str = Field(pattern=r"^0x[0-9a-f]{8}$", description="Its 32 bits.")
+    jobs: tuple[str, ...] = Field(
+        default=(),
+        description="Jobs of the ledger with this payload: one; by chance several; none: the "
+        "video was made elsewhere.",
+    )
+    start: int = Field(ge=0, description="First frame in which it was found.")
+    end: int = Field(ge=0, description="The frame after the last.")
+
+
 class ProvenanceReport(Document):
     """What a file says of where it comes from, and whether that can be relied on."""
 
@@ -137,3 +150,8 @@ class ProvenanceReport(Document):
         default=(), description="What it was made from."
     )
     problems: tuple[str, ...] = Field(default=(), description="What is wrong, as C2PA's codes.")
+    watermarks: tuple[FoundWatermark, ...] | None = Field(
+        default=None,
+        description="Watermarks in the frames, whether there is a manifest or not; null: not "
+        "looked for.",
+    )

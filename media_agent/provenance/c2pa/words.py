@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from media_agent_schemas.provenance import (
+    FoundWatermark,
     GenerationAssertion,
     IngredientReport,
     ProvenanceReport,
@@ -42,6 +43,11 @@ def provenance_in_words(report: ProvenanceReport) -> Iterator[tuple[str, str]]:
         yield "made from", _describe_ingredient(ingredient)
     for problem in report.problems:
         yield "problem", problem
+    for mark in report.watermarks or ():
+        yield "watermark", _describe_watermark(mark)
+    if not report.watermarks:
+        missing = report.watermarks is None
+        yield "watermark", "not looked for, as numpy is missing" if missing else "none found"
 
 
 def describe_signature(signature: Signature) -> str:
@@ -50,6 +56,14 @@ def describe_signature(signature: Signature) -> str:
         return f"no: {signature.reason}"
     kept = f", {signature.kept_manifests} manifests of others kept"
     return f"by {signature.signer}{kept if signature.kept_manifests else ''}"
+
+
+def _describe_watermark(mark: FoundWatermark) -> str:
+    where = f", in frames {mark.start} to {mark.end - 1}"
+    if not mark.jobs:
+        return f"of an unknown job: {mark.payload}{where}"
+    which = "one of the jobs" if len(mark.jobs) > 1 else "job"
+    return f"{which} {', '.join(mark.jobs)}{where}"
 
 
 def _describe_generation(generation: GenerationAssertion) -> Iterator[tuple[str, str]]:

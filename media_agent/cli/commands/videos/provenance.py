@@ -18,8 +18,8 @@ Anchors = Annotated[tuple[Path, ...], Parameter(metavar="FILE", negative=())]
 def provenance(video: str, /, *, json: Flag = False, trust_anchors: Anchors = ()) -> int:
     """Say who signed a video, whether it is unchanged, and how it was generated.
 
-    Reads its C2PA manifest; no address is followed. Exit code 0 if it is Trusted or Valid, 1 if it
-    is Invalid or has none.
+    Reads its C2PA manifest, and the watermark in its frames; no address is followed. Exit code 0 if
+    it is Trusted or Valid, 1 if it is Invalid or has no manifest.
 
     Args:
         video: A file, such as a video or an image; or a job, as shown by jobs list.
@@ -28,13 +28,17 @@ def provenance(video: str, /, *, json: Flag = False, trust_anchors: Anchors = ()
     """
     from media_agent.config.settings import load_settings
     from media_agent.environment import expand_home
+    from media_agent.jobs.find_marked import find_watermarks
     from media_agent.provenance.c2pa.read import read_provenance
     from media_agent.provenance.c2pa.words import provenance_in_words
     from media_agent_schemas.provenance import ProvenanceState
 
     path, _, _ = find_video(video)
-    known = map(expand_home, load_settings().provenance.trust_anchors)
+    settings = load_settings()
+    known = map(expand_home, settings.provenance.trust_anchors)
     report = read_provenance(path, (*known, *trust_anchors))
+    marks = find_watermarks(path, settings.ledger_path)
+    report = report.model_copy(update={"watermarks": marks})
     if json:
         write_json(report)
     else:

@@ -142,3 +142,34 @@ def test_doctor_fails_where_videos_must_be_signed_and_cannot_be(
     assert main(["doctor"]) == 1
 
     assert "no video can be made: signing fails" in capsys.readouterr().out
+
+
+def test_a_watermark_finds_its_job_also_without_a_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_PROVENANCE__SIGN", "off")
+    path = tmp_path / "fox.mp4"
+    assert main([*GENERATE, str(path), "--watermark", "encoded"]) == 0
+    job = json.loads(path.with_suffix(".json").read_text())["job_id"]
+    capsys.readouterr()
+
+    main(["provenance", str(path)])
+    here = capsys.readouterr().out
+    monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "elsewhere"))
+    main(["provenance", str(path), "--json"])
+    elsewhere = ProvenanceReport.model_validate_json(capsys.readouterr().out)
+
+    assert f"watermark  job {job}, in frames 0 to " in here
+    assert elsewhere.watermarks is not None
+    assert [each.jobs for each in elsewhere.watermarks] == [()]
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_video_without_a_watermark_has_none(
+    video: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    capsys.readouterr()
+
+    main(["provenance", str(video)])
+
+    assert "watermark  none found" in capsys.readouterr().out
