@@ -29,7 +29,7 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind, SourceJoin
+from media_agent_schemas.media import Artifact, ArtifactKind
 from media_agent_schemas.provenance import Signature
 from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import Refusal
@@ -248,7 +248,7 @@ class Deliverer:
         number: int,
         *,
         fetched_sha256: str | None,
-        sign: Callable[[Path, SourceJoin | None], tuple[Path, Signature]],
+        sign: Callable[[Path, Artifact], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
@@ -267,7 +267,7 @@ class Deliverer:
                 front.parent.mkdir(parents=True, exist_ok=True)
             if move_index(source, front):
                 source, fetched_sha256 = front, None
-        signed, signature = sign(source, video.joined)
+        signed, signature = sign(source, video)
         if signature.signed:
             source, fetched_sha256 = signed, None
         found = describe(source, video.kind, sha256=fetched_sha256)

@@ -1,6 +1,7 @@
 """Finished videos are signed, whoever made them and whatever happens on the way."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -486,3 +487,16 @@ async def test_what_there_is_of_a_video_that_broke_off_is_signed_too(tmp_path: P
     assert partial.kind is ArtifactKind.PARTIAL_VIDEO
     assert read_provenance(Path(str(partial.path))).state == "valid"
     assert is_there(partial)
+
+
+async def test_a_watermark_is_among_the_actions_and_is_put_in_before_the_signature(
+    tmp_path: Path,
+) -> None:
+    job = await make(tmp_path, SLATE.model_copy(update={"watermark": "encoded"}))
+
+    said = json.loads(c2pa.Reader(str(path_of(job))).json())
+    assertions = said["manifests"][said["active_manifest"]]["assertions"]
+    actions = next(each["data"]["actions"] for each in assertions if "actions" in each["label"])
+    assert job.artifacts[0].marking is not None
+    assert said["validation_state"] == "Valid"
+    assert [each["action"] for each in actions] == ["c2pa.created", "c2pa.watermarked.unbound"]
