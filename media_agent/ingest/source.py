@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.colour_profile import read_profile
-from media_agent.ingest.file_parts import PNG, HostileError, strip_png
+from media_agent.ingest.file_parts import MOST_PIXELS, PNG, HostileError, strip_png
 from media_agent.ingest.kinds import (
     OTHER_IMAGES,
     STILL,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Source = MediaInput | Path | bytes
 Kind = Literal["image", "video"]
 
-MOST_PIXELS = 64_000_000  # of one image or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
 _MOST_COUNTED = 10_000_000  # of a video whose length is counted; some days
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long

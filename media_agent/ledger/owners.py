@@ -125,7 +125,7 @@ class Owners:
         row = transaction.row(f"{SELECT_JOBS} AND id = :id", id=job_id)
         if row is None:
             raise JobNotFoundError(
-                f"unknown job {job_id!r} in {self._database.path}",
+                f"unknown job {job_id!r}",
                 hint="media-agent jobs list shows the jobs there are",
             )
         return row
