@@ -10,8 +10,6 @@ TORCH ?= yes
 MINUTES ?= 60
 FOLDER ?= tests/magi/golden
 PYTEST_ARGS ?= -n 2 --dist worksteal
-# The tests write many small files, and wait until each ledger is on disk: in memory, where there is room.
-IN_MEMORY := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 6000000 {print "TMPDIR=/dev/shm"}')
 
 # Every process would compile the code again, and the tests start many.
 export PYTHONDONTWRITEBYTECODE :=
@@ -33,7 +31,7 @@ demo: $(READY) ## Make a video from a storyboard of four prompts: out/demo.mp4, 
 		--duration 8 --seed 7 --out out/demo.mp4 --sheet out/demo.png --overwrite
 
 test: check ## Check, then run the tests (a quarter of an hour on two cores)
-	@$(IN_MEMORY) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-all: ## Run the tests with each Python that this machine has: 3.11, 3.12, 3.13 (TORCH=no: without torch)
 	@"$(PYTHON)" tools/every_python.py --torch-index "$(TORCH_INDEX)" $(if $(filter no,$(TORCH)),--without-torch) -- -m "not gpu" $(PYTEST_ARGS)
