@@ -43,6 +43,7 @@ def _environment_of_our_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.setenv("MEDIA_AGENT_QUALITY", "off")  # measuring takes time; its own tests do it
+    monkeypatch.setenv("MEDIA_AGENT_PROVENANCE__SIGN", "off")  # likewise
 
 
 @pytest.fixture(scope="session")

@@ -172,7 +172,7 @@ def kept(folder: Path) -> Iterator[Callable[[Random], None]]:
 
 def _use_client(data: Path, chosen: list[str]) -> None:
     async def use(call: Use) -> None:
-        async with asyncio.timeout(15), VideoClient(settings=settings_of(data)) as client:
+        async with asyncio.timeout(60), VideoClient(settings=settings_of(data)) as client:
             await call(client)
 
     with named("opening"), ruled(data):

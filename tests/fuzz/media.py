@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import av
@@ -28,6 +29,7 @@ from media_agent.ingest.read import (
     read_video_seconds,
 )
 from media_agent.ingest.sound import copy_sound
+from media_agent.provenance.c2pa.read import read_provenance
 from media_agent.provenance.quality.report import inspect_video
 from media_agent.provenance.seams import score_seams
 from media_agent.testing.simulator.videos import Video, make_video
@@ -41,6 +43,7 @@ from media_agent.video.images import shrink_png
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from tests.fuzz.odd import odd_bytes
 from tests.fuzz.rules import named, ruled
+from tests.provenance.c2pa.signed_videos import sign_as
 
 TURNED = b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0\0\0\0\0"  # by a quarter
 FRAMES, SIZE = 12, Size(width=32, height=32)
@@ -73,7 +76,15 @@ def videos() -> dict[str, bytes]:
         "fragments.mp4": _encode("mp4", "libx264", movflags="frag_keyframe+empty_moov"),
         "a.webm": _encode("webm", "libvpx-vp9"),
         "a.mov": _encode("mov", "mpeg4"),
+        "signed.mp4": _sign(make_video(Video(FRAMES, 8.0, 32, 32, 90))),
     }
+
+
+def _sign(video: bytes) -> bytes:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "plain.mp4").write_bytes(video)
+        return sign_as("signer", folder / "plain.mp4", folder / "signed.mp4", folder).read_bytes()
 
 
 def _encode(kind: str, codec: str, *, sound: bool = False, **options: str) -> bytes:
@@ -110,6 +121,7 @@ def _image_uses(path: Path) -> dict[str, Callable[[], object]]:
         "fit_image": lambda: fit_image(content, "image", types=("image/jpeg",), most_side=8),
         "digests": lambda: digests_of([medium]),
         "shrink_png": lambda: shrink_png(path, 8),
+        "provenance": lambda: read_provenance(path),
     }
 
 
@@ -140,6 +152,9 @@ def _video_uses(path: Path) -> dict[str, Callable[[], object]]:
         "faststart": lambda: (has_index_in_front(path), move_index(path, out)),
         "fragments": fragments,
         "probe": lambda: probe(path),
+        "provenance": lambda: read_provenance(path),
+        "sign": lambda: sign_as("fuzz", path, out, path.parent),
+        "ingredient": lambda: sign_as("fuzz", sound, out, path.parent, of=path),
     }
 
 

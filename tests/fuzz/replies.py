@@ -188,7 +188,7 @@ async def _no_sleep(seconds: float) -> None:
 async def _run(name: str, url: str, data: Path) -> VideoJob:
     settings = _settings(name, url, data)
     client = VideoClient(settings=settings, registry=_registry(name, settings), sleep=_no_sleep)
-    async with asyncio.timeout(15), client:
+    async with asyncio.timeout(60), client:
         request = VideoRequest(prompt="a fox")
         return await client.generate(request, job_id="job", overwrite=True)
 

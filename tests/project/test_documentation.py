@@ -106,7 +106,7 @@ def words_on_the_map(folder: Path) -> set[str]:
     lines = text[text.index("media_agent/  ") : text.index("schemas/media_agent_schemas/")]
     if folder == ROOT / "media_agent":
         return set(re.findall(r"\w+", lines))
-    entries = iter(re.split(r"(?m)^(?= *[a-z]+/ )", lines))
+    entries = iter(re.split(r"(?m)^(?= *[a-z0-9]+/ )", lines))
     for depth, name in enumerate(folder.relative_to(ROOT / "media_agent").parts, 1):
         entry = next(each for each in entries if each.startswith(f"{'  ' * depth}{name}/ "))
     return set(re.findall(r"\w+", entry))
