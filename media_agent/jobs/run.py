@@ -64,6 +64,13 @@ def notify(on_event: OnEvent, numbered: JobEvent) -> None:
         _LOGGER.warning("who hears of job %s broke", numbered.job_id, exc_info=True)
 
 
+class _NotKeptError(Exception):
+    """What happened could not be kept: no word about the work, which is to be observed again."""
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
+
+
 class JobRun:
     """One job on its way; `stop` may be called at any time."""
 
@@ -221,6 +228,8 @@ class JobRun:
         except OwnershipLostError:
             await self._leave()
             raise
+        except _NotKeptError as trouble:
+            raise trouble.error from None
         except JobCancelledError:
             return JobCancelled(model=self.job.plan.model)
         except SubmitUncertainError as error:
@@ -263,7 +272,11 @@ class JobRun:
                             return event
                         if isinstance(event, JobStarted) and self._capabilities().resubmits:
                             await self._record_inputs()
-                        if self._keep(event):  # what is only repeated is no sign of life
+                        try:
+                            is_news = self._keep(event)
+                        except StorageError as error:
+                            raise _NotKeptError(error) from error
+                        if is_news:  # what is only repeated is no sign of life
                             failures = 0
                 raise BackendResponseError(f"{backend.name} ended without a result")
             except BackendUnavailableError:
