@@ -9,7 +9,6 @@ from pydantic import JsonValue
 
 from media_agent.errors import ForbiddenError, InvalidRequestError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import LARGEST_INPUT, fetch_input
 from media_agent.server.access.public_network import check_public
 from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
@@ -63,7 +62,7 @@ async def check_names(model: str | None, options: Options, caller: Caller) -> No
 
 
 async def admit_request(
-    request: Request, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
+    request: Request, caller: Caller, folder: Path, *, max_bytes: int
 ) -> Request:
     """Check a request and bring what it names by addresses; a local caller's stays as it is.
 
@@ -87,6 +86,8 @@ async def admit_request(
 async def _bring(medium: MediaInput, folder: Path, max_bytes: int) -> MediaInput:
     if medium.url is None:
         return medium
+    from media_agent.server.access.inputs import fetch_input
+
     path = await fetch_input(medium.url, folder, max_bytes=max_bytes)
     return medium.model_copy(update={"url": None, "path": str(path), "mime_type": None})
 

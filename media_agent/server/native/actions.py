@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from media_agent.server.access.caller import Caller
@@ -20,11 +20,12 @@ from media_agent.server.native.bodies import (
     Steering,
 )
 from media_agent.server.native.jobs import Key, make_once
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
 
-router = APIRouter(tags=["jobs"])
+router = new_router("jobs")
 _NEW: dict[int | str, dict[str, Any]] = {
     200: {"model": ServedJob, "description": "The job that has this key already"}
 }

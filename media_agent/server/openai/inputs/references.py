@@ -19,7 +19,6 @@ from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import fetch_input
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Value, digest_of
 from media_agent.server.openai.inputs.file_store import find_file
@@ -103,6 +102,8 @@ async def _bring_one(
     elif source[:5].lower() == "data:":
         await asyncio.to_thread(_write_data_url, reference.field, source, target)
     else:
+        from media_agent.server.access.inputs import fetch_input
+
         most = server.settings.server.max_upload_bytes
         return await fetch_input(source, folder, max_bytes=most)
     return target
