@@ -217,11 +217,12 @@ class VideoClient:
             IdempotencyConflictError: the key has another request or other terms.
             StorageError: the data folder cannot be written.
         """
-        job, is_new = await self._intake.take(request, GenerateOptions(**options))
+        with self._running.asking():
+            job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
             self._running.start(job)
-        else:
-            self._running.adopt(job)
+            return job
+        self._running.adopt(job)
         return self.store.jobs.get(job.id)
 
     async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:

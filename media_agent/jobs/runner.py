@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 from media_agent.errors import JobError, MediaAgentError, to_info
@@ -39,7 +40,10 @@ class JobRunner:
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobOptions
     ) -> tuple[VideoJob, bool]:
-        """Store a job whose video has a place; return it, or that of its key, and if it is new."""
+        """Store a job whose video has a place; return it, or that of its key, and if it is new.
+
+        It is on disk then; jobs that are stored at the same time share the wait for that.
+        """
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
@@ -58,15 +62,22 @@ class JobRunner:
             caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,
         )
-        kept = self._store.jobs.create(job, terms)
-        if kept is job:
-            try:
-                with reserve_destination(job_id, self._context):
-                    link_parent(job, self._store, self._context.work_folder)
-            except MediaAgentError:
-                self._store.jobs.discard(job_id)
-                raise
-        return kept, kept is job
+        kept = self._store.jobs.create(job, terms, durably=False)
+        if kept is not job:
+            await self._store.flushed()
+            return kept, False
+        try:
+            with reserve_destination(job_id, terms, self._context):
+                link_parent(job, self._store, self._context.work_folder)
+            await self._store.flushed()
+        except BaseException:  # whoever gives up now is told of no job
+            self._store.jobs.discard(job_id)
+            raise
+        return job, True
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Let jobs that have yet to begin give way while the context lasts; see `Turns`."""
+        return self._turns.asking()
 
     def start(self, job: VideoJob, *, force: bool = False) -> None:
         """Work on a job from now on, though nobody waits for it."""

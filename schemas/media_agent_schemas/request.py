@@ -29,6 +29,8 @@ def _check_prompt(prompt: str) -> str:
 
 def _check_text(text: str) -> str:
     """Return a text whose every letter can be stored; a pair of surrogates is one character."""
+    if text.isascii():
+        return text
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     for position, letter in enumerate(text):
         if "\ud800" <= letter <= "\udfff":

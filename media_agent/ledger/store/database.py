@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
+from media_agent.ledger.store.flush import Flushes
 from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
 from media_agent.storage.files import storage_errors
 
@@ -94,6 +95,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._process: int | None = None  # that has opened the file
         self._opening = threading.Lock()
+        self._flushes = Flushes(path)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -111,15 +113,25 @@ class Database:
     def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
         """Give a transaction that is alone in writing, on disk at its end if `durably`.
 
+        Else it is on disk soon, and once `flushed` was waited for.
+
         Raises:
             StorageError: as `reading`, or the disk is full.
             ConfigurationError, InvalidRequestError: as `reading`.
             DuplicateError: a unique value was there already.
         """
-        synchronous = "FULL" if durably else "NORMAL"
-        begin = (f"PRAGMA synchronous = {synchronous}", "BEGIN IMMEDIATE")
-        with self._transaction(*begin) as transaction:
+        with self._transaction("BEGIN IMMEDIATE") as transaction:
             yield transaction
+        if durably:
+            self._flushes.flush()
+
+    async def flushed(self) -> None:
+        """Return when all that was written before this call is on disk.
+
+        Raises:
+            StorageError: nobody knows whether it is.
+        """
+        await self._flushes.wait()
 
     def close(self) -> None:
         """Close all connections; the next use opens the file again."""
@@ -130,12 +142,11 @@ class Database:
                 self._idle.pop().close()
 
     @contextlib.contextmanager
-    def _transaction(self, *begin: str) -> Iterator[Transaction]:
+    def _transaction(self, begin: str) -> Iterator[Transaction]:
         with self._translate_errors():
             connection = self._connection()
             try:
-                for statement in begin:
-                    connection.execute(statement)
+                connection.execute(begin)
                 yield Transaction(connection)
                 connection.execute("COMMIT")
             except BaseException:
@@ -156,6 +167,7 @@ class Database:
         if self._process not in (None, os.getpid()):
             _OF_PARENTS.extend(self._idle)
             self._idle, self._process = [], None
+            self._flushes = Flushes(self.path)  # the thread of the other one stayed with the parent
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file; transactions are begun by us, and threads pass the connection on."""
@@ -167,6 +179,7 @@ class Database:
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")  # what must be on disk is flushed by us
         return connection
 
     def _open(self) -> sqlite3.Connection:
