@@ -27,7 +27,7 @@ from media_agent.server.operation import health, metrics, reload
 from media_agent.server.operation.counts import CallCounts, Counting
 from media_agent.server.operation.openapi import describe_api
 from media_agent.server.page import page
-from media_agent.server.quick_status import QUICK_ROUTES
+from media_agent.server.quick_routes import QUICK_ROUTES
 from media_agent.server.webhooks import routes as webhooks
 from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
