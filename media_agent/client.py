@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -385,6 +385,14 @@ class VideoClient:
     def count_working(self) -> int:
         """Return how many jobs this client works on."""
         return self._running.working
+
+    @property
+    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
+        """The work of this client on jobs that it started or adopted, by job.
+
+        Wait for a task to hear at once when a job has ended; what it did stands in the job.
+        """
+        return self._running.works
 
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from types import MappingProxyType
 
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
@@ -195,6 +196,11 @@ class JobRunner:
     def working(self) -> int:
         """How many jobs this process works on."""
         return len(self._runs.keys() | self._tasks.keys())
+
+    @property
+    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
+        """The work on jobs that nobody waits for, by job; each task ends when no more is done."""
+        return MappingProxyType(self._tasks)
 
     def is_at_work(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""

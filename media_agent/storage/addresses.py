@@ -7,6 +7,7 @@ import contextlib
 import ipaddress
 import socket
 import urllib.parse
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def is_followed(url: "httpx.URL", named_by: "httpx.URL | None") -> bool:
     return url.scheme == "https" and not is_inner(url.host)
 
 
+@lru_cache(maxsize=256)  # of a server every call asks it
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
     address = _number_of(host)

@@ -273,6 +273,12 @@ class VideoRequest(Asked, Document):
             return self.shots
         return (Shot(prompt=self.prompt, duration=self.seconds()),)
 
+    def prompts(self) -> tuple[str, ...]:
+        """Return the prompts of the storyboard."""
+        if self.prompt is None:
+            return tuple(shot.prompt for shot in self.shots)
+        return (self.prompt,)
+
     def infer_mode(self) -> VideoMode:
         """Return the given mode, or the one that the inputs imply."""
         if self.mode is not None:
