@@ -140,6 +140,7 @@ class Database:
             self._process = None
             while self._idle:
                 self._idle.pop().close()
+            self._flushes.close()
 
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:

@@ -24,7 +24,7 @@ class Flushes:
         self._log = path.with_name(f"{path.name}-wal")
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None  # that has not begun
-        self._thread = ThreadPoolExecutor(1, "media-agent-flush")
+        self._thread: ThreadPoolExecutor | None = None  # its own: others may be busy for long
 
     def flush(self) -> None:
         """Return when all that was committed before this call is on disk.
@@ -45,7 +45,15 @@ class Flushes:
             self._next = asyncio.create_task(self._flush_in_turn())
         await asyncio.shield(self._next)
 
+    def close(self) -> None:
+        """Let the thread end; the next flush begins another."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.shutdown()
+
     async def _flush_in_turn(self) -> None:
         async with self._turn:
             self._next = None  # what is committed from now on is not of this one
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "media-agent-flush")
             await asyncio.get_running_loop().run_in_executor(self._thread, self.flush)
