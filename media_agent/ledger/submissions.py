@@ -13,7 +13,7 @@ from media_agent.ledger.rows import (
     terms_of,
     text_of,
 )
-from media_agent.ledger.serving.api_keys import limits_of
+from media_agent.ledger.serving.api_keys import LOCAL, limits_of
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
 from media_agent.negotiation.budget import check_caller, check_day
@@ -162,6 +162,8 @@ class Submissions:
         Raises:
             BudgetExceededError: it would cost more, or its price is unknown.
         """
+        if caller == LOCAL:
+            return
         with self._database.reading() as transaction:
             _check_caller(transaction, caller, plan, now)
 

@@ -87,8 +87,11 @@ def _complete(document: dict[str, Any], bodies: Mapping[str, Callable[[], dict[s
     document["security"] = [{}, *({name: []} for name in _KEYS)]
     schemas = document["components"]["schemas"]
     document["components"]["securitySchemes"] = _KEYS
-    shown = [(ErrorReply, "serialization"), (JobEvent, "serialization")]  # server-sent events too
-    schemas.update(models_json_schema(shown, ref_template=_PLACE)[1]["$defs"])
+    _, found = models_json_schema(
+        [(ErrorReply, "serialization"), (JobEvent, "serialization")],  # server-sent events too
+        ref_template=_PLACE,
+    )
+    schemas.update(found["$defs"])
     for name in _OF_FASTAPI:
         schemas.pop(name, None)
     for operations in document["paths"].values():
