@@ -21,7 +21,7 @@ from machine import describe_machine
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.config import ConvVAEConfig
-from media_agent_magi.tiny.engine import load_tiny
+from media_agent_magi.tiny.loader import load_tiny
 from media_agent_magi.training.autoencoder import quality, train_autoencoder
 from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.training.clock import Budget
@@ -81,7 +81,7 @@ def main() -> None:
         "machine": describe_machine(),
         "cpu_seconds_each": seconds,
         "candidates": rows,
-        "shipped": quality(load_tiny().vae, "cpu", FRAMES),
+        "shipped": quality(load_tiny().models.vae, "cpu", FRAMES),
     }
     RESULT.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 

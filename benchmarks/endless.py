@@ -35,12 +35,13 @@ from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import AttentionContext, VideoDiT
-from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput
+from media_agent_magi.engine.guidance import Predictor, StepInput
+from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.tiny.config import MODEL, SAMPLER
-from media_agent_magi.tiny.engine import load_tiny
+from media_agent_magi.tiny.loader import load_tiny
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE = (16, 6, 8, 8)
@@ -95,7 +96,7 @@ class Subject:
 
 def subject(name: str) -> Subject:
     """Load magi/tiny, or draw the weights of the larger model; the latter takes a step a stage."""
-    tiny = load_tiny()
+    tiny = load_tiny().models
     text = tiny.text_row("a red circle moving right on a black background")
     if name == "tiny":
         return Subject(tiny.model.dit, tiny.vae, SAMPLER, text)

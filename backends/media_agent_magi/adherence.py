@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from media_agent_magi.generating.engine import Engine
+from media_agent_magi.generating.video import VideoOptions
 from media_agent_magi.tiny.description import WEIGHTS, Guidance
-from media_agent_magi.tiny.engine import TinyEngine, load_tiny
-from media_agent_magi.tiny.video import VideoOptions
+from media_agent_magi.tiny.loader import load_tiny
 from media_agent_magi.world.failures import write_failures
 from media_agent_magi.world.renderer import SceneBatch, render, to_uint8
 from media_agent_magi.world.scene import CHUNK_FRAMES, COLOURS
@@ -98,7 +99,7 @@ def report(results: Sequence[VideoResult], title: str) -> Report:
     return Report(title, groups(results), videos, smoothness(truths, truths))
 
 
-def generate_plainly(engine: TinyEngine, video: VideoOptions) -> Generate:
+def generate_plainly(engine: Engine, video: VideoOptions) -> Generate:
     """Return what makes videos from their prompts and what `video` gives besides."""
 
     def generate(prompts: list[str], seed: int) -> Iterator[Frames]:
@@ -111,7 +112,7 @@ def generate_plainly(engine: TinyEngine, video: VideoOptions) -> Generate:
     return generate
 
 
-def continuing(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) -> Generate:
+def continuing(engine: Engine, cases: Sequence[Case], video: VideoOptions) -> Generate:
     """Return what makes videos whose first chunk is the truth, continued like any video."""
     by_seed = {case.seed: case for case in cases}
 
@@ -124,7 +125,7 @@ def continuing(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) -
     return generate
 
 
-def restyling(engine: TinyEngine, cases: Sequence[Case], video: VideoOptions) -> Generate:
+def restyling(engine: Engine, cases: Sequence[Case], video: VideoOptions) -> Generate:
     """Return what makes each video out of the true one in another colour."""
     by_seed = {case.seed: case for case in cases}
 
@@ -146,9 +147,7 @@ def true_video(case: Case) -> Frames:
     return video
 
 
-def main(
-    arguments: Sequence[str] | None = None, load: Callable[[Path], TinyEngine] = load_tiny
-) -> int:
+def main(arguments: Sequence[str] | None = None, load: Callable[[Path], Engine] = load_tiny) -> int:
     """Run the command; return its exit status: 2 if the model cannot be run as asked."""
     options = _parser().parse_args(arguments)
     if options.from_truth and options.chunks == 1:
@@ -159,7 +158,7 @@ def main(
     reports, results = [], []
     try:
         engine = load(options.weights)
-        for steps in options.steps or [engine.description.sampler.num_steps]:
+        for steps in options.steps or [engine.models.sampler.num_steps]:
             video = VideoOptions(num_inference_steps=steps, guidance=guidance)
             model: Generate = partial(engine.generate, num_inference_steps=steps, guidance=guidance)
             if options.from_truth:

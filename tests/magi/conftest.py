@@ -12,7 +12,8 @@ from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.text.rows import TextRow
-from media_agent_magi.tiny.engine import TinyEngine, load_tiny
+from media_agent_magi.generating.engine import Engine
+from media_agent_magi.tiny.loader import load_tiny
 
 # What is tested here are modules of the engine by themselves, whose caller says how many threads
 # compute. Videos have `Computing` for that; test_computing.py shows that nothing set here matters.
@@ -79,5 +80,5 @@ def small_videos() -> SmallVideos:
 
 
 @pytest.fixture(scope="session")
-def engine(raw_weights: Path) -> TinyEngine:
+def engine(raw_weights: Path) -> Engine:
     return load_tiny(raw_weights)

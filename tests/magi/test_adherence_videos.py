@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from media_agent_magi.adherence import continuing, restyling, true_video
-from media_agent_magi.tiny.engine import TinyEngine, load_tiny
-from media_agent_magi.tiny.video import VideoOptions
+from media_agent_magi.generating.engine import Engine
+from media_agent_magi.generating.video import VideoOptions
+from media_agent_magi.tiny.loader import load_tiny
 from media_agent_magi.world.scene import CHUNK_FRAMES
 from media_agent_magi.world.trial import Case, draw_cases
 
@@ -13,7 +14,7 @@ QUICK = VideoOptions(num_inference_steps=8)
 
 
 @pytest.fixture(scope="module")
-def engine() -> TinyEngine:
+def engine() -> Engine:
     return load_tiny()
 
 
@@ -22,9 +23,7 @@ def case() -> Case:
     return draw_cases(1, 2, seed=3)[0]
 
 
-def test_a_continued_video_begins_with_the_truth_and_continues(
-    engine: TinyEngine, case: Case
-) -> None:
+def test_a_continued_video_begins_with_the_truth_and_continues(engine: Engine, case: Case) -> None:
     chunks = list(continuing(engine, [case], QUICK)(list(case.prompts), case.seed))
 
     assert [len(chunk) for chunk in chunks] == [CHUNK_FRAMES, CHUNK_FRAMES]
@@ -33,7 +32,7 @@ def test_a_continued_video_begins_with_the_truth_and_continues(
 
 
 def test_a_video_is_restyled_from_the_same_scene_in_another_colour(
-    engine: TinyEngine, case: Case
+    engine: Engine, case: Case
 ) -> None:
     hardly = VideoOptions(num_inference_steps=8, strength=0.05)
     (first, _) = restyling(engine, [case], hardly)(list(case.prompts), case.seed)

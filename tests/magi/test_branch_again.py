@@ -13,6 +13,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.testing import frames_of
 from media_agent_magi.backend import MagiBackend
+from media_agent_magi.tiny.family import TinyFamily
 from media_agent_schemas import JobStatus, Shot, VideoJob, VideoRequest
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +35,7 @@ async def client(
     tmp_path: Path, raw_weights: Path, monkeypatch: pytest.MonkeyPatch, anyio_backend: str
 ) -> AsyncIterator[VideoClient]:
     def make(settings: BackendSettings) -> VideoBackend:
-        return MagiBackend(settings, raw_weights)
+        return MagiBackend(settings, [TinyFamily(raw_weights)])
 
     monkeypatch.setattr("media_agent_magi.plugin.make", make)
     (tmp_path / "none.toml").touch()

@@ -15,7 +15,9 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.testing import events_of
 from media_agent_magi.backend import MagiBackend
 from media_agent_magi.computing import Computing
-from media_agent_magi.tiny.engine import TinyEngine, load_tiny
+from media_agent_magi.generating.engine import Engine
+from media_agent_magi.tiny.family import TinyFamily
+from media_agent_magi.tiny.loader import load_tiny
 from media_agent_schemas import ChunkReady, JobCompleted, ResumeToken, VideoRequest
 
 MAKE = """
@@ -25,11 +27,12 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
 from media_agent_magi.backend import MagiBackend
+from media_agent_magi.tiny.family import TinyFamily
 from media_agent_schemas import VideoRequest
 
 async def main():
     data, weights = map(Path, sys.argv[1:])
-    backend = MagiBackend(BackendSettings(data_dir=data), weights)
+    backend = MagiBackend(BackendSettings(data_dir=data), [TinyFamily(weights)])
     request = VideoRequest(
         prompt="a red circle moving right", model="magi/tiny", fps=24, num_frames=24, seed=3,
         options={"magi": {"num_inference_steps": 8}},
@@ -64,7 +67,7 @@ def test_a_seed_makes_the_same_frames_whatever_number_of_threads_the_machine_off
     assert videos[0]["threads"] == 1
 
 
-def test_a_video_is_made_in_one_thread_and_leaves_the_caller_its_own(engine: TinyEngine) -> None:
+def test_a_video_is_made_in_one_thread_and_leaves_the_caller_its_own(engine: Engine) -> None:
     seen: list[int] = []
     before = torch.get_num_threads()
     torch.set_num_threads(3)
@@ -144,7 +147,9 @@ async def video(
     tmp_path: Path, weights: Path, threads: int | None, resume: ResumeToken | None = None
 ) -> tuple[JobCompleted, ResumeToken]:
     """Make the video, or the rest of it, and return its end and its first token."""
-    backend = MagiBackend(BackendSettings(data_dir=tmp_path, threads=threads), weights)
+    backend = MagiBackend(
+        BackendSettings(data_dir=tmp_path, threads=threads), [TinyFamily(weights)]
+    )
     try:
         ref = await backend.submit(REQUEST, key="k", resume=resume)
         events = await events_of(backend, ref)

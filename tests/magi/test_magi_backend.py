@@ -8,7 +8,10 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
-from media_agent_magi.backend import MagiBackend, find_contradictions, prompt_of_chunk
+from media_agent_magi.backend import MagiBackend
+from media_agent_magi.generating.shots import prompt_of_chunk
+from media_agent_magi.tiny.config import GEOMETRY
+from media_agent_magi.tiny.family import TinyFamily
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
 from media_agent_schemas.jobs import Finish
 from media_agent_schemas.request import Shot, VideoRequest
@@ -24,7 +27,7 @@ def request(**values: object) -> VideoRequest:
 
 @pytest.fixture
 async def backend(tmp_path: Path, raw_weights: Path):
-    backend = MagiBackend(BackendSettings(data_dir=tmp_path), raw_weights)
+    backend = MagiBackend(BackendSettings(data_dir=tmp_path), [TinyFamily(raw_weights)])
     yield backend
     await backend.aclose()
 
@@ -90,7 +93,7 @@ async def test_damaged_weights_fail_the_job_in_one_line(
     folder.mkdir()
     (folder / "tiny.json").write_bytes((raw_weights / "tiny.json").read_bytes())
     (folder / "tiny.safetensors").write_bytes(b"rubbish")
-    broken = MagiBackend(BackendSettings(data_dir=tmp_path), folder)
+    broken = MagiBackend(BackendSettings(data_dir=tmp_path), [TinyFamily(folder)])
 
     failed = (await submit_and_observe(broken, request(prompt=RED, num_frames=24)))[-1]
     await broken.aclose()
@@ -102,7 +105,7 @@ async def test_damaged_weights_fail_the_job_in_one_line(
 
 def test_a_missing_description_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"cannot read .*tiny\.json"):
-        MagiBackend(BackendSettings(data_dir=tmp_path), tmp_path)
+        MagiBackend(BackendSettings(data_dir=tmp_path), [TinyFamily(tmp_path)])
 
 
 @pytest.mark.anyio
@@ -116,12 +119,12 @@ def test_each_chunk_carries_the_prompt_of_the_shot_it_begins_in() -> None:
         shots=(Shot(prompt=RED, duration=2.0), Shot(prompt=BLUE, duration=1.5)), num_frames=84
     )
 
-    prompt = prompt_of_chunk(asked)
+    prompt = prompt_of_chunk(asked, GEOMETRY)
     assert [prompt(chunk) for chunk in range(5)] == [RED, RED, BLUE, BLUE, None]
 
 
 def test_prompts_without_a_clear_meaning_are_warned_of() -> None:
-    warnings = find_contradictions((Shot(prompt="a red blue circle"), Shot(prompt=BLUE)))
+    warnings = TinyFamily().find_doubts((Shot(prompt="a red blue circle"), Shot(prompt=BLUE)))
 
     assert len(warnings) == 1
     assert "more than one colour: red, blue" in warnings[0]

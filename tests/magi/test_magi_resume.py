@@ -19,6 +19,7 @@ from media_agent.video.codec import read_frames
 from media_agent.video.images import as_png, frame_of
 from media_agent_magi.backend import MagiBackend
 from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.tiny.family import TinyFamily
 from media_agent_schemas import (
     BackendEvent,
     ChangePrompt,
@@ -53,7 +54,7 @@ async def make(tmp_path: Path, raw_weights: Path, anyio_backend: str) -> AsyncIt
 
     def one(weights: Path = raw_weights, **options: object) -> MagiBackend:
         settings = BackendSettings(data_dir=tmp_path, options=options)  # type: ignore[arg-type]
-        made.append(MagiBackend(settings, weights))
+        made.append(MagiBackend(settings, [TinyFamily(weights)]))
         return made[-1]
 
     yield one

@@ -122,9 +122,10 @@ def test_one_request_goes_five_ways_by_one_word_and_is_never_paid_twice(
 ) -> None:
     pytest.importorskip("diffusers")
     from media_agent_magi.backend import MagiBackend
+    from media_agent_magi.tiny.family import TinyFamily
 
     def make(settings: BackendSettings) -> VideoBackend:
-        return MagiBackend(settings, raw_weights)
+        return MagiBackend(settings, [TinyFamily(raw_weights)])
 
     monkeypatch.setattr("media_agent_magi.plugin.make", make)
     monkeypatch.delenv("MEDIA_AGENT_DATA_DIR")

@@ -25,6 +25,7 @@ HEAVY = {
     "starlette",
     "uvicorn",
     "sqlalchemy",
+    "c2pa",
 }
 OF_SOME_CALLS = {"cryptography", "httpx", "httpx_secure", "limits", "mcp", "rich", "tenacity"}
 IDLE = """

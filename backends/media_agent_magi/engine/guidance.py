@@ -21,7 +21,6 @@ from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.text.keys import TextKeys
 from media_agent_magi.engine.text.rows import TextRow
 
-BORDER_MARGIN = 1e-7
 CONDITIONS_KEPT, TABLES_KEPT, TEXTS_KEPT = 256, 4, 4
 
 
@@ -36,30 +35,6 @@ def read_rows(model: VideoDiT, rows: Sequence[TextRow]) -> TextKeys:
     """Let the model read the captions of one chunk, a row for each sample or one for all."""
     caption = torch.stack([row.caption for row in rows])[:, None]  # N 1 L width
     return model.read(caption, torch.stack([row.mask for row in rows])[:, None])
-
-
-@dataclass(frozen=True, slots=True)
-class GuidanceTable:
-    """How strongly history and text pull, by intervals of t."""
-
-    t_range: tuple[float, ...]
-    history_scales: tuple[float, ...]
-    text_scales: tuple[float, ...]
-
-    @classmethod
-    def from_config(cls, config: SamplerConfig) -> GuidanceTable:
-        """Return the table of the config, the same for every chunk."""
-        return cls(config.cfg_t_range, config.prev_chunk_scales, config.text_scales)
-
-    def at(self, t: float) -> tuple[float, float]:
-        """History and text scale for timestep `t`.
-
-        The last interval whose left end lies below t counts; a t below all of them falls to the
-        last interval, as in the reference.
-        """
-        beyond = (i for i, left in enumerate(self.t_range) if t <= left - BORDER_MARGIN)
-        index = next(beyond, len(self.t_range)) - 1
-        return self.history_scales[index], self.text_scales[index]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

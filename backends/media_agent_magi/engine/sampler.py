@@ -16,12 +16,12 @@ from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.guidance import (
-    GuidanceTable,
     Predictor,
     StepInput,
     count_tokens,
     read_rows,
 )
+from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.noise import NoiseSource
 from media_agent_magi.engine.rope import turn_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step

@@ -1,14 +1,17 @@
 """The sizes of magi/tiny, and what its weights file says of itself. No torch here."""
 
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
+from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.world.captions import WORDS
+from media_agent_magi.world.scene import FPS
 
+LABEL = "magi/tiny"
 CAPTION_LENGTH = 24
 CAPTION_WIDTH = 128
 LATENT_CHANNELS = 16
 
 MODEL = ModelConfig(
-    model_name="magi/tiny",
+    model_name=LABEL,
     num_layers=6,
     hidden_size=192,
     ffn_hidden_size=768,
@@ -40,5 +43,7 @@ SAMPLER = SamplerConfig(
     null_caption_tokens=4,
     ramp=True,
 )
+
+GEOMETRY = Geometry(fps=FPS, chunk_width=SAMPLER.chunk_width, latent_channels=LATENT_CHANNELS)
 
 WORD_NUMBERS = {word: number for number, word in enumerate(WORDS, start=1)}

@@ -1,17 +1,15 @@
 """What `weights/tiny.json` says of the weights beside it. No torch here."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from media_agent_magi.engine.config import ConvVAEConfig, ModelConfig, SamplerConfig
+from media_agent_magi.engine.guidance_table import GuidanceTable
+from media_agent_magi.generating.family import WeightsError
 
 WEIGHTS = Path(__file__).parent / "weights"
-
-
-class WeightsError(ValueError):
-    """Weights that are missing, damaged, or do not fit their description."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +19,15 @@ class Guidance:
     first: float
     switch: float
     steady: float
+
+    def facts(self) -> dict[str, Any]:
+        """Return its numbers."""
+        return asdict(self)
+
+    def table(self, *, is_first: bool, is_new: bool) -> GuidanceTable:
+        """Return the table of a chunk: text guidance alone, stronger where the prompt is new."""
+        scale = self.first if is_first else self.switch if is_new else self.steady
+        return GuidanceTable((0.0,), (1.0,), (scale,))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.config import ConvVAEConfig
+from media_agent_magi.generating.engine import Engine
 from media_agent_magi.tiny.description import TinyDescription
-from media_agent_magi.tiny.engine import TinyEngine
 from media_agent_magi.tiny.model import TinyModel
+from media_agent_magi.tiny.models import TinyModels
 from media_agent_magi.training.checkpoint import load_averaged
 from media_agent_magi.world.captions import plain_caption
 from media_agent_magi.world.scene import CHUNK_FRAMES, SIZE, all_descriptions
@@ -21,15 +22,15 @@ logger = logging.getLogger(__name__)
 ROWS, CHUNKS, STRIDE, ZOOM = 8, 2, 6, 2
 
 
-def load_trained_engine(run: Path, description: TinyDescription) -> TinyEngine:
+def load_trained_engine(run: Path, description: TinyDescription) -> Engine:
     """Build the engine from the averaged weights of a run's checkpoints."""
     vae, model = ConvVAE(ConvVAEConfig()), TinyModel()
     load_averaged(run / "autoencoder.safetensors", vae)
     load_averaged(run / "transformer.safetensors", model)
-    return TinyEngine(model, vae, description)
+    return Engine(TinyModels(model, vae, description))
 
 
-def write_sheet(engine: TinyEngine, path: Path, seed: int = 0) -> None:
+def write_sheet(engine: Engine, path: Path, seed: int = 0) -> None:
     """Draw every sixth frame of two chunks for eight prompts, the prompt above each row."""
     rng = random.Random(seed)
     prompts = [plain_caption(d) for d in rng.sample(all_descriptions(), ROWS)]

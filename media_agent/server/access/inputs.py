@@ -34,6 +34,7 @@ _ENDINGS = {
     "video/webm": ".webm",
 }
 
+
 OpenClient = Callable[[], httpx.AsyncClient]
 
 

@@ -10,7 +10,8 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import GuidanceTable, Predictor, StepInput, read_rows
+from media_agent_magi.engine.guidance import Predictor, StepInput, read_rows
+from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.noise import given_noise, seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.schedule import ChunkSchedule

@@ -19,7 +19,7 @@ class PerfectModel:
     """Understands every prompt and draws it."""
 
     def __init__(self) -> None:
-        self.description = SimpleNamespace(sampler=SimpleNamespace(num_steps=16))
+        self.models = SimpleNamespace(sampler=SimpleNamespace(num_steps=16))
         self.steps: list[int] = []
 
     def generate(

@@ -1,44 +1,54 @@
-"""The options of magi/tiny, what they cost on disk, and which inputs go with which mode."""
+"""Options that all families have, what a video costs on disk, which inputs go with which mode."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel
 
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.work_folder import count_thinned
-from media_agent_magi.tiny.description import TinyDescription
-from media_agent_magi.world.scene import CHUNK_FRAMES
 from media_agent_schemas.capabilities import OptionSpec
-from media_agent_schemas.media import InputRole
+from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
+if TYPE_CHECKING:
+    from media_agent_magi.generating.family import Family
+
 Fit = Literal["crop", "pad"]
-_STEPS = (8, 16, 32)
-_CHUNK_BYTES = 20_000  # of a second of video, as measured
-_STATE_BYTES = 650_000  # of what the next chunk is made from; most while the window grows
+LONGEST_CONTEXT = 4  # chunks that a continuation can look back at
 
 
-class TinyOptions(BaseModel):
-    """The options of magi/tiny, as `options` declares them."""
+class EngineOptions(BaseModel):
+    """The options of a request, as `common_options` declares them; a family may add to them."""
 
     num_inference_steps: int | None = None
     guidance_scale: float | None = None
     image_fit: Fit = "crop"
-    context_frames: int = CHUNK_FRAMES
+    context_frames: int | None = None
     strength: float = 0.6
     keep_states: int = 8
     states_budget: float = 2.0
 
 
-def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
-    """Declare the options of magi/tiny."""
-    used, usual = description.guidance, TinyOptions()
+def common_options(
+    *, steps: tuple[int, ...], usual_steps: int, guidance: str, shape: str, state: str, chunk: int
+) -> tuple[OptionSpec, ...]:
+    """Declare the options of `EngineOptions`.
+
+    Args:
+        steps: Numbers of denoising steps to choose from.
+        usual_steps: The one that is taken unless the request says otherwise.
+        guidance: Which guidance is used if none is given, in words.
+        shape: What images and videos of another shape become, in words.
+        state: What a state takes on disk, in words.
+        chunk: Frames of a chunk.
+    """
+    usual = EngineOptions()
     return (
         OptionSpec(
             name="num_inference_steps",
             type="integer",
-            default=description.sampler.num_steps,
-            choices=_STEPS,
+            default=usual_steps,
+            choices=steps,
             description="Denoising steps of a chunk; fewer is faster and worse.",
         ),
         OptionSpec(
@@ -46,21 +56,20 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             type="number",
             minimum=0.0,
             maximum=20.0,
-            description="Pull of the text, the same for all chunks; absent: "
-            f"{used.first:g} first, {used.switch:g} after a change, {used.steady:g} otherwise.",
+            description=f"Pull of the text, the same for all chunks; absent: {guidance}.",
         ),
         OptionSpec(
             name="image_fit",
             type="string",
             default=usual.image_fit,
             choices=("crop", "pad"),
-            description="How an image or video of another shape becomes square.",
+            description=f"How an image or video of another shape becomes {shape}.",
         ),
         OptionSpec(
             name="context_frames",
             type="integer",
-            default=usual.context_frames,
-            choices=tuple(CHUNK_FRAMES * chunks for chunks in range(1, 5)),
+            default=chunk,
+            choices=tuple(chunk * chunks for chunks in range(1, LONGEST_CONTEXT + 1)),
             description="Frames of the end of a video that its continuation starts from.",
         ),
         OptionSpec(
@@ -77,7 +86,7 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
             default=usual.keep_states,
             minimum=1,
             description="How many of the newest states are all kept; older ones are thinned out. "
-            "Each takes 0.5 MB, near the start of a video up to 0.8 MB.",
+            f"{state}",
         ),
         OptionSpec(
             name="states_budget",
@@ -89,24 +98,26 @@ def options(description: TinyDescription) -> tuple[OptionSpec, ...]:
     )
 
 
-def kept_bytes(request: VideoRequest, options: TinyOptions) -> int | None:
+def kept_bytes(
+    family: "Family", request: VideoRequest, size: Size, options: EngineOptions
+) -> int | None:
     """Return what chunks and states take, None for a video without an end."""
     if request.num_frames is None:
         return None
-    chunks = -(-request.num_frames // CHUNK_FRAMES)
-    states = request.n * _STATE_BYTES * count_thinned(chunks, options.keep_states)
-    budget = max(request.n * _STATE_BYTES, round(options.states_budget * 10**9))
-    return request.n * chunks * _CHUNK_BYTES + min(states, budget)
+    chunks, state = family.geometry.chunks(request.num_frames), family.state_bytes(size)
+    states = request.n * state * count_thinned(chunks, options.keep_states)
+    budget = max(request.n * state, round(options.states_budget * 10**9))
+    return request.n * chunks * family.chunk_bytes(size) + min(states, budget)
 
 
-def check_inputs(request: VideoRequest) -> None:
+def check_inputs(label: str, request: VideoRequest) -> None:
     """Refuse a request whose inputs do not fit its mode.
 
     Raises:
         InvalidRequestError: the input that the mode needs is missing or there twice.
     """
     if not request.storyboard():
-        raise InvalidRequestError("magi/tiny needs a prompt", hint="say what the video shows")
+        raise InvalidRequestError(f"{label} needs a prompt", hint="say what the video shows")
     mode = request.infer_mode()
     role = {
         VideoMode.IMAGE_TO_VIDEO: InputRole.FIRST_FRAME,
@@ -116,7 +127,7 @@ def check_inputs(request: VideoRequest) -> None:
     found = [medium.role.value for medium in request.inputs]
     if found != ([] if role is None else [role.value]):
         raise InvalidRequestError(
-            f"magi/tiny does {mode} from {role or 'no input'}, "
+            f"{label} does {mode} from {role or 'no input'}, "
             f"not from {' and '.join(found) or 'nothing'}",
             hint="give exactly one, or another mode",
         )

@@ -8,8 +8,10 @@ import pytest
 import torch
 
 from media_agent_magi.engine.state_io import StateError
-from media_agent_magi.tiny.engine import TinyEngine, load_tiny
-from media_agent_magi.tiny.video import TinyChunk, TinyVideo, VideoOptions
+from media_agent_magi.generating.engine import Engine
+from media_agent_magi.generating.video import Video, VideoChunk, VideoOptions
+from media_agent_magi.tiny.loader import load_tiny
+from media_agent_magi.tiny.models import TinyModels
 
 RED, BLUE = "a red circle moving right", "a blue square"
 FAST = VideoOptions(num_inference_steps=4, ramp=False)
@@ -20,26 +22,26 @@ def image() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
 
 
-def videos(engine: TinyEngine, chunks: Iterator[TinyChunk] | TinyVideo) -> np.ndarray:
+def videos(engine: Engine, chunks: Iterator[VideoChunk] | Video) -> np.ndarray:
     """All frames, (N, T, 64, 64, 3)."""
     return np.concatenate([engine.decode(chunk) for chunk in chunks], axis=1)
 
 
-def state_after(video: TinyVideo, count: int, path: Path) -> list[TinyChunk]:
+def state_after(video: Video, count: int, path: Path) -> list[VideoChunk]:
     chunks = list(islice(video, count))
     video.saver()(path)
     return chunks
 
 
 @pytest.mark.parametrize("frames", [1, 24, 31, 50])
-def test_a_video_has_the_frames_asked_for(engine: TinyEngine, frames: int) -> None:
+def test_a_video_has_the_frames_asked_for(engine: Engine, frames: int) -> None:
     options = replace(FAST, num_frames=frames)
 
     assert videos(engine, engine.video(lambda _: RED, [0], options)).shape == (1, frames, 64, 64, 3)
 
 
 @pytest.mark.parametrize("given", [1, 4, 20, 30])
-def test_a_continuation_has_the_frames_asked_for_too(engine: TinyEngine, given: int) -> None:
+def test_a_continuation_has_the_frames_asked_for_too(engine: Engine, given: int) -> None:
     frames = np.zeros((given, 64, 64, 3), np.uint8)
     options = replace(FAST, num_frames=50, prefix=engine.encode(frames))
     chunks = list(engine.video(lambda _: RED, [0], options))
@@ -48,7 +50,7 @@ def test_a_continuation_has_the_frames_asked_for_too(engine: TinyEngine, given: 
     assert videos(engine, chunks).shape[1] == 50
 
 
-def test_an_image_begins_its_video(engine: TinyEngine, image: np.ndarray) -> None:
+def test_an_image_begins_its_video(engine: Engine, image: np.ndarray) -> None:
     prefix = engine.encode(image[None])
     options = replace(FAST, num_frames=48, prefix=prefix, shows_prefix=True)
     chunks = list(engine.video(lambda _: RED, [0], options))
@@ -58,7 +60,7 @@ def test_an_image_begins_its_video(engine: TinyEngine, image: np.ndarray) -> Non
     assert videos(engine, chunks).shape[1] == 48
 
 
-def test_every_chunk_comes_with_the_latent_frame_before_it(engine: TinyEngine) -> None:
+def test_every_chunk_comes_with_the_latent_frame_before_it(engine: Engine) -> None:
     prefix = engine.encode(np.random.default_rng(2).integers(0, 256, (8, 64, 64, 3), np.uint8))
 
     def befores(**changes: object) -> torch.Tensor | None:
@@ -74,7 +76,7 @@ def test_every_chunk_comes_with_the_latent_frame_before_it(engine: TinyEngine) -
     assert befores(prefix=prefix[:, :, :1], shows_prefix=True) is None
 
 
-def test_frames_are_encoded_from_their_end(engine: TinyEngine) -> None:
+def test_frames_are_encoded_from_their_end(engine: Engine) -> None:
     frames = np.random.default_rng(1).integers(0, 256, (11, 64, 64, 3), dtype=np.uint8)
 
     assert torch.equal(engine.encode(frames), engine.encode(frames[3:]))
@@ -84,12 +86,12 @@ def test_frames_are_encoded_from_their_end(engine: TinyEngine) -> None:
 
 
 @pytest.mark.parametrize("shape", [(0, 64, 64, 3), (4, 64, 32, 3), (64, 64, 3)])
-def test_frames_of_another_size_are_not_encoded(engine: TinyEngine, shape: tuple[int, ...]) -> None:
+def test_frames_of_another_size_are_not_encoded(engine: Engine, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"reads frames of 64x64x3, not \("):
         engine.encode(np.zeros(shape, np.uint8))
 
 
-def test_videos_side_by_side_have_seeds_of_their_own(engine: TinyEngine) -> None:
+def test_videos_side_by_side_have_seeds_of_their_own(engine: Engine) -> None:
     options = replace(FAST, num_frames=24)
     together = videos(engine, engine.video(lambda _: RED, [3, 4], options))
 
@@ -100,7 +102,7 @@ def test_videos_side_by_side_have_seeds_of_their_own(engine: TinyEngine) -> None
 
 @pytest.mark.parametrize("stopped_after", [1, 3])
 def test_a_video_continues_from_its_state_frame_for_frame(
-    engine: TinyEngine, stopped_after: int, tmp_path: Path
+    engine: Engine, stopped_after: int, tmp_path: Path
 ) -> None:
     def prompts(chunk: int) -> str:
         return BLUE if chunk >= 1 else RED
@@ -116,7 +118,7 @@ def test_a_video_continues_from_its_state_frame_for_frame(
         assert torch.equal(rest[0].before, chunks[-1].latents[:, :, -1:])
 
 
-def test_a_steered_video_continues_as_steered(engine: TinyEngine, tmp_path: Path) -> None:
+def test_a_steered_video_continues_as_steered(engine: Engine, tmp_path: Path) -> None:
     options = replace(FAST, num_frames=96)
     video = engine.video(lambda _: RED, [0], options)
     made = list(islice(video, 1))
@@ -132,7 +134,7 @@ def test_a_steered_video_continues_as_steered(engine: TinyEngine, tmp_path: Path
     assert not torch.equal(made[3].latents, plain[3].latents)
 
 
-def test_prompts_are_asked_when_a_chunk_begins(engine: TinyEngine) -> None:
+def test_prompts_are_asked_when_a_chunk_begins(engine: Engine) -> None:
     asked: list[int] = []
 
     def prompts(chunk: int) -> str:
@@ -147,7 +149,7 @@ def test_prompts_are_asked_when_a_chunk_begins(engine: TinyEngine) -> None:
 
 
 def test_another_video_branches_off_with_the_tail_of_the_first(
-    engine: TinyEngine, tmp_path: Path
+    engine: Engine, tmp_path: Path
 ) -> None:
     chunks = state_after(
         engine.video(lambda _: RED, [0, 1], replace(FAST, num_frames=144)), 5, tmp_path / "s"
@@ -163,7 +165,7 @@ def test_another_video_branches_off_with_the_tail_of_the_first(
 
 
 def test_the_same_prompts_make_nearly_the_same_video_after_a_branch(
-    engine: TinyEngine, tmp_path: Path
+    engine: Engine, tmp_path: Path
 ) -> None:
     """The noise of a chunk is that of its number; only its window is another."""
     options = replace(FAST, num_frames=96)
@@ -179,7 +181,7 @@ def test_the_same_prompts_make_nearly_the_same_video_after_a_branch(
 
 
 def test_a_restyled_video_is_close_to_its_source_where_it_is_told_so(
-    engine: TinyEngine, image: np.ndarray
+    engine: Engine, image: np.ndarray
 ) -> None:
     source = engine.encode(np.repeat(image[None], 44, axis=0))
 
@@ -204,7 +206,7 @@ def test_a_restyled_video_is_close_to_its_source_where_it_is_told_so(
     ],
 )
 def test_a_state_of_other_options_is_refused(
-    engine: TinyEngine, tmp_path: Path, change: dict[str, int], message: str
+    engine: Engine, tmp_path: Path, change: dict[str, int], message: str
 ) -> None:
     options = replace(FAST, num_frames=48)
     state_after(engine.video(lambda _: RED, [0], options), 1, tmp_path / "s")
@@ -213,9 +215,12 @@ def test_a_state_of_other_options_is_refused(
         engine.video(lambda _: RED, [0], replace(options, **change), state=tmp_path / "s")
 
 
-def test_a_state_of_other_weights_or_seeds_is_refused(engine: TinyEngine, tmp_path: Path) -> None:
+def test_a_state_of_other_weights_or_seeds_is_refused(engine: Engine, tmp_path: Path) -> None:
     state_after(engine.video(lambda _: RED, [0], FAST), 1, tmp_path / "s")
-    retrained = TinyEngine(engine.model, engine.vae, replace(engine.description, sha256="other"))
+    models = engine.models
+    retrained = Engine(
+        TinyModels(models.model, models.vae, replace(models.description, sha256="other"))
+    )
 
     with pytest.raises(StateError, match=r"its seeds is \[0\], not \[1\]"):
         engine.video(lambda _: RED, [1], FAST, state=tmp_path / "s")

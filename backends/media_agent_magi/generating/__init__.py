@@ -1,0 +1,1 @@
+"""A video of any family in the making: chunks, prompts, steering, streaming, states."""

@@ -1,0 +1,72 @@
+"""What a family has to offer to make videos, once its weights are loaded."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.generating.family import Guidance
+from media_agent_magi.generating.geometry import Geometry
+
+
+class Models(Protocol):
+    """A transformer, a text encoder and an autoencoder that go together."""
+
+    @property
+    def label(self) -> str:
+        """The name to be used in messages."""
+        ...
+
+    @property
+    def transformer(self) -> VideoDiT:
+        """Predicts where the latents go."""
+        ...
+
+    @property
+    def sampler(self) -> SamplerConfig:
+        """How it is stepped, unless a request says otherwise."""
+        ...
+
+    @property
+    def geometry(self) -> Geometry:
+        """How latents lie in time and space."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of pixels, unless a request says otherwise."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What ties a state to these weights."""
+        ...
+
+    def guidance(self, scale: float | None) -> Guidance:
+        """Return the usual guidance, or one whose text pulls with `scale` in all chunks."""
+        ...
+
+    def text_row(self, prompt: str, chunks_left: int | None) -> TextRow:
+        """Encode the prompt of a chunk.
+
+        Args:
+            prompt: What it shows.
+            chunks_left: How many chunks there are from it on; None where the video has no end.
+        """
+        ...
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Return the latents (1, C, t, h, w) of a video (1, 3, T, H, W) in [-1, 1]."""
+        ...
+
+    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
+        """Return the video (N, 3, T, H, W), in [-1, 1] if clamped, of latents (N, C, t, h, w).
+
+        Args:
+            latents: What to decode.
+            before: The latent frame before them, (N, C, 1, h, w); None at the start of a video.
+        """
+        ...

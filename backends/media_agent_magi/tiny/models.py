@@ -1,0 +1,65 @@
+"""The loaded parts of magi/tiny, as the engine wants them."""
+
+import torch
+from torch import Tensor
+
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.generating.geometry import Geometry
+from media_agent_magi.tiny.config import GEOMETRY, LABEL
+from media_agent_magi.tiny.description import Guidance, TinyDescription
+from media_agent_magi.tiny.model import TinyModel
+from media_agent_magi.world.captions import tokenize
+from media_agent_magi.world.scene import SIZE
+
+
+class TinyModels:
+    """Transformer, words and autoencoder, ready to make videos."""
+
+    label: str = LABEL
+    geometry: Geometry = GEOMETRY
+    size: tuple[int, int] = (SIZE, SIZE)
+
+    def __init__(self, model: TinyModel, vae: ConvVAE, description: TinyDescription) -> None:
+        self.model = model.eval()
+        self.vae = vae.eval()
+        self.description = description
+        self._numbers = {word: number for number, word in enumerate(description.words, start=1)}
+
+    @property
+    def transformer(self) -> VideoDiT:
+        """The transformer."""
+        return self.model.dit
+
+    @property
+    def sampler(self) -> SamplerConfig:
+        """How it is stepped."""
+        return self.description.sampler
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What ties a state to these weights."""
+        return {"model": self.description.model.model_name, "weights": self.description.sha256}
+
+    def guidance(self, scale: float | None) -> Guidance:
+        """Return the description's guidance, or the same scale for all chunks."""
+        return self.description.guidance if scale is None else Guidance(scale, scale, scale)
+
+    @torch.no_grad()
+    def text_row(self, prompt: str, chunks_left: int | None = None) -> TextRow:
+        """Encode a prompt; words the model has never read are passed over."""
+        known = [self._numbers[word] for word in tokenize(prompt) if word in self._numbers]
+        length = self.model.dit.config.caption_max_length
+        numbers = (known + [0] * length)[:length]
+        rows, mask = self.model.text(torch.tensor([numbers]))
+        return TextRow(rows[0], mask[0])
+
+    def encode(self, video: Tensor) -> Tensor:
+        """Return latents (1, C, T/4, 8, 8) of a video (1, 3, T, 64, 64)."""
+        return self.vae.encode(video)
+
+    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
+        """Return the video of latents, as a continuation of the latent frame before them."""
+        return self.vae.decode(latents, before)
