@@ -39,7 +39,7 @@ from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
-from media_agent.provenance.c2pa.ready import check_before_work
+from media_agent.provenance.c2pa.ready import look_before_work
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listing
@@ -564,7 +564,7 @@ class VideoClient:
         """Return plans with what there is to say before an unsigned video is made."""
         if not self._context.signing.is_on:
             return plans
-        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        said = await look_before_work(self._context.signing)
         return tuple(
             plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans
         )

@@ -236,7 +236,7 @@ async def test_a_signer_that_fails_at_the_end_loses_no_video(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under require it is not delivered unsigned; resumed when the signer works, it is signed."""
-    monkeypatch.setattr("media_agent.jobs.runner.check_before_work", lambda signing: [])
+    monkeypatch.setattr("media_agent.provenance.c2pa.ready.check_before_work", lambda signing: [])
     certificate, key = certificate_of(tmp_path)
     own = {"sign": "require", "certificate": certificate, "callback": f"{__name__}:fail"}
     client = stage.process(provenance=own)
@@ -257,7 +257,7 @@ async def test_a_signer_that_fails_at_the_end_loses_no_video(
 async def test_a_signer_that_fails_at_the_end_leaves_the_video_whole_under_try(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_agent.jobs.runner.check_before_work", lambda signing: [])
+    monkeypatch.setattr("media_agent.provenance.c2pa.ready.check_before_work", lambda signing: [])
     certificate, _ = certificate_of(tmp_path)
     own = {"sign": "try", "certificate": certificate, "callback": f"{__name__}:fail"}
 
