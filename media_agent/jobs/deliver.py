@@ -16,7 +16,7 @@ from media_agent.jobs.continuing.source_join import find_source, put_behind_sour
 from media_agent.jobs.mark import mark_video, place_marking, wants_marks
 from media_agent.jobs.sign import VideoSigner
 from media_agent.jobs.stopping import while_wanted
-from media_agent.ledger.state import OwnershipLostError, Submission
+from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.quality.of_jobs import measure_quality
@@ -39,14 +39,13 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reserve_destination(
-    job_id: str, context: JobContext, *, from_living: bool = False
+    job_id: str, terms: JobOptions, context: JobContext, *, from_living: bool = False
 ) -> Iterator[Destination]:
     """Reserve where the video of a job goes; a video that this very job put there is no obstacle.
 
     With `from_living` a living process lost the job to this one, and with it the place.
     """
     store = context.store
-    terms = store.jobs.terms(job_id)
     video = store.jobs.find_publishing(job_id)
     overwrite = terms.overwrite or (video is not None and is_there(video))
     videos = max(plan.request.n for plan in terms.plans)

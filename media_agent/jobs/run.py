@@ -31,7 +31,7 @@ from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.submit import Submitter
-from media_agent.ledger.state import OwnershipLostError, SubmissionState
+from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -123,10 +123,13 @@ class JobRun:
                 return job
             self.job = job
             self.backend = await self._context.open_backend(job.plan)
-            with reserve_destination(job.id, self._context, from_living=is_taken) as destination:
+            terms = self._store.jobs.terms(job.id)
+            with reserve_destination(
+                job.id, terms, self._context, from_living=is_taken
+            ) as destination:
                 self._context.pass_checkpoint("plan")
                 async with self._lookout.watching(job.id, self):
-                    end = await self._work()
+                    end = await self._work(terms)
                 self._has_ended = True
                 self._context.pass_checkpoint("observe")
                 end = await self._conclude(end, destination)
@@ -212,9 +215,8 @@ class JobRun:
             else:
                 self._is_stopped = True
 
-    async def _work(self) -> TerminalEvent:
+    async def _work(self, terms: JobOptions) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        terms = self._store.jobs.terms(self.job.id)
         submitter = Submitter(
             self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )

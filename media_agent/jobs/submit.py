@@ -98,6 +98,7 @@ class Submitter:
                 number,
                 self._context.now(),
                 per_day=self._context.max_cost_usd_per_day,
+                durably=False,  # it is flushed with others before anything is sent
             )
             self._context.pass_checkpoint("intent")
             answer = await self._offer(backend, intent, token, capabilities)
@@ -153,6 +154,7 @@ class Submitter:
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
+        await self._store.flushed()
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
         if sent.inputs:
