@@ -141,10 +141,10 @@ class Deliverer:
         for number, each in enumerate(wanted, start=1):
             found, sha256 = await self._fetch_or_ask_again(each, number)
             delivered = found.path  # before anything is done to it
-            video = await self._checks.allow(found, number)
-            if video is None:
+            allowed = await self._checks.allow(found, number)
+            if allowed is None:
                 continue
-            sha256 = sha256 if video is found else None
+            video, sha256 = allowed, sha256 if allowed is found else None
             if wants_marks(video, self._job):
                 target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
                 work = partial(mark_video, video, self._job, target, is_whole=is_complete)
