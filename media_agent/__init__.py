@@ -107,7 +107,7 @@ _NAMES = {
     "JobError JobNotFoundError OperationNotFoundError "
     "IdempotencyConflictError JobCancelledError NotResumableError ConfigurationError PluginError "
     "StorageError AuthenticationError ForbiddenError RateLimitError TooLargeError TooSlowError "
-    "VideoNotReadyError",
+    "VideoNotReadyError LedgerBusyError",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 

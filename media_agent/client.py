@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -41,7 +41,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
 from media_agent.policy.asking import Policies
 from media_agent.policy.decisions import PolicyCall
-from media_agent.provenance.c2pa.ready import check_before_work
+from media_agent.provenance.c2pa.ready import look_before_work
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
@@ -233,11 +233,12 @@ class VideoClient:
             IdempotencyConflictError: the key has another request or other terms.
             StorageError: the data folder cannot be written.
         """
-        job, is_new = await self._intake.take(request, GenerateOptions(**options))
+        with self._running.asking():
+            job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
             self._running.start(job)
-        else:
-            self._running.adopt(job)
+            return job
+        self._running.adopt(job)
         return self.store.jobs.get(job.id)
 
     async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:
@@ -412,6 +413,14 @@ class VideoClient:
         """Return how many jobs this client works on."""
         return self._running.working
 
+    @property
+    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
+        """The work of this client on jobs that it started or adopted, by job.
+
+        Wait for a task to hear at once when a job has ended; what it did stands in the job.
+        """
+        return self._running.works
+
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return self._running.is_at_work(job_id)
@@ -572,7 +581,7 @@ class VideoClient:
         """Return plans with what there is to say before an unsigned video is made."""
         if not self._context.signing.is_on:
             return plans
-        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        said = await look_before_work(self._context.signing)
         return tuple(
             plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans
         )

@@ -26,7 +26,7 @@ from media_agent.jobs.quality import QualityChecks
 from media_agent.jobs.remake import Remaker
 from media_agent.jobs.sign import VideoSigner
 from media_agent.jobs.stopping import while_wanted
-from media_agent.ledger.state import OwnershipLostError, Submission
+from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.quality.spread import measure_spread
@@ -38,7 +38,7 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind, SourceJoin
+from media_agent_schemas.media import Artifact, ArtifactKind
 from media_agent_schemas.provenance import Signature
 from media_agent_schemas.records import Refusal
 
@@ -47,14 +47,13 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reserve_destination(
-    job_id: str, context: JobContext, *, from_living: bool = False
+    job_id: str, terms: JobOptions, context: JobContext, *, from_living: bool = False
 ) -> Iterator[Destination]:
     """Reserve where the video of a job goes; a video that this very job put there is no obstacle.
 
     With `from_living` a living process lost the job to this one, and with it the place.
     """
     store = context.store
-    terms = store.jobs.terms(job_id)
     video = store.jobs.find_publishing(job_id)
     overwrite = terms.overwrite or (video is not None and is_there(video))
     videos = max(plan.request.n for plan in terms.plans)
@@ -272,7 +271,7 @@ class Deliverer:
         number: int,
         *,
         fetched_sha256: str | None,
-        sign: Callable[[Path, SourceJoin | None], tuple[Path, Signature]],
+        sign: Callable[[Path, Artifact], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
@@ -291,7 +290,7 @@ class Deliverer:
                 front.parent.mkdir(parents=True, exist_ok=True)
             if move_index(source, front):
                 source, fetched_sha256 = front, None
-        signed, signature = sign(source, video.joined)
+        signed, signature = sign(source, video)
         if signature.signed:
             source, fetched_sha256 = signed, None
         found = describe(source, video.kind, sha256=fetched_sha256)

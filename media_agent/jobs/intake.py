@@ -53,6 +53,7 @@ class JobIntake:
         known = None if key is None else self._jobs.of_key(key, request)
         if known is not None:
             self._check_terms(known, options, out)
+            await self._context.store.flushed()  # it may have been made this moment
             return known, False
         plans = options.plans
         if plans is None:

@@ -33,7 +33,7 @@ from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.remake import Remaker
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.submit import Submitter
-from media_agent.ledger.state import OwnershipLostError, SubmissionState
+from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -64,6 +64,13 @@ def notify(on_event: OnEvent, numbered: JobEvent) -> None:
         on_event(numbered)
     except Exception:  # whoever listens decides nothing
         _LOGGER.warning("who hears of job %s broke", numbered.job_id, exc_info=True)
+
+
+class _NotKeptError(Exception):
+    """What happened could not be kept: no word about the work, which is to be observed again."""
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
 
 
 class JobRun:
@@ -120,10 +127,13 @@ class JobRun:
                 return job
             self.job = job
             self.backend = await self._context.open_backend(job.plan)
-            with reserve_destination(job.id, self._context, from_living=is_taken) as destination:
+            terms = self._store.jobs.terms(job.id)
+            with reserve_destination(
+                job.id, terms, self._context, from_living=is_taken
+            ) as destination:
                 self._context.pass_checkpoint("plan")
                 async with self._lookout.watching(job.id, self):
-                    end = await self._work()
+                    end = await self._work(terms)
                 self._has_ended = True
                 self._context.pass_checkpoint("observe")
                 end = await self._conclude(end, destination)
@@ -211,9 +221,8 @@ class JobRun:
             else:
                 self._is_stopped = True
 
-    async def _work(self) -> TerminalEvent:
+    async def _work(self, terms: JobOptions) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        terms = self._store.jobs.terms(self.job.id)
         submitter = Submitter(
             self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )
@@ -227,6 +236,8 @@ class JobRun:
         except OwnershipLostError:
             await self._leave()
             raise
+        except _NotKeptError as trouble:
+            raise trouble.error from None
         except JobCancelledError:
             return JobCancelled(model=self.job.plan.model)
         except SubmitUncertainError as error:
@@ -269,7 +280,11 @@ class JobRun:
                             return event
                         if isinstance(event, JobStarted) and self._capabilities().resubmits:
                             await self._record_inputs()
-                        if self._keep(event):  # what is only repeated is no sign of life
+                        try:
+                            is_news = self._keep(event)
+                        except StorageError as error:
+                            raise _NotKeptError(error) from error
+                        if is_news:  # what is only repeated is no sign of life
                             failures = 0
                 raise BackendResponseError(f"{backend.name} ended without a result")
             except BackendUnavailableError:

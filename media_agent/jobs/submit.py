@@ -28,6 +28,7 @@ from media_agent.jobs.recovery.lost_replies import LostReplies
 from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
 from media_agent.policy.decisions import PolicyCall
+from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
@@ -93,6 +94,8 @@ class Submitter:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._context.open_backend(self._plans[number])
+            if self._context.signing.policy == "require":  # the job may have waited for its turn
+                await asyncio.to_thread(check_before_work, self._context.signing)
             await self._ask_policies(number, backend)
             self._check_wanted()
             capabilities = _capabilities(backend, self._plans[number])  # first: it may break
@@ -102,6 +105,7 @@ class Submitter:
                 number,
                 self._context.now(),
                 per_day=self._context.max_cost_usd_per_day,
+                durably=False,  # it is flushed with others before anything is sent
             )
             self._context.pass_checkpoint("intent")
             answer = await self._offer(backend, intent, token, capabilities)
@@ -184,6 +188,7 @@ class Submitter:
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
+        await self._store.flushed()
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
         if sent.inputs:

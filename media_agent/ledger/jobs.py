@@ -57,8 +57,10 @@ class Jobs:
         self._database = database
         self._owners = owners
 
-    def create(self, job: VideoJob, terms: JobOptions | None = None) -> VideoJob:
-        """Keep a new job, owned here, before anything is done for it.
+    def create(
+        self, job: VideoJob, terms: JobOptions | None = None, *, durably: bool = True
+    ) -> VideoJob:
+        """Keep a new job, owned here, before anything is done for it; see `Database.writing`.
 
         With an idempotency key that is known already, return the job it belongs to instead; a key
         is free again when its job failed and nobody can have accepted anything of it.
@@ -69,7 +71,7 @@ class Jobs:
         """
         terms = JobOptions(plans=(job.plan,)) if terms is None else terms
         _check_id(job.id)
-        with self._database.writing() as transaction:
+        with self._database.writing(durably=durably) as transaction:
             known = self._of_key(transaction, terms.idempotency_key, job.request)
             if known is not None:
                 return known

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from media_agent.server.access.caller import Caller
@@ -22,11 +22,12 @@ from media_agent.server.native.bodies import (
     Steering,
 )
 from media_agent.server.native.jobs import Key, make_once
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
 
-router = APIRouter(tags=["jobs"])
+router = new_router("jobs")
 
 Planned = tuple[VideoRequest, tuple[Plan, ...]]
 """What a continuation is a request for, and the plans to follow, the first that works."""
