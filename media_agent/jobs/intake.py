@@ -58,7 +58,9 @@ class JobIntake:
         plans = options.plans
         if plans is None:
             words = options.allow_unknown_words
-            plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
+            plans = await self._planner.plans(
+                request, options.policy, allow_unknown_words=words, caller=options.caller
+            )
         elif not plans:
             raise InvalidRequestError("no plan was given", hint="give at least one")
         if options.caller is not None:

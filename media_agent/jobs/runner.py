@@ -16,6 +16,7 @@ from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.deliver import reserve_destination
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
+from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent.provenance.c2pa.ready import look_before_work
@@ -233,7 +234,10 @@ class JobRunner:
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
             raise JobError(f"this process is already working on job {job.id}")
-        self._runs[job.id] = JobRun(job, self._context, self._lookout, on_event=on_event)
+        parts = SegmentRunner(self, self._store)
+        self._runs[job.id] = JobRun(
+            job, self._context, self._lookout, on_event=on_event, parts=parts
+        )
         try:
             yield self._runs[job.id]
         finally:

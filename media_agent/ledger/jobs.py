@@ -34,6 +34,7 @@ from media_agent.ledger.store.database import (
 from media_agent.ledger.store.tables import LISTED, UNSETTLED
 from media_agent.shorten import shorten
 from media_agent.storage.files import is_folder_name
+from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
@@ -233,6 +234,15 @@ class Jobs:
             after = change(before)
             change_job(transaction, job_id, **changeable_of(after))
         return after
+
+    def replace_plan(self, job_id: str, number: int, plan: Plan) -> None:
+        """Keep what policies made of a plan of a job of ours, before it is submitted."""
+        with self._database.writing() as transaction:
+            row = self._owners.own_row(transaction, job_id)
+            plans = list(terms_of(row).plans)
+            plans[number] = plan
+            texts = tuple(each.model_dump_json() for each in plans)
+            change_job(transaction, job_id, plans=texts)
 
     def warn(self, job_id: str, said: str) -> None:
         """Add a warning to a job of ours, unless it has it already."""

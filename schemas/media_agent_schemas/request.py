@@ -221,6 +221,11 @@ class VideoRequest(Asked, Document):
     labels: dict[Text, Text] = Field(
         default={}, description="The caller's own marks, kept in the record."
     )
+    consent: Annotated[Text, Field(min_length=1, max_length=1000)] | None = Field(
+        default=None,
+        description="The caller's declaration that the people in the inputs agreed, in words of "
+        "their own; kept in the record.",
+    )
     budget: Budget | None = Field(default=None, description="Spending limit.")
     routing: Routing | None = Field(default=None, description="How to choose the backend.")
 

@@ -86,7 +86,7 @@ async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Resp
 @router.post("/v1/jobs/{job_id}/branch/plan", response_model=Plan)
 async def plan_branch(job: OwnJob, body: NewBranch, server: Server, caller: CallerHere) -> Response:
     """Return what such a branch would be and cost; nothing is started or spent."""
-    _, (plan,) = await _plan_branch(server, job.id, body)
+    _, (plan,) = await _plan_branch(server, caller, job.id, body)
     return JSONResponse(view(plan, "", caller))
 
 
@@ -99,7 +99,7 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-    plan = partial(_plan_branch, server, job.id, body)
+    plan = partial(_plan_branch, server, caller, job.id, body)
     return await _begin(server, caller, f"branch {job.id}", body, idempotency_key, plan)
 
 
@@ -151,7 +151,9 @@ async def _begin(
     return await make_once(server, caller, route, body, key, make)
 
 
-async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> Planned:
+async def _plan_branch(
+    server: ServerContext, caller: Caller, job_id: str, body: NewBranch
+) -> Planned:
     plan = await server.host.call(
         lambda client: client.plan_branch(
             job_id,
@@ -163,6 +165,7 @@ async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> P
             max_cost_usd=body.max_cost_usd,
             policy=body.policy,
             allow_unknown_words=body.allow_unknown_words,
+            caller=caller.name,
         )
     )
     return plan.request, (plan,)
@@ -186,5 +189,6 @@ async def _plan_extension(
             max_cost_usd=body.max_cost_usd,
             policy=body.policy,
             allow_unknown_words=body.allow_unknown_words,
+            caller=caller.name,
         )
     )

@@ -34,6 +34,7 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
                 best=body.best,
                 policy=body.policy,
                 allow_unknown_words=body.allow_unknown_words,
+                caller=caller.name,
             )
         )
     shown = ServedReport(**dict(report_to_http(report)) | {"request": body.request})

@@ -71,7 +71,7 @@ async def get_content(
     if variant == "partial":
         return await _answer(request, job, _find_partial(job))
     number = _read_number(variant, index)
-    if number == 0 and not job.status.is_terminal:
+    if number == 0 and not job.status.is_terminal and not job.plan.held:
         if request.method == "HEAD" and await _streams(server, job):
             return _announce_stream()
         job = await _await_chunk(server, job)

@@ -167,7 +167,7 @@ async def _extend(
             else:
                 place = str(await bring_source(server, caller, source, folder))
             request, plans = await server.host.call(
-                lambda client: _plan_extension(client, place, asked_for, own)
+                lambda client: _plan_extension(client, caller, place, asked_for, own)
             )
             labels = {**request.labels, **asked_for.labels}
             if source.job is not None:
@@ -179,7 +179,7 @@ async def _extend(
 
 
 async def _plan_extension(
-    client: VideoClient, place: str, asked: VideoRequest, own: OwnFields
+    client: VideoClient, caller: Caller, place: str, asked: VideoRequest, own: OwnFields
 ) -> tuple[VideoRequest, Sequence[Plan]]:
     return await client.plan_extension(
         place,
@@ -193,6 +193,7 @@ async def _plan_extension(
         max_cost_usd=None if asked.budget is None else asked.budget.max_cost_usd,
         policy=own.policy,
         allow_unknown_words=own.allow_unknown_words,
+        caller=caller.name,
     )
 
 
