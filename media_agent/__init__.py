@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         JobCancelledError,
         JobError,
         JobNotFoundError,
+        LedgerBusyError,
         MediaAgentError,
         ModelRetiredError,
         NotResumableError,
@@ -102,7 +103,7 @@ _NAMES = {
     "GenerationFailedError JobError JobNotFoundError OperationNotFoundError "
     "IdempotencyConflictError JobCancelledError NotResumableError ConfigurationError PluginError "
     "StorageError AuthenticationError ForbiddenError RateLimitError TooLargeError TooSlowError "
-    "VideoNotReadyError",
+    "VideoNotReadyError LedgerBusyError",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -144,6 +145,7 @@ __all__ = [
     "JobProgressed",
     "JobStarted",
     "JobStatus",
+    "LedgerBusyError",
     "MediaAgentError",
     "MediaInput",
     "ModelRetiredError",
