@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BackendRefusedError,
         BackendResponseError,
         BackendUnavailableError,
+        BelowQualityError,
         BudgetExceededError,
         ConfigurationError,
         ContentRejectedError,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
         NotResumableError,
         OperationNotFoundError,
         PluginError,
+        PolicyFailedError,
+        PolicyRefusedError,
         RateLimitError,
         RequestError,
         StorageError,
@@ -100,7 +103,8 @@ _NAMES = {
     "UnsupportedRequestError ContentRejectedError BudgetExceededError BackendError "
     "BackendAuthenticationError BackendRateLimitError BackendUnavailableError ModelRetiredError "
     "BackendResponseError VideoNotFetchedError BackendRefusedError SubmitUncertainError "
-    "GenerationFailedError JobError JobNotFoundError OperationNotFoundError "
+    "GenerationFailedError BelowQualityError PolicyRefusedError PolicyFailedError LedgerBusyError "
+    "JobError JobNotFoundError OperationNotFoundError "
     "IdempotencyConflictError JobCancelledError NotResumableError ConfigurationError PluginError "
     "StorageError AuthenticationError ForbiddenError RateLimitError TooLargeError TooSlowError "
     "VideoNotReadyError LedgerBusyError",
@@ -118,6 +122,7 @@ __all__ = [
     "BackendRefusedError",
     "BackendResponseError",
     "BackendUnavailableError",
+    "BelowQualityError",
     "BlockingVideoClient",
     "Budget",
     "BudgetExceededError",
@@ -155,6 +160,8 @@ __all__ = [
     "PlanReport",
     "PluginError",
     "Policy",
+    "PolicyFailedError",
+    "PolicyRefusedError",
     "PromptChanged",
     "RateLimitError",
     "RequestError",
