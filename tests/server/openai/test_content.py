@@ -112,7 +112,7 @@ async def test_an_unknown_variant_and_a_file_that_is_gone_are_refused(
 
 
 async def test_a_video_plays_while_it_is_made(http: httpx.AsyncClient, finish: Finish) -> None:
-    made = await http.post("/v1/videos", json={**TINY, "num_frames": 48})
+    made = await http.post("/v1/videos", json={**TINY, "num_frames": 96})
     video = made.json()["id"]
 
     head = await http.head(f"/v1/videos/{video}/content")
@@ -126,7 +126,7 @@ async def test_a_video_plays_while_it_is_made(http: httpx.AsyncClient, finish: F
     assert (head.status_code, "content-length" in head.headers) == (200, False)
     assert growing.headers["content-type"] == "video/mp4"
     assert "content-length" not in growing.headers
-    assert count_frames(growing.content) == count_frames(whole.content) == 48
+    assert count_frames(growing.content) == count_frames(whole.content) == 96
     assert growing.content != whole.content
     assert finished["media_agent"]["next"].endswith("/content")
 
