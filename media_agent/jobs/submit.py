@@ -188,7 +188,9 @@ class Submitter:
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
+        sent.is_reporting = True  # nothing can be accepted before the intent is on disk
         await self._store.flushed()
+        sent.is_reporting = False  # unless the backend says so
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
         if sent.inputs:

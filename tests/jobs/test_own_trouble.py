@@ -895,6 +895,31 @@ async def test_an_input_that_is_another_one_later_holds_nothing_up(
     assert hashlib.sha256(b"the image that is sent").hexdigest().encode() in record
 
 
+@pytest.mark.parametrize("kind", [Service, SilentService])
+async def test_an_intent_that_does_not_get_on_disk_is_not_sent_and_leaves_money_and_key_free(
+    tmp_path: Path, video: Path, kind: type[Service], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = Desk(tmp_path, video, kind)
+    flushed = desk.ledger.flushed
+
+    async def fail() -> None:
+        raise StorageError("the disk does not answer")
+
+    def break_disk(step: str) -> None:
+        if step == "intent":
+            monkeypatch.setattr(desk.ledger, "flushed", fail)
+
+    failed = await desk.process(break_disk).generate(REQUEST, idempotency_key="mine")
+    sent, spent = [*desk.service.accepted], desk.spent()
+    monkeypatch.setattr(desk.ledger, "flushed", flushed)
+    again = await desk.make(idempotency_key="mine")
+
+    assert (failed.status, sent, spent) == (JobStatus.FAILED, [], 0)
+    assert failed.error is not None
+    assert failed.error.message == "the disk does not answer"
+    assert (again.status, len(desk.service.accepted)) == (JobStatus.COMPLETED, 1)
+
+
 # -- stopped -----------------------------------------------------------------------------------
 
 
