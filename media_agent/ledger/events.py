@@ -57,9 +57,7 @@ class Events:
             if is_needed:
                 raise
             return None
-        is_told_again = isinstance(
-            event, JobProgressed | JobStarted
-        )  # after a crash of the machine
+        is_told_again = isinstance(event, JobProgressed | JobStarted)  # whatever crashed
         with self._database.writing(durably=not is_told_again) as transaction:
             state = state_of(self._owners.own_row(transaction, job_id))
             if is_repetition(state, event):

@@ -145,7 +145,7 @@ class Deliverer:
         changes = {"artifacts": (*published, *others), "warnings": warnings}
         return end.model_copy(update=changes)
 
-    async def _prepare(self, each: Artifact, number: int, *, is_complete: bool) -> "_Ready | None":
+    async def _prepare(self, each: Artifact, number: int, *, is_complete: bool) -> _Ready | None:
         """Return a video as it is to be published; None: a policy or its quality keeps it back."""
         said: list[str] = []
         found, sha256 = await self._fetcher.fetch(each, number)
@@ -200,7 +200,7 @@ class Deliverer:
 
     def _publish(
         self,
-        ready: "_Ready",
+        ready: _Ready,
         is_complete: bool,
         number: int,
         *,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from media_agent.errors import ConfigurationError, MediaAgentError, StorageError
-from media_agent.provenance.c2pa.credentials import Credentials
+from media_agent.provenance.c2pa.credentials import Credentials, check_installed
 from media_agent.provenance.c2pa.manifest import GENERATED, Ingredient, name_ingredient
 from media_agent.provenance.c2pa.media_types import UNKNOWN, find_media_type
 from media_agent.storage.files import ordinary_file, storage_errors, write_aside
@@ -85,8 +85,6 @@ def load_c2pa() -> Any:
     Raises:
         ConfigurationError: it cannot be loaded.
     """
-    from media_agent.provenance.c2pa.credentials import check_installed
-
     check_installed()
     try:
         import c2pa
