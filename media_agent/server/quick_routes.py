@@ -6,8 +6,7 @@ before. Their routes stay where they are described, and answer whatever is not m
 """
 
 import re
-from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NoReturn
 
 from starlette.requests import Request
@@ -22,16 +21,18 @@ from media_agent.server.native.jobs import answer_job
 from media_agent.server.openai.videos import answer_video, create
 from media_agent_schemas.jobs import VideoJob
 
-Answer = Callable[[VideoJob, Caller], Response]
+Answer = Callable[[Request, ServerContext, Caller], Awaitable[Response]]
 
 
 class _QuickRoute(BaseRoute):
     """One method of one path."""
 
-    def __init__(self, method: str, path: str, pattern: str) -> None:
+    def __init__(self, method: str, path: str, pattern: str, answer: Answer) -> None:
+        """`answer` returns the answer; what it raises is answered as on every route."""
         self.path = path
         self._method = method
         self._pattern = re.compile(pattern)
+        self._answer = answer
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return whether a call is such a call."""
@@ -45,54 +46,26 @@ class _QuickRoute(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer it."""
         server: ServerContext = scope["app"].state.context
-        response = await self.answer(Request(scope, receive), server, scope[CALLER])
+        response = await self._answer(Request(scope, receive), server, scope[CALLER])
         await response(scope, receive, send)
-
-    @abstractmethod
-    async def answer(self, request: Request, server: ServerContext, caller: Caller) -> Response:
-        """Return the answer; what it raises is answered as on every route."""
-        ...
 
     def url_path_for(self, name: str, /, **path_params: object) -> NoReturn:
         """Leave the name to the route that is described."""
         raise NoMatchFound(name, path_params)
 
 
-class QuickStatus(_QuickRoute):
-    """`GET {path}/{job_id}`."""
+def _status(path: str, show: Callable[[VideoJob, Caller], Response]) -> _QuickRoute:
+    """Return the route `GET {path}/{job_id}`, which shows a job of the caller."""
 
-    def __init__(self, path: str, answer: Answer) -> None:
-        pattern = rf"{path}/(?P<job_id>[^/]{{1,{LONGEST_ID}}})"
-        super().__init__("GET", f"{path}/{{job_id}}", pattern)
-        self._answer = answer
+    async def answer(request: Request, server: ServerContext, caller: Caller) -> Response:
+        return show(await find_job(server, caller, request.path_params["job_id"]), caller)
 
-    async def answer(self, request: Request, server: ServerContext, caller: Caller) -> Response:
-        """Return the state of a job of the caller.
-
-        Raises:
-            JobNotFoundError: there is no such job, or it is of somebody else.
-        """
-        job = await find_job(server, caller, request.path_params["job_id"])
-        return self._answer(job, caller)
-
-
-class QuickCreate(_QuickRoute):
-    """`POST /v1/videos`."""
-
-    def __init__(self) -> None:
-        super().__init__("POST", "/v1/videos", "/v1/videos")
-
-    async def answer(self, request: Request, server: ServerContext, caller: Caller) -> Response:
-        """Begin to make a video.
-
-        Raises:
-            MediaAgentError: it cannot be made.
-        """
-        return await create(request, server, caller)
+    pattern = rf"{path}/(?P<job_id>[^/]{{1,{LONGEST_ID}}})"
+    return _QuickRoute("GET", f"{path}/{{job_id}}", pattern, answer)
 
 
 QUICK_ROUTES = (
-    QuickStatus("/v1/videos", answer_video),
-    QuickStatus("/v1/jobs", answer_job),
-    QuickCreate(),
+    _status("/v1/videos", answer_video),
+    _status("/v1/jobs", answer_job),
+    _QuickRoute("POST", "/v1/videos", "/v1/videos", create),
 )
