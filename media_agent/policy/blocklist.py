@@ -1,6 +1,6 @@
 """The policy `blocklist`: words and phrases that no prompt may have, in any of their forms."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Blocklist:
     """Finds entries in texts: whole words, never a part of one."""
 
     def __init__(
-        self, entries: Iterable[str], *, allowed: Iterable[str] = (), forms: bool = True
+        self, entries: Collection[str], *, allowed: Iterable[str] = (), forms: bool = True
     ) -> None:
         self._forms = forms
         self._unspaced = {normalise(each): each for each in entries if is_unspaced(each)}
@@ -146,12 +146,12 @@ def _read_words(path: Path) -> Iterator[str]:
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ConfigurationError(f"the file of words {path} has more than {_LARGEST} bytes")
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise ConfigurationError(f"the file of words {path} cannot be read: {reason}") from None
-    if len(content) > _LARGEST:
-        raise ConfigurationError(f"the file of words {path} has more than {_LARGEST} bytes")
     for line in text.splitlines():
         if word := line.partition("#")[0].strip():
             yield word

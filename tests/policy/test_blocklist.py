@@ -126,3 +126,10 @@ def test_words_are_read_from_a_file_beside_the_settings(tmp_path) -> None:
 def test_a_faulty_list_is_an_error_that_says_where(tmp_path, options, said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         make_blocklist(PolicySettings("words", options, folder=tmp_path))
+
+
+def test_a_file_with_too_many_words_is_an_error_that_says_so(tmp_path) -> None:
+    (tmp_path / "words.txt").write_text("é" * 2**20, "utf-8")
+
+    with pytest.raises(ConfigurationError, match="has more than 1048576 bytes"):
+        make_blocklist(PolicySettings("words", {"words_file": "words.txt"}, folder=tmp_path))
