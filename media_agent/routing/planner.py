@@ -1,7 +1,6 @@
 """From a request to plans: one model if one is meant, else all that could; nothing is started."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -9,7 +8,8 @@ from functools import cached_property
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.protocol import VideoBackend
-from media_agent.config.settings import RouteSection, Settings
+from media_agent.config.routing_sections import RouteSection
+from media_agent.config.settings import Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.negotiation.draft import Shape
 from media_agent.policy.asking import Policies, Screened
@@ -18,6 +18,7 @@ from media_agent.provenance.marking import check_marks
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
+from media_agent.routing.inputs import read_inputs
 from media_agent.routing.listing import Listing, list_models
 from media_agent.routing.marks import ask_for_marks, note_marks, note_marks_of_all
 from media_agent.routing.offers import find_offering, suggest_model
@@ -25,11 +26,9 @@ from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent.suggest import find_full_name
 from media_agent_schemas.capabilities import Plan, Policy
-from media_agent_schemas.media import InputRole
 from media_agent_schemas.plan import Candidate, PlanReport
-from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
+from media_agent_schemas.request import RoutingPreference, VideoRequest
 
-_SHAPING = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
 _ALTERNATIVES = 5
 """Plans of a job, at least where so many could, for the case that the first one is refused."""
 _LOGGER = logging.getLogger(__name__)
@@ -90,7 +89,7 @@ class Planner:
         self, request: VideoRequest, policy: Policy | None, *, words: bool, best: int | None
     ) -> PlanReport:
         asked, request = request, self._ask_for_marks(request)
-        request, shape = await _read_inputs(request)
+        request, shape = await read_inputs(request)
         router = await self._open_router(request.model, shape)
         report = router.report(
             request,
@@ -139,7 +138,7 @@ class Planner:
             return _take_plans(report)
         for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
-        request, shape = await _read_inputs(request)
+        request, shape = await read_inputs(request)
         name = request.model or self._settings.default_backend
         router = await self._open_router(name, shape)
         policy = self._choose_policy(policy)
@@ -258,55 +257,6 @@ def _take_plans(report: PlanReport) -> tuple[Plan, ...]:
     for fault in list_plugin_faults(report):
         _LOGGER.warning("%s", fault)
     return tuple(each.plan for each in report.ranked if each.plan is not None)
-
-
-async def _read_inputs(request: VideoRequest) -> tuple[VideoRequest, Shape | None]:
-    """Return the request and the shape of its video, as far as its inputs say more of them."""
-    if not request.inputs:
-        return request, None
-    request = await asyncio.to_thread(take_source_length, request)
-    return request, await asyncio.to_thread(measure_shape_of_inputs, request)
-
-
-def take_source_length(request: VideoRequest) -> VideoRequest:
-    """Give a restyled video the length of its source, unless the request has another.
-
-    A source with a URL is not read.
-
-    Raises:
-        InvalidRequestError: it cannot be read.
-    """
-    is_open = request.seconds() is None and request.num_frames is None and not request.endless
-    if request.infer_mode() is not VideoMode.VIDEO_EDIT or not is_open:
-        return request
-    from media_agent.ingest.read import read_video_seconds
-
-    videos = [video for video in request.inputs if video.role is InputRole.SOURCE_VIDEO]
-    if not videos or videos[0].url is not None:
-        return request
-    return request.model_copy(update={"duration": read_video_seconds(videos[0])})
-
-
-def measure_shape_of_inputs(request: VideoRequest) -> Shape | None:
-    """Return the shape that a video of these inputs has by itself.
-
-    None where the request says another, there is no such input, or it cannot be seen from here: it
-    lies elsewhere, or cannot be read, as whoever uses it says.
-    """
-    if any(said is not None for said in (request.size, request.resolution, request.aspect_ratio)):
-        return None
-    from media_agent.ingest.read import measure_shape, measure_video
-
-    for role in _SHAPING:
-        for medium in request.inputs:
-            if medium.role is role and medium.url is None:
-                with contextlib.suppress(InvalidRequestError):
-                    if role is not InputRole.SOURCE_VIDEO:
-                        return Shape(measure_shape(medium, "image"))
-                    continued = request.infer_mode() is VideoMode.VIDEO_EXTEND
-                    size = measure_video(medium)[0] if continued else None
-                    return Shape(measure_shape(medium, "video"), size)
-    return None
 
 
 def _build_route(section: RouteSection) -> Route:

@@ -1,4 +1,4 @@
-"""What is resolved about a request before any backend plans it."""
+"""What inputs say of a video, before any backend plans it."""
 
 import io
 from fractions import Fraction
@@ -8,7 +8,7 @@ from PIL import Image
 
 from media_agent.errors import InvalidRequestError
 from media_agent.negotiation.draft import Shape
-from media_agent.routing.planner import measure_shape_of_inputs, take_source_length
+from media_agent.routing.inputs import measure_shape_of_inputs, take_source_length
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_schemas import InputRole, MediaInput, Size, VideoMode, VideoRequest
 
@@ -19,7 +19,7 @@ def edit(**values: object) -> VideoRequest:
     return VideoRequest.model_validate(known | values)
 
 
-def test_a_restyled_video_is_take_source_length() -> None:
+def test_a_restyled_video_is_as_long_as_its_source() -> None:
     assert take_source_length(edit()).duration == pytest.approx(31 / 24)
 
 
