@@ -6,7 +6,6 @@ that is read instead of both.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -21,7 +20,6 @@ from pydantic import (
     JsonValue,
     SecretStr,
     ValidationError,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import (
@@ -40,17 +38,24 @@ from media_agent.concealing import (
     hidden_values,
     without_keys,
 )
+from media_agent.config.backend_section import BackendSection
 from media_agent.config.file import (
     ConfigFile,
     list_files,
     merge_tables,
     read_file,
 )
-from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
+from media_agent.config.key_sections import KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.policy_sections import PolicySection
 from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.config.quality_sections import FindingSection
+from media_agent.config.routing_sections import (
+    BudgetSection,
+    CatalogueSection,
+    Dollars,
+    RouteSection,
+)
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
@@ -62,10 +67,8 @@ from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
-from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.quality import FindingKind
-from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
 _DELIMITER = "__"
@@ -73,100 +76,7 @@ _MANY_FAULTS = 20  # of the kind that hides another one
 _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
 _LOGGER = logging.getLogger(__name__)
 
-
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: expand_home(path).absolute())]
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-
-class BackendSection(KeySource):
-    """The settings of one backend, [backends.NAME]; a new NAME with a `kind` is an alias."""
-
-    kind: str | None = Field(
-        default=None, min_length=1, description="Backend to use; default: the one called NAME."
-    )
-    model: str | None = Field(default=None, min_length=1, description="Default model.")
-    base_url: str | None = Field(default=None, description="Its URL, if not the usual one.")
-    keys: dict[SectionName, KeySection] = Field(
-        default={}, description="Several keys, each with a name and limits of its own."
-    )
-    options: dict[str, JsonValue] = Field(default={}, description="Options of the backend.")
-    folder: PlainPath | None = Field(
-        default=None, description="Base folder of relative paths; default: the folder of the file."
-    )
-
-    @field_validator("base_url")
-    @classmethod
-    def _refuse_password(cls, url: str | None) -> str | None:
-        if url is not None and re.fullmatch(r"https?://[^\s@]+", url) is None:
-            said = "it should be like https://api.example.com/v1, with no user name or password"
-            raise ValueError(said)
-        return url
-
-    @model_validator(mode="after")
-    def _check_one_way(self) -> Self:
-        if self.keys and self.names_key:
-            raise ValueError("a section with keys cannot also have key, key_env or key_file")
-        return self
-
-    @property
-    def names_any_key(self) -> bool:
-        """Whether it says which key, or which keys, to use."""
-        return self.names_key or bool(self.keys)
-
-    def sources(self) -> dict[tuple[str, ...], KeySource]:
-        """Return the places within the section that may say a key."""
-        return {(): self} | {("keys", name): each for name, each in self.keys.items()}
-
-    def shown(self) -> dict[str, JsonValue]:
-        """Return the section as JSON without what is a key by its place or its look."""
-        data = super().shown()
-        return data | {"keys": {name: each.shown() for name, each in self.keys.items()}}
-
-
-class RouteSection(Schema):
-    """A named way to choose who makes a video, under [routes.NAME]."""
-
-    model: str | None = Field(
-        default=None, min_length=1, description='Always use this one, "backend" or "backend/model".'
-    )
-    prefer: RoutingPreference | None = Field(default=None, description="How to rank the backends.")
-    allow: tuple[str, ...] | None = Field(
-        default=None, description="Use only these backends or models."
-    )
-    deny: tuple[str, ...] = Field(default=(), description="Never use these backends or models.")
-    licences: tuple[str, ...] | None = Field(default=None, description="Use only these licences.")
-    local_only: bool = Field(default=False, description="Use only backends on this machine.")
-    max_cost_usd: Dollars | None = Field(default=None, description="Maximum cost in USD.")
-
-    @model_validator(mode="after")
-    def _check_one_way(self) -> Self:
-        if self.model is not None and (self.prefer or self.allow or self.deny):
-            raise ValueError("a route with a model cannot also have prefer, allow or deny")
-        return self
-
-
-class BudgetSection(Schema):
-    """What may be spent without asking, under [budget]."""
-
-    max_cost_usd: Dollars | None = Field(default=None, description="For one job, in USD.")
-    max_cost_usd_per_day: Dollars | None = Field(
-        default=None, description="For the last 24 hours, in USD."
-    )
-
-
-class CatalogueSection(Schema):
-    """Where newer facts about models are read, under [catalogue]."""
-
-    url: str | None = Field(
-        default=None,
-        pattern=r"^https://[^\s@]+$",
-        description="What media-agent catalogue update reads: like https://example.com/models.json",
-    )
-    public_key: str | None = Field(
-        default=None,
-        min_length=1,
-        description="The Ed25519 key that its signature is checked with, as openssl prints it.",
-    )
 
 
 class Settings(BaseSettings):

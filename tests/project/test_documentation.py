@@ -9,8 +9,9 @@ from typing import get_args
 
 import pytest
 
+from media_agent.config.backend_section import BackendSection
 from media_agent.config.server_section import ServerSection
-from media_agent.config.settings import PREFIX, BackendSection, Settings
+from media_agent.config.settings import PREFIX, Settings
 from media_agent.errors import OUTCOMES, error_classes
 from media_agent_magi.world.captions import WORDS
 from media_agent_schemas import events

@@ -11,7 +11,8 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from media_agent.config.settings import BackendSection, Settings
+from media_agent.config.backend_section import BackendSection
+from media_agent.config.settings import Settings
 from media_agent.errors import BackendRefusedError, MediaAgentError
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent_hosted.declared.backend import HttpBackend
