@@ -158,7 +158,7 @@ class Deliverer:
             target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
             work = partial(mark_video, video, self._job, target, is_whole=is_complete)
             video, news = await asyncio.to_thread(work)
-            sha256 = sha256 if video.marking is None else None
+            sha256 = sha256 if video is allowed else None
             said += news
         if is_complete and find_source(self._job) is not None:
             said += await asyncio.to_thread(self._compare, video)

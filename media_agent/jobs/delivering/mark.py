@@ -24,7 +24,8 @@ def mark_video(
 ) -> tuple[Artifact, list[str]]:
     """Write a video with its marks to `target`, in its own size and rate, and say so.
 
-    What cannot be encoded is delivered as it came, and a warning says why.
+    A video without room for them is returned as it came. So is what cannot be encoded, with a
+    warning that says why.
     """
     from media_agent.ingest.completeness import check_whole
     from media_agent.ingest.mark import encode_with_mark
@@ -35,11 +36,13 @@ def mark_video(
     if mark is None:
         return video, []
     try:
+        marking = describe_marking(request, job.id, probe(path))
+        if marking is None:
+            return video, []
         if is_whole:
             check_whole(path)
         make_folder(target.parent)
         encode_with_mark(path, target, mark)
-        marking = describe_marking(request, job.id, probe(target))
     except Exception as error:  # whatever broke here, what was made is not to be lost by it
         _LOGGER.debug("the video of job %s was not marked", job.id, exc_info=True)
         return video, [f"the video has no watermark and no label: {error}"]

@@ -104,7 +104,7 @@ class Service(Camera):
         folder = operation.work_dir
         folder.mkdir(parents=True, exist_ok=True)
         frames = operation.request.num_frames or 0
-        write_video(folder / "silent.mp4", scene(0, frames), fps=FPS)
+        write_video(folder / "silent.mp4", scene(0, frames, side=self.side), fps=FPS)
         hum = Audio(np.full((1, 48_000 * frames // FPS), 0.3, np.float32), 48_000)
         sound = fit_audio(to_pcm(hum, hum.samples.size).to_frames(), seconds=frames / FPS)
         add_audio(folder / "silent.mp4", sound, folder / "made.mp4")
@@ -300,15 +300,26 @@ class TinyCamera(Camera):
     side = 32
 
 
-async def test_frames_without_room_for_a_mark_have_none_and_it_is_said(tmp_path: Path) -> None:
+class TinyService(Service):
+    """The same, encoded elsewhere."""
+
+    side = 32
+
+
+@pytest.mark.parametrize("kind", [TinyCamera, TinyService])
+async def test_frames_without_room_for_a_mark_have_none_and_it_is_said(
+    tmp_path: Path, kind: type[Camera]
+) -> None:
     asked = VideoRequest.model_validate(
         {**REQUEST.model_dump(exclude_none=True), "size": {"width": 32, "height": 32}}
     )
-    async with client_of(TinyCamera, tmp_path, watermark="encoded") as client:
+    async with client_of(kind, tmp_path, watermark="all") as client:
         job = await client.generate(asked)
 
     assert job.artifacts[0].marking is None
+    assert job.artifacts[0].sha256 == sha256_of(video_of(job))
     assert any("get no watermark" in text for text in job.warnings)
+    assert not any("encoded again" in text for text in job.warnings)
 
 
 class ShortCamera(Camera):
