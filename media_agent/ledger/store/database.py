@@ -1,24 +1,18 @@
-"""One SQLite file that several processes use at once; nothing else of the ledger knows SQLite."""
+"""One SQLite file that several processes use at once; nothing outside this folder knows SQLite."""
 
 import contextlib
 import os
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from media_agent.errors import (
-    ConfigurationError,
-    InvalidRequestError,
-    LedgerBusyError,
-    StorageError,
-)
+from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
 from media_agent.ledger.store.flush import Flushes
-from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
+from media_agent.ledger.store.opening import prepare_tables, use_wal
 from media_agent.storage.files import storage_errors
 
 BUSY_SECONDS = 30.0
@@ -233,64 +227,14 @@ class Database:
             folder.mkdir(parents=True, exist_ok=True)
         connection = self._connect()
         try:
-            self._use_wal(connection)
+            use_wal(connection, self.path, self._busy_seconds)
             connection.execute("BEGIN IMMEDIATE")
-            self._prepare(connection)
+            prepare_tables(connection, self.path)
             connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
         return connection
-
-    def _use_wal(self, connection: sqlite3.Connection) -> None:
-        """Switch to write-ahead logging; SQLite does not wait by itself when others do the same."""
-        deadline = time.monotonic() + self._busy_seconds
-        while True:
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-                break
-            except sqlite3.OperationalError as error:
-                if error.sqlite_errorname != "SQLITE_BUSY" or time.monotonic() > deadline:
-                    raise
-                time.sleep(0.02)
-        if mode != "wal":
-            raise StorageError(
-                f"{self.path} lies on a file system that several processes cannot share",
-                hint="choose a data folder on a local disk with MEDIA_AGENT_DATA_DIR",
-            )
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, or refuse a file that has others."""
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if application != APPLICATION_ID and (version or tables):
-            raise ConfigurationError(
-                f"{self.path} is a database, but no ledger of media-agent",
-                hint="move it away, or choose another data folder with MEDIA_AGENT_DATA_DIR",
-            )
-        if tables:
-            self._check_version(version)
-            return
-        for statement in TABLES:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
-
-    def _check_version(self, version: int) -> None:
-        if version > LEDGER_VERSION:
-            raise ConfigurationError(
-                f"{self.path} has version {version}, made by a newer media-agent; "
-                f"this one uses version {LEDGER_VERSION}",
-                hint="upgrade media-agent, or choose another data folder with MEDIA_AGENT_DATA_DIR",
-            )
-        if version < LEDGER_VERSION:
-            raise ConfigurationError(
-                f"{self.path} has version {version}, made by an older media-agent; "
-                f"this one uses version {LEDGER_VERSION}",
-                hint="finish its jobs with that media-agent, then move the file away and run "
-                "again: videos and records stay where they are",
-            )
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:

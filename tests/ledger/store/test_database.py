@@ -11,7 +11,7 @@ import pytest
 
 from media_agent.errors import ConfigurationError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.store import database
+from media_agent.ledger.store import opening
 from media_agent.ledger.store.database import Database
 from media_agent.ledger.store.tables import LEDGER_VERSION, TABLES
 from media_agent_schemas import JobStarted
@@ -173,7 +173,7 @@ def test_tables_that_could_not_be_made_leave_an_empty_file_that_serves_later(
 ) -> None:
     ledger = Ledger(path)
     with monkeypatch.context() as patched:
-        patched.setattr(database, "TABLES", (*TABLES, "SELECT missing"))
+        patched.setattr(opening, "TABLES", (*TABLES, "SELECT missing"))
         with pytest.raises(StorageError, match="no such column: missing"):
             ledger.jobs.list()
 
