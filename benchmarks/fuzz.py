@@ -56,9 +56,8 @@ def run(name: str, minutes: float, number: int) -> tuple[bool, str]:
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONFAULTHANDLER": "1"}
     done = subprocess.run([sys.executable, __file__, *words], env=environment, check=False)
     if done.returncode in (0, 1):
-        return bool(
-            done.returncode
-        ), f"{name}: {'FINDINGS' if done.returncode else 'nothing found'}"
+        is_found = done.returncode == 1
+        return is_found, f"{name}: {'FINDINGS' if is_found else 'nothing found'}"
     return True, f"{name}: THE PROCESS ENDED with {done.returncode}; its last files: {folder}"
 
 

@@ -34,7 +34,6 @@ _ENDINGS = {
     "video/webm": ".webm",
 }
 
-
 OpenClient = Callable[[], httpx.AsyncClient]
 
 
