@@ -298,6 +298,8 @@ class Attention(nn.Module):
         """Return the projected sum of both attentions, (N, S, D), float32."""
         u = self.linear_qkv.layer_norm(x)
         joined = interleave(self._self(u, context), self._cross(u, context))
+        if type(self.linear_proj) is not nn.Linear:
+            return self.linear_proj(joined)
         return F.linear(joined.float(), self.linear_proj.weight.float())
 
     def _self(self, u: Tensor, context: AttentionContext) -> Tensor:
