@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -17,16 +18,18 @@ from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.guidance import (
     Predictor,
+    RunPair,
     StepInput,
     count_tokens,
     read_rows,
 )
 from media_agent_magi.engine.guidance_table import GuidanceTable
+from media_agent_magi.engine.layers import body_dtype
 from media_agent_magi.engine.noise import NoiseSource
 from media_agent_magi.engine.rope import turn_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
-from media_agent_magi.engine.text.keys import TextKeys
+from media_agent_magi.engine.text.keys import ChunkText
 from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.times import timesteps
 
@@ -40,6 +43,9 @@ Source = Callable[[int], tuple[Tensor, float] | None]
 OnForward = Callable[[int, int | None], None]
 """Called after every forward with (steps done, all steps or None); may raise to stop."""
 
+
+TEXTS_KEPT = 8
+"""Texts that are kept as the model reads them, for chunks that say the same."""
 
 TAIL_CHUNKS = 4
 """Finished chunks that a state keeps, for another video to continue."""
@@ -79,6 +85,8 @@ class ChunkSampler:
             them, which is what the reference does.
         cache: where keys are kept; a new one if not given.
         rebase_every: chunks after which positions start again from zero, to keep them exact.
+        pair: runs the forwards with text and with history alone, each by itself; they are samples
+            of one forward if not given.
         state: what `state()` returned. The video continues there; prefix, total and frames are
             those of the state.
     """
@@ -101,6 +109,7 @@ class ChunkSampler:
         exact_prefix: bool = False,
         cache: KVCache | None = None,
         rebase_every: int = 64,
+        pair: RunPair | None = None,
         state: SamplerState | None = None,
     ) -> None:
         self._model, self._config = model, config
@@ -110,13 +119,14 @@ class ChunkSampler:
         table = GuidanceTable.from_config(config)
         self._guidance = guidance if guidance is not None else lambda _: table
         null = null_row(model.null_caption(), config.null_caption_tokens) if null is None else null
+        self._read = lru_cache(TEXTS_KEPT)(partial(_read, model))
         self._null = self._read((null,))
         self._times = timesteps(config)
         self._exact_prefix, self._rebase_every = exact_prefix, rebase_every
         self._cache = KVCache() if cache is None else cache
-        self._predictor = Predictor(model, config, self._cache)
+        self._predictor = Predictor(model, config, self._cache, pair)
         self._rows: dict[int, tuple[TextRow, ...]] = {}
-        self._texts: dict[int, TextKeys] = {}
+        self._texts: dict[int, ChunkText] = {}
         self._levels: dict[int, int] = {}
         self._latents: dict[int, Tensor] = {}
         self._tail: tuple[Tensor, ...] = ()
@@ -197,7 +207,8 @@ class ChunkSampler:
         self._skipped = state.skipped
         self._latents = {chunk: move(x) for chunk, x in state.latents.items()}
         self._levels = dict(state.levels)
-        keys = {layer: move(entry) for layer, entry in state.keys.items()}
+        dtype = body_dtype(self._model.config)  # of a video that was started elsewhere, another
+        keys = {layer: move(entry).to(dtype) for layer, entry in state.keys.items()}
         self._cache.restore(keys, state.origin, state.first_token)
         width = self._config.chunk_width
         self._tail = () if state.tail is None else move(state.tail).split(width, dim=2)
@@ -247,7 +258,7 @@ class ChunkSampler:
         self._levels[chunk] = level
         return (1 - t) * noise + t * self._for_all(latents)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _forget(self, step: Step) -> None:
         self._latents = {c: x for c, x in self._latents.items() if c >= step.first_chunk}
         for kept in (self._rows, self._texts, self._levels):
@@ -261,7 +272,7 @@ class ChunkSampler:
             bands = self._model.rope.bands
             self._cache.move_origin(visible, tokens, lambda keys: turn_back(keys, bands, patches))
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _store_prefix(self) -> None:
         step = self._schedule.prefix()
         assert step is not None
@@ -270,7 +281,7 @@ class ChunkSampler:
         self._predictor.store(self._input(step, x, texts))
         self._tail = self._tail[-TAIL_CHUNKS:]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _advance(self, step: Step) -> None:
         """Take one step with all chunks of the window that are not waiting for theirs."""
         self._put_prefix_back(step)
@@ -297,7 +308,7 @@ class ChunkSampler:
                     self._times[level + 1] - self._times[level]
                 )
 
-    def _input(self, step: Step, x: Tensor, texts: list[TextKeys]) -> StepInput:
+    def _input(self, step: Step, x: Tensor, texts: list[ChunkText]) -> StepInput:
         chunks = range(step.first_chunk, step.first_chunk + len(step.levels))
         levels = [
             None if level is None else max(level, self._levels.get(chunk, 0))
@@ -341,16 +352,17 @@ class ChunkSampler:
         latents = latents.to(self._device, torch.float32)
         return latents.expand(len(self._noise), *latents.shape[1:])
 
-    @torch.no_grad()
-    def _read(self, rows: Sequence[TextRow]) -> TextKeys:
-        moved = [
-            TextRow(row.caption.detach().to(self._device, torch.float32), row.mask.to(self._device))
-            for row in rows
-        ]
-        return read_rows(self._model, moved)
-
     def _report(self) -> None:
         if self._on_forward is not None:
             done = self._stage * self._schedule.stage_steps + self._index
             total = None if self._total is None else self._schedule.total_steps(self._total)
             self._on_forward(done, total)
+
+
+@torch.inference_mode()
+def _read(model: VideoDiT, rows: tuple[TextRow, ...]) -> ChunkText:
+    device = model.null_caption().device
+    moved = [
+        TextRow(row.caption.detach().to(device, torch.float32), row.mask.to(device)) for row in rows
+    ]
+    return read_rows(model, moved)

@@ -123,6 +123,7 @@ class Video:
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
+            pair=computing.pair if computing.device == "cpu" else None,
             state=kept,
         )
 
