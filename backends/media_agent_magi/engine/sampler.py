@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache, partial
 
 import torch
 from torch import Tensor
@@ -17,18 +18,20 @@ from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.guidance import (
     Predictor,
+    RunPair,
     StepInput,
     count_tokens,
     read_rows,
 )
 from media_agent_magi.engine.guidance_table import GuidanceTable
+from media_agent_magi.engine.layers import body_dtype
 from media_agent_magi.engine.noise import NoiseSource
 from media_agent_magi.engine.rope import turn_back
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
-from media_agent_magi.engine.text.keys import TextKeys
+from media_agent_magi.engine.stepper import EulerStepper, Stepper
+from media_agent_magi.engine.text.keys import ChunkText
 from media_agent_magi.engine.text.rows import TextRow, null_row
-from media_agent_magi.engine.times import timesteps
 
 TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
 """Chunk number -> its text, for all samples or one for each; None behind the end of the video."""
@@ -40,6 +43,9 @@ Source = Callable[[int], tuple[Tensor, float] | None]
 OnForward = Callable[[int, int | None], None]
 """Called after every forward with (steps done, all steps or None); may raise to stop."""
 
+
+TEXTS_KEPT = 8
+"""Texts that are kept as the model reads them, for chunks that say the same."""
 
 TAIL_CHUNKS = 4
 """Finished chunks that a state keeps, for another video to continue."""
@@ -79,6 +85,9 @@ class ChunkSampler:
             them, which is what the reference does.
         cache: where keys are kept; a new one if not given.
         rebase_every: chunks after which positions start again from zero, to keep them exact.
+        pair: runs the forwards with text and with history alone, each by itself; they are samples
+            of one forward if not given.
+        stepper: how latents move; by Euler's rule if not given.
         state: what `state()` returned. The video continues there; prefix, total and frames are
             those of the state.
     """
@@ -101,6 +110,8 @@ class ChunkSampler:
         exact_prefix: bool = False,
         cache: KVCache | None = None,
         rebase_every: int = 64,
+        pair: RunPair | None = None,
+        stepper: Stepper | None = None,
         state: SamplerState | None = None,
     ) -> None:
         self._model, self._config = model, config
@@ -110,13 +121,14 @@ class ChunkSampler:
         table = GuidanceTable.from_config(config)
         self._guidance = guidance if guidance is not None else lambda _: table
         null = null_row(model.null_caption(), config.null_caption_tokens) if null is None else null
+        self._read = lru_cache(TEXTS_KEPT)(partial(_read, model))
         self._null = self._read((null,))
-        self._times = timesteps(config)
+        self._stepper: Stepper = EulerStepper(config) if stepper is None else stepper
         self._exact_prefix, self._rebase_every = exact_prefix, rebase_every
         self._cache = KVCache() if cache is None else cache
-        self._predictor = Predictor(model, config, self._cache)
+        self._predictor = Predictor(model, config, self._cache, pair)
         self._rows: dict[int, tuple[TextRow, ...]] = {}
-        self._texts: dict[int, TextKeys] = {}
+        self._texts: dict[int, ChunkText] = {}
         self._levels: dict[int, int] = {}
         self._latents: dict[int, Tensor] = {}
         self._tail: tuple[Tensor, ...] = ()
@@ -152,7 +164,7 @@ class ChunkSampler:
     def state(self) -> SamplerState:
         """Return what is needed to resume here; to be called between two chunks.
 
-        Costs nothing: the tensors are shared with the video, which never writes to them.
+        Costs a copy of the keys, where they are kept; else they are made again, of the latents.
         """
         return SamplerState(
             stage=self._stage,
@@ -165,7 +177,7 @@ class ChunkSampler:
             latents=dict(self._latents),
             rows=dict(self._rows),
             levels=dict(self._levels),
-            keys=self._cache.entries(),
+            keys=self._cache.entries() if self._config.keep_keys else {},
             prefix=self._rest,
             tail=torch.cat(self._tail, dim=2) if self._tail else None,
         )
@@ -197,7 +209,8 @@ class ChunkSampler:
         self._skipped = state.skipped
         self._latents = {chunk: move(x) for chunk, x in state.latents.items()}
         self._levels = dict(state.levels)
-        keys = {layer: move(entry) for layer, entry in state.keys.items()}
+        dtype = body_dtype(self._model.config)  # of a video that was started elsewhere, another
+        keys = {layer: move(entry).to(dtype) for layer, entry in state.keys.items()}
         self._cache.restore(keys, state.origin, state.first_token)
         width = self._config.chunk_width
         self._tail = () if state.tail is None else move(state.tail).split(width, dim=2)
@@ -207,6 +220,8 @@ class ChunkSampler:
             self._next = self._schedule.newest(self._stage - 1) + 1
         if self._total is not None:
             self._next = min(self._next, self._total)
+        if not keys:
+            self._make_keys_again()
 
     def _enter_stage(self) -> tuple[Step, ...]:
         """Let the next chunk in, forget what nobody looks at any more; return the stage's steps."""
@@ -235,19 +250,22 @@ class ChunkSampler:
 
     def _start(self, chunk: int) -> Tensor:
         """Return what a chunk starts from: noise, with its source in it where it has one."""
-        noise = torch.cat([draw(chunk) for draw in self._noise]).to(self._device, torch.float32)
+        noise = self._draw(chunk)
         given = None if self._source is None else self._source(chunk)
         if given is None:
             return noise
         latents, strength = given
         if not 0 < strength <= 1:
             raise ValueError(f"strength of chunk {chunk} must be above 0 and at most 1: {strength}")
-        level = int((self._times[:-1] - (1 - strength)).abs().argmin())
-        t = float(self._times[level])
-        self._levels[chunk] = level
-        return (1 - t) * noise + t * self._for_all(latents)
+        self._levels[chunk] = level = self._stepper.nearest(1 - strength)
+        return self._stepper.start(noise, self._for_all(latents), level)
 
-    @torch.no_grad()
+    def _draw(self, chunk: int, step: int = 0) -> Tensor:
+        """Draw the noise of a chunk: what it starts from, or what a step adds."""
+        drawn = [draw(chunk, step) if step else draw(chunk) for draw in self._noise]
+        return torch.cat(drawn).to(self._device, torch.float32)
+
+    @torch.inference_mode()
     def _forget(self, step: Step) -> None:
         self._latents = {c: x for c, x in self._latents.items() if c >= step.first_chunk}
         for kept in (self._rows, self._texts, self._levels):
@@ -261,7 +279,22 @@ class ChunkSampler:
             bands = self._model.rope.bands
             self._cache.move_origin(visible, tokens, lambda keys: turn_back(keys, bands, patches))
 
-    @torch.no_grad()
+    @torch.inference_mode()
+    def _make_keys_again(self) -> None:
+        """Store the keys that are still to be looked at, from the chunks that they are of."""
+        step = self._schedule.refill(self._stage, self._total)
+        if step is None or not self._tail:
+            return
+        tokens = count_tokens(self._model.config, self._tail[0])
+        origin = self._cache.origin
+        self._cache.restore({}, origin, (step.first_chunk - origin) * tokens)
+        if step.levels:
+            last = self._schedule.window_start(self._stage) - 1  # the newest of the tail
+            start = len(self._tail) - 1 - last + step.first_chunk
+            x = torch.cat(self._tail[start : start + len(step.levels)], dim=2)
+            self._predictor.store(self._input(step, x, [self._null] * len(step.levels)))
+
+    @torch.inference_mode()
     def _store_prefix(self) -> None:
         step = self._schedule.prefix()
         assert step is not None
@@ -270,7 +303,7 @@ class ChunkSampler:
         self._predictor.store(self._input(step, x, texts))
         self._tail = self._tail[-TAIL_CHUNKS:]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _advance(self, step: Step) -> None:
         """Take one step with all chunks of the window that are not waiting for theirs."""
         self._put_prefix_back(step)
@@ -293,18 +326,17 @@ class ChunkSampler:
         velocity = self.predict(given).chunk(len(chunks), dim=2)
         for c, v, level, waits in zip(chunks, velocity, step.levels, waiting, strict=True):
             if level is not None and not waits:
-                self._latents[c] = self._latents[c] + v * (
-                    self._times[level + 1] - self._times[level]
-                )
+                draw = partial(self._draw, c, level + 1)
+                self._latents[c] = self._stepper.step(self._latents[c], v, level, draw)
 
-    def _input(self, step: Step, x: Tensor, texts: list[TextKeys]) -> StepInput:
+    def _input(self, step: Step, x: Tensor, texts: list[ChunkText]) -> StepInput:
         chunks = range(step.first_chunk, step.first_chunk + len(step.levels))
         levels = [
             None if level is None else max(level, self._levels.get(chunk, 0))
             for chunk, level in zip(chunks, step.levels, strict=True)
         ]
         clean = float(torch.tensor(self._config.clean_t))
-        t = tuple(clean if i is None else float(self._times[i]) for i in levels)
+        t = tuple(clean if i is None else self._stepper.time(i) for i in levels)
         scales = [self._guidance(chunk).at(time) for chunk, time in zip(chunks, t, strict=True)]
         oldest = t[0 if step.is_prefix else step.clean_chunks]
         near_clean = not step.is_prefix and oldest > self._config.nearly_clean_threshold
@@ -314,7 +346,7 @@ class ChunkSampler:
     def _t(self, chunk: int) -> float:
         """Return the t that a chunk of the window has reached."""
         level = self._schedule.level(chunk, self._stage, self._index)
-        return float(self._times[max(level, self._levels.get(chunk, 0))])
+        return self._stepper.time(max(level, self._levels.get(chunk, 0)))
 
     def _put_prefix_back(self, step: Step) -> None:
         """Overwrite the frames of the first made chunk that the prefix gives."""
@@ -341,16 +373,17 @@ class ChunkSampler:
         latents = latents.to(self._device, torch.float32)
         return latents.expand(len(self._noise), *latents.shape[1:])
 
-    @torch.no_grad()
-    def _read(self, rows: Sequence[TextRow]) -> TextKeys:
-        moved = [
-            TextRow(row.caption.detach().to(self._device, torch.float32), row.mask.to(self._device))
-            for row in rows
-        ]
-        return read_rows(self._model, moved)
-
     def _report(self) -> None:
         if self._on_forward is not None:
             done = self._stage * self._schedule.stage_steps + self._index
             total = None if self._total is None else self._schedule.total_steps(self._total)
             self._on_forward(done, total)
+
+
+@torch.inference_mode()
+def _read(model: VideoDiT, rows: tuple[TextRow, ...]) -> ChunkText:
+    device = model.null_caption().device
+    moved = [
+        TextRow(row.caption.detach().to(device, torch.float32), row.mask.to(device)) for row in rows
+    ]
+    return read_rows(model, moved)

@@ -18,6 +18,14 @@ from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.models import Models
 from media_agent_magi.generating.script import Prompts, Script
 
+HOW_IT_RUNS = ("tokens_together", "keep_keys")
+"""Settings of the sampler that do not tie a state to its video."""
+
+MADE_AGAIN = (
+    "the state holds the latents of the last chunks but not their keys, which are made again: from "
+    "here on its frames may differ a little from those of a video made without a break"
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoChunk:
@@ -82,6 +90,7 @@ class Video:
         self._options, self._computing = options, computing
         self._geometry = geometry = models.geometry
         config = sampler_config(models.sampler, options)
+        self._keeps_keys = config.keep_keys
         guidance = models.guidance(None) if options.guidance is None else options.guidance
         self._facts = video_facts(models, config, guidance, seeds, options)
         self.differences: tuple[str, ...] = ()
@@ -92,6 +101,8 @@ class Video:
         if state is not None:
             kept, facts = load_state(state, self._facts)
             self.differences = computing.differences(facts.get("computation"))
+            if not kept.keys:
+                self.differences += (MADE_AGAIN,)
             whole, last = kept.prefix_chunks, kept.tail
             texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
         self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
@@ -123,8 +134,14 @@ class Video:
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
+            pair=computing.pair if computing.device == "cpu" else None,
             state=kept,
         )
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """Whether it goes on from its states to the bit; else but for rounding."""
+        return self._keeps_keys
 
     @property
     def next_chunk(self) -> int:
@@ -201,9 +218,10 @@ def video_facts(
 ) -> dict[str, Any]:
     """Return what ties a state to its video; a function for the strength has no name to keep."""
     is_restyled = options.source is not None and not callable(options.strength)
+    numbers = {name: value for name, value in asdict(config).items() if name not in HOW_IT_RUNS}
     facts = {
         **models.facts,
-        **asdict(config),
+        **numbers,
         "guidance": guidance.facts(),
         "seeds": list(seeds),
         "num_frames": options.num_frames,
