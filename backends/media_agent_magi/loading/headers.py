@@ -90,7 +90,7 @@ def read_folder(folder: Path, stem: str = "model") -> WeightFiles:
     digest = hashlib.sha256()
     for file in files:
         try:
-            for name, fact in _read_file(file, digest):
+            for name, fact in read_file(file, digest):
                 if name in tensors:
                     faults.append(f"{name} is in {tensors[name].file.name} and in {file.name}")
                 tensors[name] = fact
@@ -108,10 +108,7 @@ def find_files(folder: Path, stem: str = "model") -> tuple[Path, ...]:
         WeightsError: There are none, or some are missing or half downloaded.
     """
     index = folder / f"{stem}.safetensors.index.json"
-    if index.is_file():
-        names = sorted(set(_read_index(index)))
-    else:
-        names = [f"{stem}.safetensors"]
+    names = sorted(set(_read_index(index))) if index.is_file() else [f"{stem}.safetensors"]
     found, faults = [], []
     for name in names:
         file = next((f for f in (folder / name, folder / f"{name}.zst") if f.is_file()), None)
@@ -152,7 +149,15 @@ def read_header(file: BinaryIO, name: str) -> dict[str, Any]:
     return {"": LENGTH_BYTES + length, **header}
 
 
-def _read_file(path: Path, digest: "hashlib._Hash") -> Iterator[tuple[str, TensorFact]]:
+def read_file(
+    path: Path, digest: "hashlib._Hash | None" = None
+) -> Iterator[tuple[str, TensorFact]]:
+    """Yield the tensors of a file by name; `digest` takes in its header and some of its numbers.
+
+    Raises:
+        WeightsError: It is cut off, or no safetensors file.
+    """
+    digest = hashlib.sha256() if digest is None else digest
     if path.suffix == ".zst":
         from media_agent_magi.loading.packed import open_packed
 

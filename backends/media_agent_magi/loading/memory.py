@@ -6,6 +6,8 @@ What does not fit is moved or made smaller step by step, in one order, that whic
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from media_agent.errors import BackendUnavailableError
+
 GIB = 2**30
 RESERVED = 3 * GIB // 4
 """Bytes that the driver and torch themselves take, about."""
@@ -89,12 +91,16 @@ class MemoryPlan:
         return f"{'; '.join(self.steps) or 'all of it on the device'} ({parts} GiB)"
 
 
-def list_steps(sizes: ModelSizes) -> Iterator[tuple[str, Holding]]:
-    """Yield what is tried, in this order, each on top of those before it."""
+def list_steps(sizes: ModelSizes, *, moves: bool = True) -> Iterator[tuple[str, Holding]]:
+    """Yield what is tried, in this order, each on top of those before it.
+
+    Without `moves` the device is the main memory itself, and nothing can be moved off it.
+    """
     holding = Holding(window=sizes.window, fp8=sizes.is_quantised)
     yield "", holding
-    holding = replace(holding, text_on_device=False)
-    yield "text encoder off the device", holding
+    if moves:
+        holding = replace(holding, text_on_device=False)
+        yield "text encoder off the device", holding
     holding = replace(holding, tiles_at_once=False)
     yield "tiles decoded one by one", holding
     if sizes.fp8_weights is not None and not sizes.is_quantised:
@@ -103,17 +109,22 @@ def list_steps(sizes: ModelSizes) -> Iterator[tuple[str, Holding]]:
     if sizes.window > 1:
         holding = replace(holding, window=1)
         yield "one chunk in work", holding
+    if not moves:
+        return
     holding = replace(holding, ring_on_device=False)
     yield "keys in the main memory", holding
     holding = replace(holding, blocks_on_device=False)
     yield "blocks streamed from the main memory", holding
 
 
-def plan_memory(sizes: ModelSizes, device_bytes: int) -> MemoryPlan:
-    """Return the first way that fits; where none does, the last, which needs least."""
+def plan_memory(sizes: ModelSizes, device_bytes: int, *, moves: bool = True) -> MemoryPlan:
+    """Return the first way that fits; where none does, the last, which needs least.
+
+    `moves` says whether parts can be moved off the device.
+    """
     steps: list[str] = []
     plan: MemoryPlan | None = None
-    for step, holding in list_steps(sizes):
+    for step, holding in list_steps(sizes, moves=moves):
         if step:
             steps.append(step)
         plan = _count(sizes, holding, tuple(steps))
@@ -121,6 +132,21 @@ def plan_memory(sizes: ModelSizes, device_bytes: int) -> MemoryPlan:
             break
     assert plan is not None
     return plan
+
+
+def check_main(plan: MemoryPlan, main_bytes: int, asked: str) -> None:
+    """Refuse what does not fit into the main memory.
+
+    Raises:
+        BackendUnavailableError: It does not.
+    """
+    if plan.main_bytes > main_bytes:
+        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in plan.main if p.bytes)
+        raise BackendUnavailableError(
+            f"{asked} needs {plan.main_bytes / GIB:.1f} GiB of main memory ({parts} GiB), and "
+            f"{main_bytes / GIB:.1f} GiB are free",
+            hint="free some, take text_precision int8, or a smaller size",
+        )
 
 
 def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> MemoryPlan:

@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.text_files import TextFiles
+from media_agent_magi.loading.tokenizer import END, PADDING, tokenize
 
 Precision = Literal["bfloat16", "float32", "int8"]
 LARGEST_INT8 = 127
@@ -24,61 +26,27 @@ KEPT_WHOLE = ("wo", "shared", "relative_attention_bias")
 
 
 @dataclass(frozen=True, slots=True)
-class TextFolder:
+class TextEncoder:
     """Where an encoder is, and how it is fed.
 
     length: tokens of a row. precision: numbers it computes with; int8 holds bfloat16 in half the
     memory, rounded by row. device: where.
     """
 
-    path: Path
+    files: TextFiles
     length: int
     precision: Precision = "bfloat16"
     device: str = "cpu"
 
-    def check(self) -> dict[str, Any]:
-        """Return its configuration.
-
-        Raises:
-            WeightsError: Something that it needs is not there.
-        """
-        try:
-            config: dict[str, Any] = json.loads((self.path / "config.json").read_bytes())
-        except FileNotFoundError as error:
-            raise WeightsError(f"no text encoder in {self.path}: config.json is missing") from error
-        except (OSError, ValueError) as error:
-            raise WeightsError(f"cannot read {self.path / 'config.json'}: {error}") from error
-        if config.get("model_type") not in ("t5", "umt5"):
-            raise WeightsError(
-                f"{self.path} holds a {config.get('model_type')!r}, and T5 or UMT5 is wanted"
-            )
-        tokenizers = ("spiece.model", "tokenizer.json")
-        if not any((self.path / name).is_file() for name in tokenizers):
-            raise WeightsError(f"{self.path} has no tokenizer: {' or '.join(tokenizers)}")
-        absent = [name for name in self._weight_names() if not (self.path / name).is_file()]
-        if absent:
-            raise WeightsError(f"in {self.path} {', '.join(absent)} is missing")
-        return config
+    @property
+    def path(self) -> Path:
+        """The encoder."""
+        return self.files.path
 
     def fingerprint(self) -> str:
         """Return what tells what it makes of a prompt from what another one would make."""
-        names = [*self._weight_names(), "config.json"]
-        facts = [(name, (self.path / name).stat().st_size) for name in names]
-        text = json.dumps([facts, self.length, self.precision])
+        text = json.dumps([self.files.facts(), self.length, self.precision])
         return hashlib.sha256(text.encode()).hexdigest()
-
-    def bytes(self) -> int:
-        """Return what its files take."""
-        return sum((self.path / name).stat().st_size for name in self._weight_names())
-
-    def _weight_names(self) -> list[str]:
-        for index in ("model.safetensors.index.json", "pytorch_model.bin.index.json"):
-            if (self.path / index).is_file():
-                shards = json.loads((self.path / index).read_bytes())["weight_map"].values()
-                return sorted(set(shards))
-        if (self.path / "pytorch_model.bin").is_file():
-            return ["pytorch_model.bin"]
-        return ["model.safetensors"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,63 +56,49 @@ class EncodedText:
     rows: Tensor
 
 
-def encode(folder: TextFolder, prompts: Sequence[str]) -> Iterator[EncodedText]:
+def encode(encoder: TextEncoder, prompts: Sequence[str]) -> Iterator[EncodedText]:
     """Load the encoder, yield the prompts one after the other, and let the encoder go.
 
     Raises:
         WeightsError: It cannot be loaded.
     """
-    folder.check()
-    tokenizer, model = _load(folder)
-    device = torch.device(folder.device)
+    model = _load(encoder)
+    device = torch.device(encoder.device)
     try:
         for prompt in prompts:
-            tokens = tokenizer(
-                prompt,
-                max_length=folder.length,
-                padding="max_length",
-                truncation=True,
-                add_special_tokens=True,
-                return_tensors="pt",
-            )
-            mask = tokens["attention_mask"].to(device)
+            numbers = tokenize(encoder.path, prompt)
+            if len(numbers) > encoder.length:
+                numbers = [*numbers[: encoder.length - 1], END]
+            missing = encoder.length - len(numbers)
+            tokens = torch.tensor([numbers + [PADDING] * missing], device=device)
+            mask = torch.tensor([[1] * len(numbers) + [0] * missing], device=device)
             with torch.inference_mode():
-                rows = model(input_ids=tokens["input_ids"].to(device), attention_mask=mask)[0][0]
-            yield EncodedText(rows[mask[0].bool()].float().cpu().clone())
+                rows = model(input_ids=tokens, attention_mask=mask)[0][0]
+            yield EncodedText(rows[: len(numbers)].float().cpu().clone())
     finally:
         del model
         if device.type == "cuda":
             torch.cuda.empty_cache()
 
 
-def count_tokens(folder: TextFolder, prompt: str) -> int:
-    """Return how many tokens a prompt has, its end counted; more than `length` are cut off."""
-    return len(_load_tokenizer(folder)(prompt, add_special_tokens=True)["input_ids"])
-
-
-def _load_tokenizer(folder: TextFolder) -> Any:
-    from transformers import AutoTokenizer
-
-    return AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
-
-
-def _load(folder: TextFolder) -> tuple[Any, nn.Module]:
+def _load(encoder: TextEncoder) -> nn.Module:
     from transformers import T5EncoderModel, UMT5EncoderModel
     from transformers.utils import logging
 
-    kind: Any = UMT5EncoderModel if folder.check()["model_type"] == "umt5" else T5EncoderModel
-    dtype = torch.float32 if folder.precision == "float32" else torch.bfloat16
+    kind: Any = (
+        UMT5EncoderModel if encoder.files.check()["model_type"] == "umt5" else T5EncoderModel
+    )
+    dtype = torch.float32 if encoder.precision == "float32" else torch.bfloat16
     logging.disable_progress_bar()
     try:
         model: nn.Module = kind.from_pretrained(
-            folder.path, dtype=dtype, local_files_only=True, trust_remote_code=False
+            encoder.path, dtype=dtype, local_files_only=True, trust_remote_code=False
         )
-        tokenizer = _load_tokenizer(folder)
     except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"cannot load the text encoder in {folder.path}: {error}") from error
-    if folder.precision == "int8":
+        raise WeightsError(f"cannot load the text encoder in {encoder.path}: {error}") from error
+    if encoder.precision == "int8":
         round_to_int8(model)
-    return tokenizer, model.eval().requires_grad_(False).to(folder.device)
+    return model.eval().requires_grad_(False).to(encoder.device)
 
 
 class Int8Linear(nn.Module):

@@ -128,7 +128,12 @@ _LARGE = replace(
 def _sampler(steps: int, *, distilled: bool) -> SamplerConfig:
     number = DISTILLED_FORWARDS if distilled else BASE_FORWARDS
     return SamplerConfig(
-        num_steps=steps, window_size=4, chunk_width=6, cfg_number=number, distill=distilled
+        num_steps=steps,
+        window_size=4,
+        chunk_width=6,
+        cfg_number=number,
+        distill=distilled,
+        keep_keys=False,
     )
 
 

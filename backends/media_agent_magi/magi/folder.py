@@ -15,7 +15,9 @@ from typing import Any
 from media_agent_magi.engine.config import ConfigError
 from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.loading.headers import WeightFiles, read_folder
+from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.config import RELEASED, SECTIONS, MagiConfig, kind_of
+from media_agent_magi.magi.table import parameter_table
 
 STEM = "inference_weight"
 VAE_STEM = "diffusion_pytorch_model"
@@ -65,11 +67,35 @@ class MagiFolder:
         assert text is not None
         return cls(folder.name, config, weights, vae, text)
 
-    def read_weights(self) -> WeightFiles:
-        """Read the headers of the transformer.
+    def check(self) -> None:
+        """Compare all weights with what is wanted, by their headers.
 
         Raises:
-            WeightsError: Files are missing, cut off or half downloaded.
+            WeightsError: Something is missing, damaged, or does not fit; all that is.
+        """
+        faults = []
+        checks = self.read_weights, self.read_vae, self.read_vae_config, self.check_text
+        for check in checks:
+            try:
+                check()
+            except WeightsError as error:
+                faults.append(str(error))
+        if faults:
+            raise WeightsError("; ".join(faults))
+
+    def check_text(self) -> None:
+        """Check that all files of the text encoder are there and whole.
+
+        Raises:
+            WeightsError: They are not.
+        """
+        TextFiles(self.text).check()
+
+    def read_weights(self) -> WeightFiles:
+        """Read the headers of the transformer, and compare them with its settings.
+
+        Raises:
+            WeightsError: Files are missing, cut off or half downloaded, or of another model.
         """
         files = read_folder(self.weights)
         is_quantised = any(fact.dtype == "F8_E4M3" for fact in files.tensors.values())
@@ -79,6 +105,8 @@ class MagiFolder:
                 f"the weights in {self.weights} are {found}, and the settings are for weights "
                 f"that are {self.config.kind}"
             )
+        table = parameter_table(self.config.model, quantised=self.config.quantised)
+        files.check({name: weight.shape for name, weight in table.items()})
         return files
 
     def read_vae(self) -> WeightFiles:
@@ -159,9 +187,7 @@ def read_config(folder: Path, weights: Path) -> MagiConfig:
     _check_pair(config, said, weights.name, distilled="distill" in marks, quantised="fp8" in marks)
     known = RELEASED.get(folder.name)
     if known is not None:
-        _check_pair(
-            config, said, folder.name, distilled=known.distilled, quantised=known.quantised
-        )
+        _check_pair(config, said, folder.name, distilled=known.distilled, quantised=known.quantised)
     return config
 
 
