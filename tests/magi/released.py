@@ -44,24 +44,31 @@ VAE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def settings(*, distilled: bool = True, quantised: bool = False) -> dict[str, Any]:
+def settings(
+    *, distilled: bool = True, quantised: bool = False, dtype: str = "bfloat16"
+) -> dict[str, Any]:
     """The content of a config file."""
     return {
-        "model_config": MODEL,
+        "model_config": MODEL | {"params_dtype": f"torch.{dtype}"},
         "runtime_config": RUNTIME | {"cfg_number": 1 if distilled else 3},
         "engine_config": {"distill": distilled, "fp8_quant": quantised, "cp_size": 1},
     }
 
 
 def write_release(
-    root: Path, *, distilled: bool = True, quantised: bool = False, shards: int = 2
+    root: Path,
+    *,
+    distilled: bool = True,
+    quantised: bool = False,
+    shards: int = 2,
+    dtype: str = "bfloat16",
 ) -> Path:
     """Write a model with its autoencoder and text encoder; return the model folder."""
     marks = [mark for mark, is_so in ((".fp8", quantised), (".distill", distilled)) if is_so]
     folder = root / "magi" / "small"
     weights = folder / f"inference_weight{''.join(marks)}"
     weights.mkdir(parents=True)
-    text = json.dumps(settings(distilled=distilled, quantised=quantised))
+    text = json.dumps(settings(distilled=distilled, quantised=quantised, dtype=dtype))
     (folder / "config.json").write_text(text)
     write_shards(weights, transformer_state(quantised=quantised), shards)
     generator = torch.Generator().manual_seed(3)
@@ -86,7 +93,7 @@ def transformer_state(*, quantised: bool) -> dict[str, torch.Tensor]:
             if "bands" not in name:
                 parameter.normal_(std=0.05)
         if quantised:
-            for name, parameter in with_fp8(model).named_parameters():
+            for parameter in with_fp8(model).parameters():
                 if parameter.dtype == torch.float8_e4m3fn:
                     parameter.copy_((torch.randn(parameter.shape) * 0.05).to(parameter.dtype))
     return {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -120,6 +127,7 @@ def write_vae(folder: Path) -> None:
 def write_text_encoder(folder: Path) -> None:
     import sentencepiece
     from transformers import T5Config, T5EncoderModel
+    from transformers.utils import logging
 
     folder.mkdir(parents=True)
     torch.manual_seed(4)
@@ -127,6 +135,7 @@ def write_text_encoder(folder: Path) -> None:
         vocab_size=160, d_model=WIDTH, d_kv=8, d_ff=64, num_layers=1, num_heads=4,
         feed_forward_proj="gated-gelu", pad_token_id=0, eos_token_id=1,
     )  # fmt: skip
+    logging.disable_progress_bar()
     T5EncoderModel(config).save_pretrained(folder)
     with (folder / "spiece.model").open("wb") as model:
         sentencepiece.SentencePieceTrainer.train(

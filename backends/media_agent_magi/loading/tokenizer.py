@@ -1,4 +1,4 @@
-"""From a prompt to the token numbers of a T5 or UMT5, by the file of its tokenizer. No torch here."""
+"""From a prompt to the tokens of a T5 or UMT5, by the file of its tokenizer. No torch here."""
 
 from collections.abc import Callable
 from functools import lru_cache
