@@ -257,9 +257,15 @@ class MagiFamily:
         size = size_of(request, self._config)
         asked = f"{label} at {size[1]}x{size[0]}"
         if plan.device_bytes > free_bytes:
+            least = f"{asked} needs {plan.device_bytes / GIB:.1f} GiB on {name_device(device)}"
+            if not is_cpu and not free.gpus:
+                raise BackendUnavailableError(
+                    f"{least} at least, with {plan}, and there is no GPU here",
+                    hint="media-agent plan --device-memory 24GiB shows how a larger card holds it; "
+                    "a CPU would take hours for a second of video, with --option device=cpu",
+                )
             raise BackendUnavailableError(
-                f"{asked} needs {plan.device_bytes / GIB:.1f} GiB on {name_device(device)}, "
-                f"with {plan}, and {free_bytes / GIB:.1f} GiB are free",
+                f"{least}, with {plan}, and {free_bytes / GIB:.1f} GiB are free",
                 hint=self._find_smaller(request, options, free_bytes, moves=not is_cpu),
             )
         if not is_cpu and free.main_bytes is not None:

@@ -25,9 +25,10 @@ def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
     if chosen is None:
         known = ", ".join(sorted(names))
         raise StorageError(
-            f"{path} holds several models; name one with --variant: {known}"
+            f"{path} holds several models: {known}"
             if variant is None
-            else f"{path} has no model {variant!r}; it has {known}"
+            else f"{path} has no model {variant!r}, but {known}",
+            hint="name one with --variant",
         )
     places = [chosen.parent, *chosen.parent.parents]
     places = places[: places.index(path) + 1] if path in places else places[:1]

@@ -14,7 +14,7 @@ T5_PARAMETERS = 4_762_310_656
 """Of the encoder of T5 v1.1 XXL."""
 VAE_PARAMETERS = 613_000_000
 TILE = (12, 256, 256)  # frames, rows and columns that are decoded as one
-TILE_BYTES = 320 * 2**20
+TILE_BYTES = 96 * 2**20
 TILE_STRIDE = 192
 ROTARY_BYTES = 384  # of a token
 LONG_SCHEDULE = 12  # chunks, after which the schedule repeats itself
