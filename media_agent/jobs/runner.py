@@ -16,6 +16,7 @@ from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
+from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -42,6 +43,9 @@ class JobRunner:
         """Store a job whose video has a place; return it, or that of its key, and if it is new."""
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
+        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        if terms.part_of is not None:
+            said = []  # it was said of the whole video
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
         if inputs:
             terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
@@ -53,7 +57,7 @@ class JobRunner:
             updated_at=now,
             request=request,
             plan=plan,
-            warnings=plan.warnings,
+            warnings=tuple(dict.fromkeys((*plan.warnings, *said))),
             label=terms.label,
             caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,

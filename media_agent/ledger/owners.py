@@ -9,7 +9,7 @@ from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.ledger.owner import Heartbeat, Owner
 from media_agent.ledger.rows import change_job
 from media_agent.ledger.state import OwnershipLostError
-from media_agent.ledger.store.database import Database, Row, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent.ledger.store.tables import UNSETTLED
 
 _LOGGER = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ class Owners:
         row = transaction.row(f"{SELECT_JOBS} AND id = :id", id=job_id)
         if row is None:
             raise JobNotFoundError(
-                f"unknown job {job_id!r} in {self._database.path}",
+                f"unknown job {job_id!r}",
                 hint="media-agent jobs list shows the jobs there are",
             )
         return row
@@ -141,7 +141,7 @@ class Owners:
         if row["owner"] is None and job_id not in self._claimed:
             return row
         if row["owner"] != self._own:
-            who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
+            who = "another process" if row["owner"] is None else _owner_of(row)[0].place
             raise OwnershipLostError(f"{who} took job {job_id} over")
         return row
 
@@ -186,8 +186,14 @@ class Owners:
     def _living_owner(self, row: Row) -> Owner | None:
         if row["owner"] is None:
             return None
-        owner = Owner.parse(row["owner"])
+        owner, heartbeat = _owner_of(row)
         if owner == self._owner and row["id"] in self._let_go:
             return None
-        silent = self._clock() - row["heartbeat"]
+        silent = self._clock() - heartbeat
         return owner if owner == self._owner or self._is_owner_alive(owner, silent) else None
+
+
+@reads_row
+def _owner_of(row: Row) -> tuple[Owner, float]:
+    """Return who owns the job of a row, and when they were last heard of."""
+    return Owner.parse(row["owner"]), float(row["heartbeat"])

@@ -6,9 +6,10 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TypeAlias
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from media_agent.errors import (
     ConfigurationError,
@@ -56,6 +57,36 @@ _BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
 
 class DuplicateError(Exception):
     """A value that can be there once was there already."""
+
+
+class DamagedRowError(Exception):
+    """What a row keeps cannot be read back; a transaction says it as a StorageError."""
+
+
+_Rest = ParamSpec("_Rest")
+_Read = TypeVar("_Read")
+
+
+def reads_row(
+    read: Callable[Concatenate[Row, _Rest], _Read],
+) -> Callable[Concatenate[Row, _Rest], _Read]:
+    """Decorate what makes an object of a row: whatever is wrong in it is a DamagedRowError."""
+
+    @wraps(read)
+    def read_checked(row: Row, /, *rest: _Rest.args, **named: _Rest.kwargs) -> _Read:
+        try:
+            return read(row, *rest, **named)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            raise DamagedRowError(_name_of(row)) from error
+
+    return read_checked
+
+
+def _name_of(row: Row) -> str:
+    columns = row.keys()
+    if "job_id" in columns:
+        return f"job {row['job_id']}"
+    return f"job {row['id']}" if {"id", "status"} <= {*columns} else "a row"
 
 
 class Transaction:
@@ -253,6 +284,11 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise self._trouble(error) from error
+        except DamagedRowError as error:
+            raise StorageError(
+                f"{error} cannot be read from {self.path}",
+                hint="another version of media-agent may have written it",
+            ) from error.__cause__
         except UnicodeEncodeError as error:  # SQLite takes UTF-8 only
             raise InvalidRequestError(
                 f"{error.object!r} is not valid text: it has bytes that are not UTF-8"

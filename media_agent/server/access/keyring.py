@@ -15,6 +15,7 @@ FRESH_SECONDS = 5.0
 """How long a key that was revoked may still be taken for valid."""
 PAUSE_SECONDS = 0.1
 """The least time between two reads, however many unknown keys are tried."""
+_PATIENCE = 0.5  # seconds in which a use of a key should be kept; a ledger may be locked for long
 
 T = TypeVar("T")
 
@@ -79,8 +80,9 @@ class Keyring:
             return None
         if key.is_use_news(now, self._noted.get(key.id)):
             self._noted[key.id] = now
-            with contextlib.suppress(StorageError):  # nobody is kept out by that
-                await read(lambda ledger: ledger.api_keys.note_use(key.id, now))
+            with contextlib.suppress(StorageError, TimeoutError):  # that keeps nobody out
+                async with asyncio.timeout(_PATIENCE):
+                    await read(lambda ledger: ledger.api_keys.note_use(key.id, now))
         return key
 
     async def _refresh(self, read: ReadLedger, since: float) -> None:

@@ -103,3 +103,19 @@ async def test_a_key_that_ended_is_refused_once_the_keys_are_read_again(
     reads.now += 5.0
 
     assert await keyring.find(secret, reads) is None
+
+
+async def test_a_ledger_that_is_locked_holds_up_no_key_that_is_known(
+    keyring: Keyring, reads: Reads, new_key: NewKey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.server.access.keyring._PATIENCE", 0.01)
+    secret = new_key()
+
+    async def read(look: Callable[[Ledger], T]) -> T:
+        found = await reads(look)
+        if not isinstance(found, list):  # its use is written
+            await asyncio.sleep(60)
+        return found
+
+    async with asyncio.timeout(5):
+        assert await keyring.find(secret, read) is not None
