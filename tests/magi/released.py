@@ -12,7 +12,7 @@ from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.fp8 import quantised as with_fp8
 
-WIDTH, LENGTH, SIDE = 32, 24, 64
+WIDTH, LENGTH, SIDE = 32, 96, 64
 CAPTIONS = (
     "a red circle moving right",
     "a blue square in the rain",

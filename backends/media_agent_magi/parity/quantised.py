@@ -11,7 +11,10 @@ from media_agent_magi.parity.comparison import CaseError, Check, Comparison
 from media_agent_magi.parity.golden import GoldenFolder, check_declared
 
 EXACT = 0.0
-KINDS = {"per_tensor": PerTensorLinear, "per_channel": PerChannelLinear}
+KINDS: dict[str, type[PerTensorLinear | PerChannelLinear]] = {
+    "per_tensor": PerTensorLinear,
+    "per_channel": PerChannelLinear,
+}
 
 
 def quantised_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
