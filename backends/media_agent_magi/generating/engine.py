@@ -110,7 +110,7 @@ class Engine:
     @torch.inference_mode()
     def decode(self, chunk: VideoChunk) -> "NDArray[np.uint8]":
         """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread."""
-        with self.computing():
+        with self.computing(), self.computing.beside(chunk.ready):
             video = self.models.decode(chunk.latents, chunk.before)[:, :, : chunk.frames]
             pixels = to_uint8(video).permute(0, 2, 3, 4, 1).contiguous().cpu()
         frames: NDArray[np.uint8] = pixels.numpy()
