@@ -1,5 +1,5 @@
 # Everything works from a bare clone and again on a warm one. `make` alone lists the targets.
-# Variables: PYTHON=python3.11   TORCH_INDEX=https://download.pytorch.org/whl/cpu   MINUTES=60   FOLDER=...
+# Variables: PYTHON=python3.11   TORCH_INDEX=https://download.pytorch.org/whl/cpu   MINUTES=60   FOLDER=...   ONLY=...
 
 BIN := .venv/bin
 READY := .venv/.ready
@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
-	bench-contention bench-diffusers bench-server kill-matrix kill-engine hostile fuzz-server open-servers wire \
+	bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine hostile fuzz licences open-servers wire \
 	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
@@ -69,11 +69,20 @@ bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (
 bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
 	@$(BIN)/python benchmarks/local_models.py
 
+bench-signing: $(READY) ## What signing videos of 1 to 600 MB costs in time and memory (two minutes, 2 GB of disk)
+	@$(BIN)/python benchmarks/signing.py
+
 bench-server: $(READY) ## The server beside LiteLLM's proxy, on one mock upstream (installs it into .venv-litellm; five minutes)
 	@$(BIN)/python -m benchmarks.server.run
 
-fuzz-server: $(READY) ## Call the server at random for ten minutes, as it describes itself and in sequences; no reply may be a 500
-	@$(BIN)/python -m benchmarks.server.fuzz --minutes 10
+bench-watermark: $(READY) ## Read watermarks after encoding, scaling and more, of clips in FOLDER, and look for them in 10,000 videos without (half an hour)
+	@$(BIN)/python benchmarks/watermark.py $(FOLDER)
+
+fuzz: $(READY) ## Odd replies, settings, requests, ledgers, states, images, videos and calls, MINUTES each (ONLY="media kept" chooses)
+	@$(BIN)/python benchmarks/fuzz.py $(if $(filter file,$(origin MINUTES)),--minutes 5,--minutes $(MINUTES)) $(if $(ONLY),--only $(ONLY))
+
+licences: $(READY) ## List the licence of all that an install brings, by extra; fail where one is not allowed
+	@$(BIN)/python tools/licences.py
 
 adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@mkdir -p benchmarks/results

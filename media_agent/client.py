@@ -39,6 +39,7 @@ from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
+from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listing
@@ -84,6 +85,7 @@ class VideoClient:
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
             quality=self.settings.quality,
+            signing=self.settings.signing(),
         )
         self._free_memory = FreeMemory()
         self._hints = Hints()
@@ -151,7 +153,8 @@ class VideoClient:
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        return await self._planner.plans(request, asked.policy, allow_unknown_words=words)
+        plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
+        return await self._foresee_signing(*plans)
 
     async def plan_all(
         self, request: VideoRequest, *, best: int | None = None, **options: Unpack[PlanKwargs]
@@ -242,7 +245,8 @@ class VideoClient:
         known = repeated.find_branch(self.store, job_id, asked)
         if known is not None:
             return known.plan
-        return await branch.plan_branch(job_id, self._context, self._planner, asked)
+        plan = await branch.plan_branch(job_id, self._context, self._planner, asked)
+        return (await self._foresee_signing(plan))[0]
 
     async def branch(
         self,
@@ -313,7 +317,8 @@ class VideoClient:
         known = repeated.find_extension(self.store, str(video), asked)
         if known is not None:
             return known.request, (known.plan,)
-        return await extend.plan_extension(video, self._context, self._planner, asked)
+        request, plans = await extend.plan_extension(video, self._context, self._planner, asked)
+        return request, await self._foresee_signing(*plans)
 
     async def find_extension_model(self, video: Path | str) -> str:
         """Return the model that continues a video unless another is named.
@@ -380,6 +385,13 @@ class VideoClient:
         """
         self._running.adopt(self.store.jobs.get(job_id))
         return self.store.jobs.get(job_id)
+
+    async def adopt_left(self) -> tuple[str, ...]:
+        """Continue the jobs of callers whose process is gone, or could not go on; return their ids.
+
+        One that cannot be continued keeps no other from it.
+        """
+        return self._running.adopt_left()
 
     def count_working(self) -> int:
         """Return how many jobs this client works on."""
@@ -538,6 +550,15 @@ class VideoClient:
                 self._keys |= {each.get_secret_value() for each in keys if each is not None}
                 self._backends[name] = await asyncio.to_thread(create, name, settings)
         return self._backends[name]
+
+    async def _foresee_signing(self, *plans: Plan) -> tuple[Plan, ...]:
+        """Return plans with what there is to say before an unsigned video is made."""
+        if not self._context.signing.is_on:
+            return plans
+        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        return tuple(
+            plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans
+        )
 
     async def _backend_of(self, plan: Plan) -> VideoBackend:
         """Return who follows a plan: the backend, or what puts its parts together."""

@@ -32,7 +32,7 @@ _PLACEHOLDER = re.compile(r"\{[A-Za-z_]\w*\}|\$\{?\w+\}?")
 _USER_INFO = re.compile(r"(?<=://)[^/\s@?#]+(?=@)")
 _SCHEME = re.compile(r"(?i:\b(?:bearer|basic|digest) +)(?P<key>[^\s\"',;]{8,})")
 _ASSIGNED = re.compile(
-    r"""(?P<name>[\w.-]*[A-Za-z]) (?P<between>["']?\s*(?:=|:(?!//))\s*["']?)
+    r"""(?<![\w.-]) (?P<name>[\w.-]*[A-Za-z]) (?P<between>["']?\s*(?:=|:(?!//))\s*["']?)
         (?P<key>(?:(?i:bearer|basic|digest|token|key|bot)\s+)?[^\s"'&;,]+)""",
     re.VERBOSE,
 )
@@ -43,10 +43,10 @@ _BEGINNINGS = re.compile(
     r"""(?<![A-Za-z0-9])(?:
         (?: (?:sk|pk|rk|hf|r8|gsk|gh[pousr]|github_pat|npm|tgp) _
           | (?:sk|pk|rk|glpat|xox[abeoprs]|nvapi|xai|pplx|pypi) - )
-          (?=[a-z_-]*[A-Z0-9]) [\w-]{12,}
+          (?=[a-z_-]{0,200}[A-Z0-9]) [\w-]{12,}
       | (?:key|tok|pat|sess|luma) [_-] [0-9a-f-]{20,}
       | (?:AKIA|ASIA|AGPA|AIDA) [A-Z0-9]{12,} | AIza [\w-]{20,} | ya29\. [\w-]{12,}
-      | SG\. [\w-]{12,} | eyJ [\w-]{8,} (?:\.[\w-]+){1,2}
+      | SG\. [\w-]{12,} | eyJ [\w-]{8,4000}+ (?:\.[\w-]+){1,2}
       | [0-9A-Fa-f]{8}[0-9A-Fa-f-]{0,28} : [0-9A-Za-z]{16,}
     )""",
     re.VERBOSE,

@@ -31,6 +31,7 @@
       ConfigurationError               configuration           .faults
       PluginError                      plugin
       StorageError                     storage: disk full, folder gone, file damaged
+        LedgerBusyError                ledger_busy             .retry_after
 
 A message names the thing, the value and the way out; the way out is the `hint`. What others said is
 put into one without keys. `OUTCOMES` says, for each code, the HTTP status and the exit code of the
@@ -302,6 +303,14 @@ class StorageError(MediaAgentError):
     code = "storage"
 
 
+class LedgerBusyError(StorageError):
+    """Another process has been writing to the ledger for too long; what was asked was not done."""
+
+    code = "ledger_busy"
+    retryable = True
+    retry_after = 5.0  # seconds
+
+
 class Outcome(NamedTuple):
     """What the outside sees of an error."""
 
@@ -340,6 +349,7 @@ OUTCOMES: dict[str, Outcome] = {
     "too_large": Outcome(413, 27),
     "too_slow": Outcome(408, 28),
     "video_not_ready": Outcome(409, 29),
+    "ledger_busy": Outcome(503, 30),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

@@ -97,6 +97,7 @@ class BlockingVideoClient:
     reconcile = _blocking(VideoClient.reconcile)
     get = _blocking(VideoClient.get)
     adopt = _blocking(VideoClient.adopt)
+    adopt_left = _blocking(VideoClient.adopt_left)
     orphans = _blocking(VideoClient.orphans)
     list = _blocking(VideoClient.list)
     look_now = _blocking(VideoClient.look_now)

@@ -1,6 +1,7 @@
 """What holds for every test: a slow machine changes nothing, and nobody's own files are touched."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,11 @@ from hypothesis import HealthCheck, settings
 
 # Small tensors gain nothing from threads, and the tests run in several processes already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# What a job must not lose is flushed; on a disk the tests would wait for that half of their time.
+_MEMORY, _ENOUGH = Path("/dev/shm"), 8 << 30
+if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(_MEMORY))
 
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
@@ -37,6 +43,7 @@ def _environment_of_our_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.setenv("MEDIA_AGENT_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.setenv("MEDIA_AGENT_QUALITY", "off")  # measuring takes time; its own tests do it
+    monkeypatch.setenv("MEDIA_AGENT_PROVENANCE__SIGN", "off")  # likewise
 
 
 @pytest.fixture(scope="session")

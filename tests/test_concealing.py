@@ -1,6 +1,7 @@
 """Keys are hidden wherever they stand; words, names of models, paths and digests are not."""
 
 import string
+import time
 from random import Random
 
 import pytest
@@ -179,3 +180,13 @@ def test_headers_and_cookies_are_shown_without_any_value(place: str) -> None:
 
     assert isinstance(HEADERS, dict)
     assert shown == {place: dict.fromkeys(HEADERS, HIDDEN)}
+
+
+@pytest.mark.parametrize("part", ["x", "sk_", "-eyJ", "a.", 'a="', "://", "key-", " ", "-"])
+def test_a_long_text_takes_no_longer_than_reading_it(part: str) -> None:
+    text = part * (70_000 // len(part))
+    began = time.process_time()
+
+    concealed({"prompt": text})
+
+    assert time.process_time() - began < 2  # quadratic: half a minute

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 WANTED = ROOT / "tools" / "frameworks-requirements.txt"
 VENV = ROOT / ".venv-frameworks"
-TESTS = ("tests/tools/agents/test_executors.py", "tests/tools/test_frameworks.py")
+TESTS = ("tests/tools/agents/test_executors.py", "tests/tools/agents/test_frameworks.py")
 
 
 def prepare() -> Path:

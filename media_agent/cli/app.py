@@ -29,6 +29,7 @@ from media_agent.cli.commands.setup.init import init
 from media_agent.cli.commands.setup.keys import build_keys_app
 from media_agent.cli.commands.videos.generate import generate
 from media_agent.cli.commands.videos.inspect import inspect
+from media_agent.cli.commands.videos.provenance import provenance
 from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
 from media_agent.cli.commands.videos.watch import watch
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
@@ -66,6 +67,7 @@ def build_app() -> App:
     app.command(extend)
     app.command(watch)
     app.command(inspect)
+    app.command(provenance)
     app.command(serve)
     app.command(mcp)
     app.command(build_server_keys_app())

@@ -199,6 +199,16 @@ def _anchor(data: dict[str, Any], folder: Path) -> None:
                     _make_absolute(each, "key_file", folder)
             section.setdefault("folder", ".")
             _make_absolute(section, "folder", folder)
+    provenance = data.get("provenance")
+    if isinstance(provenance, dict):
+        for name in ("certificate", "key_file"):
+            _make_absolute(provenance, name, folder)
+        anchors = provenance.get("trust_anchors")
+        if isinstance(anchors, list):
+            provenance["trust_anchors"] = [
+                str(folder / expand_home(each)) if isinstance(each, str) else each
+                for each in anchors
+            ]
     server = data.get("server")
     for table in ("webhooks", "callbacks"):
         sections = server.get(table) if isinstance(server, dict) else None

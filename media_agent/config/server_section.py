@@ -43,7 +43,7 @@ class ServerSection(Schema):
     max_upload_bytes: int = Field(
         default=512 * 2**20,
         ge=2**10,
-        description="Largest body with files, and largest file that is fetched from a URL.",
+        description="Largest body with files; most of all inputs of a call together.",
     )
     webhooks: dict[SectionName, WebhookSection] = Field(
         default={}, description="Where the end of each job is told, each with a name."

@@ -48,10 +48,12 @@ from media_agent.config.file import (
 )
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
+from media_agent.provenance.c2pa.signing import Signing
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
@@ -213,6 +215,9 @@ class Settings(BaseSettings):
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
     )
+    provenance: ProvenanceSection = Field(
+        default=ProvenanceSection(), description="How finished videos are signed and marked."
+    )
 
     @property
     def ledger_path(self) -> Path:
@@ -223,6 +228,10 @@ class Settings(BaseSettings):
     def work_folder(self) -> Path:
         """The folder for all work, finished and unfinished."""
         return self.data_dir / "work"
+
+    def signing(self) -> Signing:
+        """Return how finished videos are signed."""
+        return self.provenance.signing(self.data_dir)
 
     def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
         """Return the key of a backend: as its section says, else the usual or a stored one.
@@ -299,10 +308,11 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        others = self.model_dump(mode="json", exclude={*paths, "backends", "server"})
+        others = self.model_dump(mode="json", exclude={*paths, "backends", "server", "provenance"})
         shown = {name: concealed(each) for name, each in others.items()}
         server = redact_value(self.server.shown(), known)
-        return paths | shown | {"server": server, "backends": said}
+        signed = redact_value(self.provenance.shown(), known)
+        return paths | shown | {"server": server, "provenance": signed, "backends": said}
 
     def key_sources(self) -> dict[tuple[str, ...], KeySource]:
         """Return every place that may say a key or a secret."""
@@ -312,7 +322,8 @@ class Settings(BaseSettings):
             for within, source in section.sources().items()
         }
         served = self.server.sources().items()
-        return sources | {("server", *within): source for within, source in served}
+        served_sources = {("server", *within): source for within, source in served}
+        return {**sources, **served_sources, ("provenance",): self.provenance}
 
     def secrets(self) -> tuple[SecretStr, ...]:
         """Return every key that the settings know, of all sections, wherever it stands."""

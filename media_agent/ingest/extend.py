@@ -14,17 +14,22 @@ from media_agent.ingest.source import Source, count_most_frames, open_medium
 from media_agent.video.audio import add_audio, fit_audio
 from media_agent.video.codec import probe, write_images
 from media_agent.video.concat import can_copy, join_videos
-from media_agent_schemas.media import MediaInput, Size, SourceJoin
+from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, MediaInput, Size, SourceJoin
 
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.video.frame import VideoFrame
 
+    from media_agent.video.codec import Mark
 
-def join_source(source: Source, part: Path, target: Path) -> SourceJoin:
+
+def join_source(
+    source: Source, part: Path, target: Path, *, mark: "Mark | None" = None
+) -> SourceJoin:
     """Write the source and the part that continues it as one MP4, and say how.
 
-    A part of another shape is scaled to fit into the source's frames, with black around it.
+    A part of another shape is scaled to fit into the source's frames, with black around it. The
+    frames of the part, not of the source, pass through `mark` if they are encoded again.
 
     Raises:
         InvalidRequestError: the source is no video, or it is damaged or too large.
@@ -38,8 +43,8 @@ def join_source(source: Source, part: Path, target: Path) -> SourceJoin:
         seconds = probe(path).frames / fps
         join_videos([path, part], target)
     else:
-        seconds = _encode_again(source, part, target, size=size, fps=fps)
-    own = Size(width=new.width, height=new.height)
+        seconds = _encode_again(source, part, target, size=size, fps=fps, mark=mark)
+    own = _even_size(new.width, new.height)
     return SourceJoin(
         seconds=seconds,
         new_frames=new.frames,
@@ -49,13 +54,31 @@ def join_source(source: Source, part: Path, target: Path) -> SourceJoin:
     )
 
 
-def _encode_again(source: Source, part: Path, target: Path, *, size: Size, fps: float) -> float:
+def _even_size(width: int, height: int) -> Size:
+    """Return a size for the record, which knows even sides only."""
+    sides = (min(max(side - side % 2, SMALLEST_SIDE), LARGEST_SIDE) for side in (width, height))
+    return Size(width=next(sides), height=next(sides))
+
+
+def _encode_again(
+    source: Source,
+    part: Path,
+    target: Path,
+    *,
+    size: Size,
+    fps: float,
+    mark: "Mark | None",
+) -> float:
     """Write both with the size and rate of the source; return how long its frames last."""
     silent = target.with_name(f"{target.stem}.silent.mp4")
     first = _Counted(iterate_upright(source, size=size, fps=fps))
     rest = iterate_upright(part, size=size, fit="pad", fps=fps)
     images = chain(first, rest)
-    frames = write_images(silent, images, size=(size.width, size.height), fps=fps)
+
+    def mark_rest(frame: "VideoFrame") -> "VideoFrame":
+        return mark(frame) if mark is not None and first.is_over else frame
+
+    frames = write_images(silent, images, size=(size.width, size.height), fps=fps, mark=mark_rest)
     seconds = first.count / fps
     if _has_audio(source) or _has_audio(part):
         sounds = chain(_audio_of(source, seconds), _audio_of(part, frames / fps - seconds))
@@ -88,11 +111,13 @@ class _Counted:
     def __init__(self, images: "Iterator[VideoFrame]") -> None:
         self._images = images
         self.count = 0
+        self.is_over = False
 
     def __iter__(self) -> "Iterator[VideoFrame]":
         for image in self._images:
             self.count += 1
             yield image
+        self.is_over = True
 
 
 def _path_of(source: Source) -> Path | None:

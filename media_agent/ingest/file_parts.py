@@ -14,6 +14,8 @@ from typing import BinaryIO, NamedTuple
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff"
+MOST_PIXELS = 64_000_000
+"""Of one image or frame."""
 _MOST_PARTS = 50_000
 _MOST_SCANS = 100  # of a JPEG, each of which goes over all its pixels; usual are ten
 _MOST_BESIDE = 32 << 20  # bytes of a JPEG or WebP that make no pixels
@@ -128,7 +130,10 @@ def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
     most = 0
     for part in parts:
         if part.kind == b"IHDR":
-            most = left = _count_pixel_bytes(content_of(file, part))
+            header = content_of(file, part)
+            if _count_pixels(header) > MOST_PIXELS:
+                return  # as the decoder will say at once
+            most = left = _count_pixel_bytes(header)
         elif part.kind == b"fcTL":
             unpacking, left = zlib.decompressobj(), most
         elif part.kind in _PIXELS:
@@ -138,6 +143,10 @@ def _check_unpacked(file: BinaryIO, parts: Iterable[Part]) -> None:
                 return  # damaged, as the decoder will say
             if left < 0:
                 raise HostileError("it unpacks to far more than its pixels")
+
+
+def _count_pixels(header: bytes) -> int:
+    return int.from_bytes(header[:4], "big") * int.from_bytes(header[4:8], "big")
 
 
 def _count_pixel_bytes(header: bytes) -> int:

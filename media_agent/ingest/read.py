@@ -27,7 +27,7 @@ from media_agent.ingest.source import open_ordinary as open_ordinary
 from media_agent.ingest.timing import Timed, add_ends, add_times, find_last_tick, pick_nearest
 from media_agent.video.codec import to_frame_rate
 from media_agent.video.resample import resample
-from media_agent_schemas.media import Size
+from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, Size
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -202,8 +202,12 @@ def measure_video(source: Source) -> tuple[Size, Fraction]:
     with open_medium(source, "video") as medium:
         for image in medium.decode():
             upright = Shaper(medium, size=None, fit="crop", tell=None).reshape(image)
-            sides = (max(2, side - side % 2) for side in (upright.width, upright.height))
-            return Size(width=next(sides), height=next(sides)), medium.rate
+            width, height = (side - side % 2 for side in (upright.width, upright.height))
+            if not all(SMALLEST_SIDE <= side <= LARGEST_SIDE for side in (width, height)):
+                said = f"its size is {upright.width}x{upright.height}"
+                hint = f"sides of {SMALLEST_SIDE} to {LARGEST_SIDE} pixels can be used"
+                raise medium.given.unusable_error(said, hint)
+            return Size(width=width, height=height), medium.rate
         raise medium.given.unusable_error("it holds no frames")
 
 

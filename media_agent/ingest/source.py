@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, cast
 from media_agent.environment import expand_home
 from media_agent.errors import InvalidRequestError
 from media_agent.ingest.colour_profile import read_profile
-from media_agent.ingest.file_parts import PNG, HostileError, strip_png
+from media_agent.ingest.file_parts import MOST_PIXELS, PNG, HostileError, strip_png
 from media_agent.ingest.kinds import (
     OTHER_IMAGES,
     STILL,
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 Source = MediaInput | Path | bytes
 Kind = Literal["image", "video"]
 
-MOST_PIXELS = 64_000_000  # of one image or frame
 MOST_DECODED = 200_000_000_000  # pixels on the way to the frames wanted; some minutes of work
 _MOST_COUNTED = 10_000_000  # of a video whose length is counted; some days
 _LEAST_COUNTED = 16_384  # pixels; a smaller frame takes as long
@@ -276,7 +275,14 @@ def open_ordinary(path: Path, name: str) -> BinaryIO:
 def _open_container(file: BinaryIO, capabilities: dict[str, str]) -> "InputContainer":
     """Open a file without its name, and nothing that it refers to."""
     file.seek(0)
-    nameless = SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+
+    def seek(place: int, whence: int = io.SEEK_SET) -> int:
+        try:
+            return file.seek(place, whence)
+        except (OSError, ValueError) as error:  # before its beginning, or beyond any file
+            raise HostileError("it is damaged: it refers to a place outside of itself") from error
+
+    nameless = SimpleNamespace(read=file.read, seek=seek, tell=file.tell)
     return open_input(cast("BinaryIO", nameless), capabilities | {"protocol_whitelist": "none"})
 
 
@@ -333,6 +339,8 @@ def _stream_of(container: "InputContainer", given: Given, head: bytes) -> "Video
         other = f"another kind of image ({kind})" if is_image else f"a video ({kind})"
         raise given.unusable_error(describe_kind(head) or f"it is {OTHER_IMAGES.get(kind, other)}")
     context = moving[0].codec_context
+    if context is None:
+        raise given.unusable_error("it is damaged, or of an unknown codec")
     given.check_pixels(context.width, context.height)
     if not context.width:
         most = MOST_PIXELS // 1_000_000

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.ledger.ledger import Ledger
+from media_agent.provenance.c2pa.signing import Signing
 from media_agent_schemas.capabilities import Plan
 
 _LOGGER = logging.getLogger(__name__)
@@ -36,6 +37,8 @@ class JobContext:
     """How long the states of a completed job are kept; None: for ever."""
     quality: Literal["off", "record", "warn"] = "off"
     """Whether a finished video is decoded for the quality report in its record, and warns too."""
+    signing: Signing = field(default_factory=Signing)
+    """How videos are signed."""
 
     def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""

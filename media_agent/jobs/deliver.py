@@ -13,6 +13,8 @@ from media_agent.errors import BackendError, BackendResponseError, StorageError,
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
+from media_agent.jobs.mark import mark_video, place_marking, wants_marks
+from media_agent.jobs.sign import VideoSigner
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
@@ -27,7 +29,8 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.media import Artifact, ArtifactKind, SourceJoin
+from media_agent_schemas.provenance import Signature
 from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import Refusal
 
@@ -91,8 +94,9 @@ class Deliverer:
         Trouble of our own fails no paid work: its outcome is unknown until a later run delivers it.
         """
         is_paid = not capabilities.resubmits
+        signer = VideoSigner(self._job, end, capabilities, self._context)
         try:
-            end = await self._collect(end)
+            end = await self._collect(end, signer)
         except OwnershipLostError:
             raise
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
@@ -115,7 +119,7 @@ class Deliverer:
         self._context.pass_checkpoint("record")
         return end
 
-    async def _collect(self, end: TerminalEvent) -> TerminalEvent:
+    async def _collect(self, end: TerminalEvent, signer: VideoSigner) -> TerminalEvent:
         """Return the end with its video in place."""
         is_complete = isinstance(end, JobCompleted)
         videos = [file for file in end.artifacts if _is_video(file)]
@@ -125,6 +129,13 @@ class Deliverer:
         said: list[str] = []
         for number, video in enumerate(videos[: self._destination.videos], start=1):
             video, sha256 = await self._fetch_or_ask_again(video, number)
+            delivered = video.path  # before anything is done to it
+            if wants_marks(video, self._job):
+                target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
+                work = partial(mark_video, video, self._job, target, is_whole=is_complete)
+                video, news = await asyncio.to_thread(work)
+                sha256 = sha256 if video.marking is None else None
+                said += news
             if is_complete and find_source(self._job) is not None:
                 said += await asyncio.to_thread(self._compare, video)
                 video, news = await put_behind_source(
@@ -133,11 +144,13 @@ class Deliverer:
                 sha256 = sha256 if video.joined is None or video.joined.by_backend else None
                 said += news
             place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
-            published.append(await asyncio.to_thread(place))
+            sign = partial(signer.sign, delivered=None if delivered is None else Path(delivered))
+            published.append(await asyncio.to_thread(place, sign=sign))
             if is_complete and find_source(self._job) is None:
                 said += self._differences(published[-1])
             if is_complete:
                 said += await asyncio.to_thread(_warn_index_behind, published[-1])
+        said += signer.warnings
         rest = [file for file in end.artifacts if file not in videos[: len(published)]]
         others = [self._to_look_at(file) for file in rest]
         warnings = tuple(dict.fromkeys((*end.warnings, *said)))  # segments may have said the same
@@ -229,7 +242,13 @@ class Deliverer:
         return video.model_copy(update={"uri": told or None})
 
     def _publish(
-        self, video: Artifact, is_complete: bool, number: int, *, fetched_sha256: str | None
+        self,
+        video: Artifact,
+        is_complete: bool,
+        number: int,
+        *,
+        fetched_sha256: str | None,
+        sign: Callable[[Path, SourceJoin | None], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
@@ -248,11 +267,15 @@ class Deliverer:
                 front.parent.mkdir(parents=True, exist_ok=True)
             if move_index(source, front):
                 source, fetched_sha256 = front, None
+        signed, signature = sign(source, video.joined)
+        if signature.signed:
+            source, fetched_sha256 = signed, None
         found = describe(source, video.kind, sha256=fetched_sha256)
         place = self._destination.place_of(is_complete, number)
         kept = ("uri", "expires_at", "own_id", "joined")
         facts = {name: getattr(video, name) for name in kept}
-        published = found.model_copy(update={"path": str(place), **facts})
+        facts["marking"] = place_marking(video, self._job)
+        published = found.model_copy(update={"path": str(place), "signature": signature, **facts})
         if is_complete and number == 1:
             self._context.store.jobs.record_publishing(self._job.id, published)
         try:

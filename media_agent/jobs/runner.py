@@ -16,6 +16,7 @@ from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
+from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -42,6 +43,9 @@ class JobRunner:
         """Store a job whose video has a place; return it, or that of its key, and if it is new."""
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
+        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        if terms.part_of is not None:
+            said = []  # it was said of the whole video
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
         if inputs:
             terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
@@ -53,7 +57,7 @@ class JobRunner:
             updated_at=now,
             request=request,
             plan=plan,
-            warnings=plan.warnings,
+            warnings=tuple(dict.fromkeys((*plan.warnings, *said))),
             label=terms.label,
             caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,
@@ -78,6 +82,16 @@ class JobRunner:
         """Work on a job of before, unless it is over or a living process works on it."""
         if not job.status.is_terminal and self._is_free(job.id):
             self.start(job)
+
+    def adopt_left(self) -> tuple[str, ...]:
+        """Work on the jobs of callers that nobody works on, and return their ids."""
+        left = [each for each in self._store.owners.list_left() if not self._is_here(each)]
+        for job_id in left:
+            try:
+                self.start(self._store.jobs.get(job_id))
+            except MediaAgentError as error:
+                _LOGGER.warning("job %s cannot continue: %s", job_id, error.message)
+        return tuple(left)
 
     async def run_new(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
         """Work on a new job as `run` does; where it could not begin, it failed."""

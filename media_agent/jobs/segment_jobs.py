@@ -14,10 +14,12 @@ from media_agent.errors import (
 )
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
+from media_agent.provenance.marking import build_mark, describe_marking
 from media_agent_schemas.capabilities import Plan, Segment
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, MediaInput
+from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, Marking, MediaInput
+from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from media_agent.jobs.runner import JobRunner
@@ -29,6 +31,7 @@ class SegmentJobs:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.videos: list[Path] = []
+        self.markings: list[Marking | None] = []
         self.last: Artifact | None = None
         self.lengths: list[int] = []
         self.count = 0
@@ -54,9 +57,11 @@ class SegmentJobs:
         ):
             new = frames - before  # the video came back longer: it has the segment before in it
             self.videos.pop()
+            self.markings.pop()
             self.lengths.pop()
         self.last = video
         self.videos.append(Path(video.path))
+        self.markings.append(video.marking)
         self.lengths.append(frames)
         self.count += 1
         return max(0, new)
@@ -84,16 +89,25 @@ class SegmentJobs:
             raise BackendResponseError(error.message) from error
         return MediaInput(role=InputRole.FIRST_FRAME, path=str(image), mime_type="image/png")
 
-    def join(self, complete: bool) -> Artifact:
-        """Write one video from all segments."""
+    def join(self, complete: bool, request: VideoRequest, key: str) -> Artifact:
+        """Write one video from all segments, with the marks that the request of this key wants."""
         from media_agent.video.codec import describe
         from media_agent.video.concat import join_videos
 
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / ("video.mp4" if complete else "video.partial.mp4")
-        joined = join_videos(self.videos, target, shared=self.shared)
+        is_labelled = request.visible_label is not None
+        is_marked = all(each is not None and each.watermark for each in self.markings)
+        new = request.model_copy(update={"watermark": None}) if is_marked else request
+        joined = join_videos(
+            self.videos,
+            target,
+            shared=self.shared,
+            mark=build_mark(new, key),
+            encode=is_labelled,
+        )
         self.frames = joined.frames
-        if joined.encoded_again:
+        if joined.encoded_again and not is_labelled:
             self.warnings.append(
                 "the segments differ in their encoding; the video was encoded again"
             )
@@ -101,7 +115,11 @@ class SegmentJobs:
         own_id = (
             None if self.last is None else self.last.own_id
         )  # whoever knows its end continues it
-        return describe(target, kind).model_copy(update={"own_id": own_id})
+        video = describe(target, kind)
+        marking = None
+        if is_marked or joined.encoded_again:
+            marking = describe_marking(request, key, video.metadata)
+        return video.model_copy(update={"own_id": own_id, "marking": marking})
 
 
 class SegmentRunner:

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -109,7 +110,9 @@ class SegmentedBackend:
                 async for event in events:
                     yield event
         except MediaAgentError as error:
-            yield JobFailed(error=to_info(error), **dict(await self._delivery(made)))
+            yield JobFailed(
+                error=to_info(error), **dict(await self._delivery(made, ref.operation_id))
+            )
 
     async def control(
         self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
@@ -144,7 +147,7 @@ class SegmentedBackend:
     ) -> AsyncGenerator[BackendEvent, None]:
         for index, segment in enumerate(self._segments()):
             if state.is_cancelled:
-                yield JobCancelled(**dict(await self._delivery(made)))
+                yield JobCancelled(**dict(await self._delivery(made, key)))
                 return
             job_id = f"{key}.segment-{index + 1:04d}"
             if state.is_finishing and index and not self._runner.is_begun(job_id, part_of=key):
@@ -159,11 +162,11 @@ class SegmentedBackend:
                 job = await making
             state.segment = None
             if job.status is not JobStatus.COMPLETED:
-                yield await self._end_unfinished(job, index, made)
+                yield await self._end_unfinished(job, index, made, key)
                 return
             yield ChunkReady(index=index, frames=made.add(job, segment))
         yield JobProgressed(phase="join", fraction=1.0)
-        yield JobCompleted(**dict(await self._delivery(made, complete=True)))
+        yield JobCompleted(**dict(await self._delivery(made, key, complete=True)))
 
     async def _make_segment(
         self,
@@ -214,9 +217,11 @@ class SegmentedBackend:
             estimate=segment.estimate,
         )
 
-    async def _end_unfinished(self, job: VideoJob, index: int, made: SegmentJobs) -> TerminalEvent:
+    async def _end_unfinished(
+        self, job: VideoJob, index: int, made: SegmentJobs, key: str
+    ) -> TerminalEvent:
         """Return the end of a chain whose segment did not complete; what was made is kept."""
-        facts = dict(await self._delivery(made))
+        facts = dict(await self._delivery(made, key))
         if job.status is JobStatus.CANCELLED:
             return JobCancelled(**facts)
         error = job.error or to_info(BackendResponseError("it ended without a result"))
@@ -226,12 +231,13 @@ class SegmentedBackend:
             return JobOutcomeUnknown(error=error, **facts)
         return JobFailed(error=error, **facts)
 
-    async def _delivery(self, made: SegmentJobs, *, complete: bool = False) -> Delivery:
+    async def _delivery(self, made: SegmentJobs, key: str, *, complete: bool = False) -> Delivery:
         """Join what was made, and say what is known of it."""
         capabilities = self.capabilities(self._plan.model)
         artifacts: tuple[Artifact, ...] = ()
         if made.videos:
-            artifacts = (await asyncio.to_thread(made.join, complete),)
+            join = partial(made.join, complete, self._plan.request, key)
+            artifacts = (await asyncio.to_thread(join),)
         return Delivery(
             artifacts=artifacts,
             frames=made.frames if artifacts else None,

@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 from media_agent.errors import JobError
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import insert
-from media_agent.ledger.store.database import Database
+from media_agent.ledger.store.database import Database, Row, reads_row
 from media_agent_schemas.jobs import Command, JobStatus
 
 _COMMAND: TypeAdapter[Command] = TypeAdapter(Command)
@@ -44,4 +44,9 @@ class Commands:
             rows = transaction.rows(query, job=job_id, after=after)
             if rows:
                 self._owners.own_row(transaction, job_id)
-        return [(row["id"], _COMMAND.validate_json(row["command"])) for row in rows]
+            return [*map(_command_of, rows)]
+
+
+@reads_row
+def _command_of(row: Row) -> tuple[int, Command]:
+    return row["id"], _COMMAND.validate_json(row["command"])

@@ -6,7 +6,7 @@ from typing import Literal
 
 from media_agent.ledger.rows import text_of
 from media_agent.ledger.state import JobCost
-from media_agent.ledger.store.database import Database, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent_schemas.base import round_usd
 from media_agent_schemas.capabilities import PRICE_DAYS
 from media_agent_schemas.jobs import CostSource
@@ -83,24 +83,17 @@ class Costs:
             WHERE state != 'refused' AND submissions.created_at >= :since
             GROUP BY 1 ORDER BY 1"""
         with self._database.reading() as transaction:
-            rows = transaction.rows(query, since=text_of(time))
-        return [
-            CostRow(
-                name=row["name"],
-                jobs=row["jobs"],
-                usd=_amount(row["usd"]),
-                billed_usd=_amount(row["billed"]),
-                quoted_usd=_amount(row["quoted"]),
-                unknown=row["unknown"],
-                old_prices=row["old"],
-            )
-            for row in rows
-        ]
+            return [*map(_row_of, transaction.rows(query, since=text_of(time)))]
 
 
 def cost_of(transaction: Transaction, job_id: str) -> JobCost:
     """Return what a job has cost so far; where one of its segments is unknown, all of it is."""
     (row,) = transaction.rows(_OF_JOB, job=job_id)
+    return _cost_of(row)
+
+
+@reads_row
+def _cost_of(row: Row) -> JobCost:
     if not row["sent"]:
         return JobCost(0.0, None)
     if row["unknown"]:
@@ -113,6 +106,19 @@ def cost_of(transaction: Transaction, job_id: str) -> JobCost:
     elif row["quoted"]:
         source = "quote"
     return JobCost(_amount(row["usd"]), source)
+
+
+@reads_row
+def _row_of(row: Row) -> CostRow:
+    return CostRow(
+        name=row["name"],
+        jobs=row["jobs"],
+        usd=_amount(row["usd"]),
+        billed_usd=_amount(row["billed"]),
+        quoted_usd=_amount(row["quoted"]),
+        unknown=row["unknown"],
+        old_prices=row["old"],
+    )
 
 
 def _amount(usd: float | None) -> float:

@@ -3,22 +3,21 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from media_agent.errors import JobNotFoundError, StorageError
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
+    event_of,
     insert,
     replace_artifacts,
     state_of,
     terms_of,
-    unreadable,
+    token_of,
 )
 from media_agent.ledger.serving.api_keys import check_one_more
 from media_agent.ledger.serving.deliveries import announce
 from media_agent.ledger.state import changes_by, is_repetition
-from media_agent.ledger.store.database import Database, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent.ledger.store.kept_text import readable
 from media_agent_schemas.events import (
     BackendEvent,
@@ -80,17 +79,14 @@ class Events:
             JobNotFoundError: there is no such job.
         """
         query = """
-            SELECT sequence, event FROM events WHERE job_id = :job AND sequence > :after
+            SELECT job_id, sequence, event FROM events WHERE job_id = :job AND sequence > :after
             ORDER BY sequence LIMIT :page"""
         while True:
             with self._database.reading() as transaction:
                 self._owners.row(transaction, job_id)
                 rows = transaction.rows(query, job=job_id, after=after, page=_PAGE)
-            for row in rows:
-                try:
-                    yield JobEvent.model_validate_json(row["event"])
-                except ValidationError as error:
-                    raise unreadable(job_id, self._database.path) from error
+                events = [*map(event_of, rows)]
+            yield from events
             if len(rows) < _PAGE:
                 return
             after = rows[-1]["sequence"]
@@ -102,22 +98,22 @@ class Events:
             JobNotFoundError: there is no such job.
         """
         query = """
-            SELECT status, (SELECT max(sequence) FROM events WHERE job_id = :job) AS newest
+            SELECT id, status, (SELECT max(sequence) FROM events WHERE job_id = :job) AS newest
             FROM jobs WHERE id = :job AND removed_at IS NULL"""
         with self._database.reading() as transaction:
             row = transaction.row(query, job=job_id)
-        if row is None:
-            raise JobNotFoundError(f"unknown job {job_id!r}")
-        return -1 if row["newest"] is None else row["newest"], JobStatus(row["status"])
+            if row is None:
+                raise JobNotFoundError(f"unknown job {job_id!r}")
+            return _newest_of(row)
 
     def newest_chunk(self, job_id: str) -> JobEvent | None:
         """Return the event of the newest chunk of a job; None: it has none of its own."""
         query = """
-            SELECT event FROM events WHERE job_id = :job AND chunk IS NOT NULL
+            SELECT job_id, event FROM events WHERE job_id = :job AND chunk IS NOT NULL
             ORDER BY chunk DESC LIMIT 1"""
         with self._database.reading() as transaction:
             row = transaction.row(query, job=job_id)
-        return None if row is None else JobEvent.model_validate_json(row["event"])
+            return None if row is None else event_of(row)
 
     def chunk_lengths(self, job_id: str) -> tuple[int, ...]:
         """Return how many frames each chunk of a job has that it made itself, in order."""
@@ -149,14 +145,25 @@ class Events:
     def resume_token(self, job_id: str) -> ResumeToken | None:
         """Return the token of the newest chunk, None if it has none."""
         with self._database.reading() as transaction:
-            text = self._owners.row(transaction, job_id)["resume"]
-        return None if text is None else ResumeToken.model_validate_json(text)
+            return token_of(self._owners.row(transaction, job_id))
+
+
+@reads_row
+def _newest_of(row: Row) -> tuple[int, JobStatus]:
+    return -1 if row["newest"] is None else row["newest"], JobStatus(row["status"])
+
+
+@reads_row
+def _sequence_of(row: Row) -> int:
+    return int(row["sequence"])
 
 
 def _write(transaction: Transaction, job_id: str, event: BackendEvent, time: datetime) -> JobEvent:
-    newest = "SELECT sequence FROM events WHERE job_id = :job ORDER BY sequence DESC LIMIT 1"
+    newest = """
+        SELECT job_id, sequence FROM events WHERE job_id = :job
+        ORDER BY sequence DESC LIMIT 1"""
     last = transaction.row(newest, job=job_id)
-    sequence = 0 if last is None else last["sequence"] + 1
+    sequence = 0 if last is None else _sequence_of(last) + 1
     numbered = JobEvent(job_id=job_id, sequence=sequence, time=time, event=event)
     insert(
         transaction,

@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from media_agent.errors import IdempotencyConflictError, JobNotFoundError, StorageError
+from media_agent.errors import IdempotencyConflictError, JobNotFoundError
 from media_agent.ledger.costs import cost_of
 from media_agent.ledger.owners import SELECT_JOBS, Owners
 from media_agent.ledger.pages import JobFilter, find_id, find_whole, read_page
 from media_agent.ledger.rows import (
     PUBLISHING,
+    artifact_of,
     change_job,
     changeable_of,
     insert,
@@ -19,12 +20,20 @@ from media_agent.ledger.rows import (
     row_of,
     terms_of,
     text_of,
-    unreadable,
 )
 from media_agent.ledger.serving.api_keys import check_one_more
 from media_agent.ledger.state import JobOptions
-from media_agent.ledger.store.database import Database, DuplicateError, Row, Transaction
+from media_agent.ledger.store.database import (
+    DamagedRowError,
+    Database,
+    DuplicateError,
+    Row,
+    Transaction,
+    reads_row,
+)
 from media_agent.ledger.store.tables import LISTED, UNSETTLED
+from media_agent.shorten import shorten
+from media_agent.storage.files import is_folder_name
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
@@ -159,8 +168,7 @@ class Jobs:
             SELECT status, backend, count(*) AS jobs FROM jobs WHERE {LISTED}
             GROUP BY status, backend"""
         with self._database.reading() as transaction:
-            rows = transaction.rows(query)
-        return {(JobStatus(row["status"]), row["backend"]): row["jobs"] for row in rows}
+            return dict(map(_count_of, transaction.rows(query)))
 
     def find(self, name: str) -> str:
         """Return the id of the job that a name means; see `find_id`."""
@@ -178,8 +186,8 @@ class Jobs:
             for row in transaction.rows(query):
                 try:
                     found.append(self._job(transaction, row))
-                except StorageError as error:
-                    _LOGGER.warning("%s", error)
+                except DamagedRowError as error:
+                    _LOGGER.warning("%s cannot be read from %s", error, self._database.path)
         return tuple(found)
 
     def segments_of(self, job_id: str) -> tuple[str, ...]:
@@ -201,10 +209,7 @@ class Jobs:
     def artifacts_of(self, job_id: str) -> tuple[Artifact, ...]:
         """Return the files of a job."""
         with self._database.reading() as transaction:
-            return tuple(
-                Artifact.model_validate_json(row["artifact"])
-                for row in _artifact_rows(transaction, job_id)
-            )
+            return tuple(map(artifact_of, _artifact_rows(transaction, job_id)))
 
     def remove(self, job_id: str) -> None:
         """Forget all of a job of ours but what it cost, and that its id is taken.
@@ -258,17 +263,14 @@ class Jobs:
 
     def find_publishing(self, job_id: str) -> Artifact | None:
         """Return the file that was about to be put in its place when its process ended."""
-        query = "SELECT artifact FROM artifacts WHERE job_id = :job AND number = :number"
+        query = "SELECT job_id, artifact FROM artifacts WHERE job_id = :job AND number = :number"
         with self._database.reading() as transaction:
             row = transaction.row(query, job=job_id, number=PUBLISHING)
-        return None if row is None else Artifact.model_validate_json(row["artifact"])
+            return None if row is None else artifact_of(row)
 
     def _job(self, transaction: Transaction, row: Row) -> VideoJob:
         files = _artifact_rows(transaction, row["id"])
-        try:
-            return job_of(row, files, cost_of(transaction, row["id"]))
-        except ValueError as error:  # pydantic's is one
-            raise unreadable(row["id"], self._database.path) from error
+        return job_of(row, files, cost_of(transaction, row["id"]))
 
     def _of_key(
         self, transaction: Transaction, key: str | None, request: VideoRequest | None
@@ -285,9 +287,14 @@ class Jobs:
         return known
 
 
+@reads_row
+def _count_of(row: Row) -> tuple[tuple[JobStatus, str], int]:
+    return (JobStatus(row["status"]), row["backend"]), row["jobs"]
+
+
 def _artifact_rows(transaction: Transaction, job_id: str) -> Sequence[Row]:
     query = """
-        SELECT artifact FROM artifacts WHERE job_id = :job AND number > :publishing
+        SELECT job_id, artifact FROM artifacts WHERE job_id = :job AND number > :publishing
         ORDER BY number"""
     return transaction.rows(query, job=job_id, publishing=PUBLISHING)
 
@@ -298,5 +305,7 @@ def _row_of_key(transaction: Transaction, key: str) -> Row | None:
 
 
 def _check_id(job_id: str) -> None:
-    if not job_id or job_id.startswith(".") or {"/", "\\", "\0"} & set(job_id):
-        raise JobNotFoundError(f"unknown job {job_id!r}", hint="an id has no / or \\")
+    if not is_folder_name(job_id):
+        raise JobNotFoundError(
+            f"unknown job {shorten(job_id)!r}", hint="an id is short, and has no / or \\"
+        )

@@ -9,13 +9,18 @@ from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.ledger.owner import Heartbeat, Owner
 from media_agent.ledger.rows import change_job
 from media_agent.ledger.state import OwnershipLostError
-from media_agent.ledger.store.database import Database, Row, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
+from media_agent.ledger.store.tables import UNSETTLED
 
 _LOGGER = logging.getLogger(__name__)
 
 SELECT_JOBS = """
 SELECT *, (SELECT ref FROM submissions WHERE job_id = jobs.id AND state = 'accepted') AS ref
 FROM jobs WHERE removed_at IS NULL"""
+_LEFT = f"""
+SELECT id, owner, heartbeat FROM jobs
+WHERE {UNSETTLED} AND status != 'outcome_unknown' AND caller IS NOT NULL AND part_of IS NULL
+ORDER BY created_at, id"""
 _QUIET = """
 SELECT id, (SELECT max(id) FROM commands WHERE job_id = jobs.id) AS command FROM jobs
 WHERE id IN (SELECT value FROM json_each(:jobs)) AND owner = :owner AND NOT cancel_requested"""
@@ -38,6 +43,8 @@ class Owners:
         self._is_owner_alive = is_owner_alive
         self._clock = clock
         self._claimed: set[str] = set()
+        self._let_go: set[str] = set()
+        """Jobs that are ours in the file only: it could not be written when they were let go of."""
         self._heartbeat = Heartbeat(self._beat)
 
     @contextlib.contextmanager
@@ -61,6 +68,12 @@ class Owners:
         """Return whether a living process works on the job."""
         with self._database.reading() as transaction:
             return self._living_owner(self.row(transaction, job_id)) is not None
+
+    def list_left(self) -> tuple[str, ...]:
+        """Return the jobs of callers, under way, that no living process works on; oldest first."""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(_LEFT)
+        return tuple(row["id"] for row in rows if self._living_owner(row) is None)
 
     def request_cancel(self, job_id: str) -> bool:
         """Ask the process that works on the job to stop it; return whether there is one."""
@@ -112,7 +125,7 @@ class Owners:
         row = transaction.row(f"{SELECT_JOBS} AND id = :id", id=job_id)
         if row is None:
             raise JobNotFoundError(
-                f"unknown job {job_id!r} in {self._database.path}",
+                f"unknown job {job_id!r}",
                 hint="media-agent jobs list shows the jobs there are",
             )
         return row
@@ -128,7 +141,7 @@ class Owners:
         if row["owner"] is None and job_id not in self._claimed:
             return row
         if row["owner"] != self._own:
-            who = "another process" if row["owner"] is None else Owner.parse(row["owner"]).place
+            who = "another process" if row["owner"] is None else _owner_of(row)[0].place
             raise OwnershipLostError(f"{who} took job {job_id} over")
         return row
 
@@ -145,6 +158,7 @@ class Owners:
             values = {"heartbeat": self._clock(), "cancel_requested": asked}
             change_job(transaction, job_id, owner=self._own, **values)
         self._claimed.add(job_id)
+        self._let_go.discard(job_id)
         return living not in (None, self._owner)
 
     def _beat(self) -> None:
@@ -162,12 +176,24 @@ class Owners:
         free = """
             UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
             WHERE id = :id AND owner = :owner"""
-        with self._database.writing(durably=False) as transaction:
-            transaction.change(free, id=job_id, owner=self._own)
+        try:
+            with self._database.writing(durably=False) as transaction:
+                transaction.change(free, id=job_id, owner=self._own)
+        except MediaAgentError as error:  # locked, or the disk is full: it is over all the same
+            _LOGGER.debug("job %s is let go of, which cannot be written: %s", job_id, error)
+            self._let_go.add(job_id)
 
     def _living_owner(self, row: Row) -> Owner | None:
         if row["owner"] is None:
             return None
-        owner = Owner.parse(row["owner"])
-        silent = self._clock() - row["heartbeat"]
+        owner, heartbeat = _owner_of(row)
+        if owner == self._owner and row["id"] in self._let_go:
+            return None
+        silent = self._clock() - heartbeat
         return owner if owner == self._owner or self._is_owner_alive(owner, silent) else None
+
+
+@reads_row
+def _owner_of(row: Row) -> tuple[Owner, float]:
+    """Return who owns the job of a row, and when they were last heard of."""
+    return Owner.parse(row["owner"]), float(row["heartbeat"])

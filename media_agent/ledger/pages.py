@@ -10,7 +10,8 @@ from datetime import datetime
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.costs import cost_of
 from media_agent.ledger.rows import text_of
-from media_agent.ledger.store.database import Row, Transaction
+from media_agent.ledger.state import JobCost
+from media_agent.ledger.store.database import Row, Transaction, reads_row
 from media_agent.ledger.store.tables import LISTED
 from media_agent_schemas.jobs import JobStatus, JobSummary
 
@@ -63,7 +64,7 @@ def read_page(transaction: Transaction, chosen: JobFilter) -> list[JobSummary]:
     """
     query, values = choose_ids(transaction, chosen)
     rows = transaction.rows(_SUMMARIES.format(chosen=query, order=_order_of(chosen)), **values)
-    return [_summary_of(transaction, row) for row in rows]
+    return [_summary_of(row, cost_of(transaction, row["id"])) for row in rows]
 
 
 def choose_ids(
@@ -155,8 +156,8 @@ def _time_of(transaction: Transaction, job_id: str) -> str:
     return str(row["created_at"])
 
 
-def _summary_of(transaction: Transaction, row: Row) -> JobSummary:
-    cost = cost_of(transaction, row["id"])
+@reads_row
+def _summary_of(row: Row, cost: JobCost) -> JobSummary:
     names = (
         "id",
         "backend",

@@ -8,13 +8,14 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from media_agent.errors import StorageError
 from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, SubmissionState
-from media_agent.ledger.store.database import Column, Row, Transaction
+from media_agent.ledger.store.database import Column, Row, Transaction, reads_row
 from media_agent.ledger.store.kept_text import mend, text_that_reads_back
+from media_agent.storage.files import is_folder_name
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
+from media_agent_schemas.events import JobEvent
+from media_agent_schemas.jobs import JobStatus, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
@@ -101,11 +102,12 @@ def changeable_of(job: VideoJob) -> dict[str, object]:
     return {name: getattr(job, name) for name in _CHANGEABLE}
 
 
+@reads_row
 def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     """Return the job of a row of `jobs`, with its `ref`, its `artifacts` and what it cost."""
     plan = _plan_of(json.loads(row["plans"])[row["plan_number"]])
     return VideoJob(
-        id=row["id"],
+        id=_folder_name(row["id"]),
         status=JobStatus(row["status"]),
         created_at=datetime.fromisoformat(row["created_at"]),
         updated_at=datetime.fromisoformat(row["updated_at"]),
@@ -116,7 +118,7 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
         phase=row["phase"],
         chunks_ready=row["chunks_ready"],
         frames_ready=row["frames_ready"],
-        artifacts=tuple(Artifact.model_validate_json(file["artifact"]) for file in artifacts),
+        artifacts=tuple(map(artifact_of, artifacts)),
         record_path=row["record_path"],
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
@@ -128,12 +130,14 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     )
 
 
+@reads_row
 def state_of(row: Row) -> JobState:
     """Return what decides about the next event, without reading the request."""
     status, warnings = JobStatus(row["status"]), tuple(json.loads(row["warnings"]))
     return JobState(status, row["chunks_ready"], row["frames_ready"], warnings)
 
 
+@reads_row
 def terms_of(row: Row) -> JobOptions:
     """Return what a job was asked with besides its request."""
     return JobOptions(
@@ -149,12 +153,13 @@ def terms_of(row: Row) -> JobOptions:
     )
 
 
+@reads_row
 def submission_of(row: Row) -> Submission:
     """Return the submission of a row."""
     return Submission(
         job_id=row["job_id"],
         number=row["number"],
-        key=row["key"],
+        key=_folder_name(row["key"]),
         backend=row["backend"],
         model=row["model"],
         state=SubmissionState(row["state"]),
@@ -170,12 +175,29 @@ def text_of(time: datetime) -> str:
     return time.astimezone(UTC).isoformat()
 
 
-def unreadable(job_id: str, path: Path) -> StorageError:
-    """Return the error of a job that is kept in a form that cannot be read."""
-    return StorageError(
-        f"job {job_id} cannot be read from {path}",
-        hint="another version of media-agent may have written it",
-    )
+@reads_row
+def artifact_of(row: Row) -> Artifact:
+    """Return the file of a row of `artifacts`."""
+    return Artifact.model_validate_json(row["artifact"])
+
+
+@reads_row
+def event_of(row: Row) -> JobEvent:
+    """Return the event of a row of `events`."""
+    return JobEvent.model_validate_json(row["event"])
+
+
+@reads_row
+def token_of(row: Row) -> ResumeToken | None:
+    """Return the resume token of a row of `jobs`."""
+    return None if row["resume"] is None else ResumeToken.model_validate_json(row["resume"])
+
+
+def _folder_name(text: str) -> str:
+    """Return a name that folders are called by; another one could lead out of the data folder."""
+    if not is_folder_name(text):
+        raise ValueError("it is no name of a folder")
+    return text
 
 
 def _plan_of(text: str) -> Plan:

@@ -59,6 +59,15 @@ class Submissions:
             row = transaction.row(query, key=key)
         return None if row is None else str(row["job_id"])
 
+    def list_keys(self) -> Sequence[tuple[str, str]]:
+        """Return key and job of every submission, and every job by its id; no segments."""
+        query = """
+            SELECT id, id FROM jobs WHERE part_of IS NULL
+            UNION SELECT key, job_id FROM submissions JOIN jobs ON jobs.id = job_id
+            WHERE part_of IS NULL ORDER BY 2, 1"""
+        with self._database.reading() as transaction:
+            return [(row[0], row[1]) for row in transaction.rows(query)]
+
     def is_of_another(self, submission: Submission, ref: OperationRef) -> bool:
         """Return whether this work belongs to another submission: a list shows all of them."""
         query = """

@@ -12,10 +12,12 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.negotiation.draft import Shape
+from media_agent.provenance.marking import check_marks
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.listing import Listing, list_models
+from media_agent.routing.marks import ask_for_marks, note_marks, note_marks_of_all
 from media_agent.routing.offers import find_offering, suggest_model
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
@@ -68,14 +70,16 @@ class Planner:
         Raises:
             InvalidRequestError: the request names what does not exist.
         """
+        asked, request = request, self._ask_for_marks(request)
         request, shape = await _read_inputs(request)
         router = await self._open_router(request.model, shape)
-        return router.report(
+        report = router.report(
             request,
             self._choose_policy(policy),
             allow_unknown_words=allow_unknown_words,
             best=best,
         )
+        return note_marks_of_all(report, asked)
 
     async def plans(
         self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
@@ -88,7 +92,18 @@ class Planner:
         Raises:
             MediaAgentError: no backend can serve it.
         """
-        words = allow_unknown_words
+        asked, words = request, allow_unknown_words
+        plans = await self._find_plans(self._ask_for_marks(request), policy, words)
+        for plan in plans:
+            check_marks(plan.request)
+        return tuple(note_marks(plan, asked) for plan in plans)
+
+    def _ask_for_marks(self, request: VideoRequest) -> VideoRequest:
+        return ask_for_marks(request, self._settings.provenance)
+
+    async def _find_plans(
+        self, request: VideoRequest, policy: Policy | None, words: bool
+    ) -> tuple[Plan, ...]:
         if request.model is None and request.routing is not None:
             return _take_plans(
                 await self.report(request, policy, allow_unknown_words=words, best=_ALTERNATIVES)

@@ -17,6 +17,7 @@ from media_agent.server.access.gate import EXPOSED, Access, Gate
 from media_agent.server.context import ServerContext
 from media_agent.server.errors import add_error_handlers
 from media_agent.server.host import ClientHost
+from media_agent.server.jobs.left_jobs import keep_adopting
 from media_agent.server.live.events import EventHub
 from media_agent.server.mcp_endpoint import McpEndpoint
 from media_agent.server.native import actions, events, jobs, live, plans
@@ -77,13 +78,17 @@ def build_app(
         )
         app.state.context = context
         try:
-            await host.start()
-            expiring = asyncio.create_task(keep_removing_expired(context))
+            await host.call(VideoClient.adopt_left)  # a ledger that cannot be used is said at once
+            keeping = [
+                asyncio.create_task(each)
+                for each in (keep_adopting(host), keep_removing_expired(context))
+            ]
             try:
                 async with open_webhooks(host, settings) as app.state.callbacks:
                     yield
             finally:
-                expiring.cancel()
+                for task in keeping:
+                    task.cancel()
         except MediaAgentError as error:
             app.state.failure = error  # uvicorn says only that there was one
             raise

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 from typing import Annotated, cast
 
@@ -18,6 +19,7 @@ from media_agent.server.jobs.repeats import Repeats
 from media_agent.server.live.events import EventHub
 from media_agent.server.live.hls import HlsVideos
 from media_agent.server.operation.counts import CallCounts
+from media_agent.server.shared_work import SharedWork
 
 
 @dataclass
@@ -31,6 +33,8 @@ class ServerContext:
     hls: HlsVideos = field(default_factory=HlsVideos)
     repeats: Repeats = field(default_factory=Repeats)
     """Calls for new jobs that are being planned."""
+    images: SharedWork[Path] = field(default_factory=SharedWork)
+    """The thumbnails and contact sheets that are being made."""
     counts: CallCounts = field(default_factory=CallCounts)
     read_settings: Callable[[], Settings] = load_settings
     """Reads the settings again."""

@@ -18,6 +18,7 @@ from media_agent.errors import (
     AuthenticationError,
     BackendRateLimitError,
     InvalidRequestError,
+    LedgerBusyError,
     MediaAgentError,
     RateLimitError,
     http_status,
@@ -31,6 +32,7 @@ from media_agent_schemas.errors import ErrorInfo
 
 _LOGGER = logging.getLogger(__name__)
 _MOST_PROBLEMS = 10
+_RETRIED = (BackendRateLimitError, LedgerBusyError, RateLimitError)
 _TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -52,7 +54,7 @@ def build_error(info: ErrorInfo, status: int, *, param: str | None = None) -> di
     info = _make_sendable(info_to_http(info))
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
     accepted = may_be_accepted(info.code)
-    own: dict[str, Any] = info.model_dump(mode="json", exclude={"schema_version"})
+    own: dict[str, Any] = info.model_dump(mode="json", exclude={"schema_version", "hint"})
     return {
         "error": {
             "message": in_one_sentence(info),
@@ -80,8 +82,9 @@ def answer_error(error: MediaAgentError) -> JSONResponse:
     """Return the reply that says what went wrong."""
     status = http_status(error)
     headers = {"x-should-retry": str(to_info(error).retryable).lower()}  # OpenAI's clients ask
-    if isinstance(error, BackendRateLimitError | RateLimitError) and error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    pause = error.retry_after if isinstance(error, _RETRIED) else None
+    if pause is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(pause)))
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(build_error(to_info(error), status), status, headers)

@@ -4,6 +4,7 @@ The ledger is SQL, and jobs use it all the time: the loop that answers HTTP neve
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
@@ -32,10 +33,6 @@ class ClientHost:
         """How many jobs this process works on."""
         return sum(client.count_working() for client in tuple(self._calls))
 
-    async def start(self) -> None:
-        """Continue the jobs of callers that an earlier server left under way."""
-        await self.call(_adopt_left)
-
     async def call(self, work: Callable[[VideoClient], Awaitable[T]]) -> T:
         """Return what the client answers; a caller that hangs up does not break it off halfway.
 
@@ -63,10 +60,14 @@ class ClientHost:
         self._loop.soon(self._retire(old)).add_done_callback(_report)
 
     async def aclose(self) -> None:
-        """Let go of all jobs, so that they can be resumed, and close the clients."""
+        """Let go of all jobs, so that they can be resumed, and close the clients.
+
+        One that cannot be closed keeps no other from it; what was wrong is raised at the end.
+        """
         try:
-            for client in tuple(self._calls):
-                await self._run(client.aclose())
+            async with contextlib.AsyncExitStack() as stack:
+                for client in tuple(self._calls):
+                    stack.push_async_callback(self._run, client.aclose())
         finally:
             await asyncio.to_thread(self._loop.close)
 
@@ -96,9 +97,3 @@ def _report(retiring: Future[None]) -> None:
 
 async def _await(work: Callable[[VideoClient], Awaitable[T]], client: VideoClient) -> T:
     return await work(client)
-
-
-async def _adopt_left(client: VideoClient) -> None:
-    for job in await client.orphans():
-        if job.caller is not None:
-            await client.adopt(job.id)

@@ -119,6 +119,7 @@ def _find_faults(
             said = {fault.problem for fault in key_faults}
             yield from (fault for fault in faults if fault.problem not in said)
     yield from _find_key_faults(("server",), settings.server.sources())
+    yield from _find_key_faults(("provenance",), {(): settings.provenance})
     known = _Known(settings, registry, backends)
     unread = set(sections) - settings.backends.keys()  # their own faults are known
     for place, name in _list_names(settings):

@@ -10,6 +10,7 @@ from pydantic import JsonValue
 from media_agent.backend.cores import usable_cores
 from media_agent.config.settings import Settings, Sources, read_sound
 from media_agent.errors import ConfigurationError
+from media_agent.provenance.c2pa.ready import Readiness, examine_signing
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listed, Listing, list_all
 from media_agent.setup.check import Finding, check
@@ -58,6 +59,9 @@ class Checkup:
     encoders: dict[str, bool]
     clock: datetime
     keys: dict[str, str]
+    signing: Readiness
+    must_sign: bool
+    """Whether the settings want no video that is not signed."""
     findings: tuple[Finding, ...]
     verdicts: tuple[Verdict, ...]
 
@@ -72,8 +76,9 @@ class Checkup:
 
     @property
     def can_make_video(self) -> bool:
-        """Whether a backend is ready, and what it makes can be encoded."""
-        return bool(self.makers) and all(self.encoders.values())
+        """Whether a backend is ready, and its videos can be encoded, and signed if they must be."""
+        may_be_delivered = self.signing.works or not self.must_sign
+        return bool(self.makers) and all(self.encoders.values()) and may_be_delivered
 
     @property
     def is_clock_plausible(self) -> bool:
@@ -96,6 +101,7 @@ class Checkup:
                 "compared": False,
             },
             "keys": dict(self.keys),
+            "signing": {"works": self.signing.works, "said": self.signing.said},
             "settings": [finding.as_json() for finding in self.findings],
             "backends": [verdict.as_json() for verdict in self.verdicts],
         }
@@ -119,6 +125,8 @@ def examine(*, gpus: Sequence[str] | None = None, memory_limit: Path = _MEMORY_L
         encoders={name: _can_encode(name) for name in ENCODERS},
         clock=datetime.now(UTC).astimezone(),
         keys=dict(_find_keys(settings, registry)),
+        signing=examine_signing(settings.signing()),
+        must_sign=settings.provenance.sign == "require",
         findings=check().findings,
         verdicts=tuple(_judge(list_all(registry, settings), registry)),
     )

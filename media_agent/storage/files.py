@@ -15,6 +15,7 @@ from typing import Literal
 
 from media_agent.errors import InvalidRequestError, StorageError
 
+_LONGEST_NAME = 255  # bytes
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 _REASONS = {
     errno.ENOSPC: ("the disk is full", "free some space and try again"),
@@ -38,6 +39,13 @@ def storage_errors(
         yield
     except OSError as error:
         raise as_storage_error(what, error, verb) from error
+
+
+def is_folder_name(name: str) -> bool:
+    """Whether a folder of this name can be made in another one, and lies within it."""
+    length = len(name.encode("utf-8", "replace"))
+    is_elsewhere = name.startswith(".") or not {"/", "\\", "\0"}.isdisjoint(name)
+    return 0 < length <= _LONGEST_NAME and not is_elsewhere
 
 
 def checked_key(key: str) -> str:

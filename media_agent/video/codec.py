@@ -11,11 +11,13 @@ keep coloured edges sharper and plays in few; small images make up for it by a h
 
 import errno
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Frames = NDArray[np.uint8]  # T H W 3, red green blue
+    Mark = Callable[[VideoFrame], VideoFrame]
+    """Returns a frame, as it is about to be encoded (yuv420p), with something added; the frame
+    itself stays as it is."""
 
 LARGEST_VIDEO = 8 * 2**30  # bytes; what is larger is not taken
 SMALL_IMAGE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
@@ -50,7 +55,14 @@ def to_frame_rate(fps: float) -> Fraction:
     return Fraction(fps).limit_denominator(100_000)
 
 
-def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: int = 0) -> bytes:
+def encode_chunk(
+    frames: "Frames",
+    *,
+    fps: float,
+    index: int = 0,
+    start_frame: int = 0,
+    mark: "Mark | None" = None,
+) -> bytes:
     """Encode frames (uint8, T H W 3) to a fragmented MP4 that starts at `start_frame` of a video.
 
     Raises:
@@ -64,7 +76,8 @@ def encode_chunk(frames: "Frames", *, fps: float, index: int = 0, start_frame: i
     options = FRAGMENTED | {"fragment_index": str(index + 1)}
     images = (av.VideoFrame.from_ndarray(pixels, format="rgb24") for pixels in frames)
     with av.open(buffer, "w", format="mp4", options=options) as container:
-        _encode(container, images, (frames.shape[2], frames.shape[1]), rate, start_frame)
+        size = (frames.shape[2], frames.shape[1])
+        _encode(container, images, size, rate, start_frame, mark=mark)
     return buffer.getvalue()
 
 
@@ -87,8 +100,25 @@ def open_new_mp4(path: Path) -> "OutputContainer":
     return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
 
 
+def add_copy(container: "OutputContainer", stream: Any) -> Any:
+    """Return a new stream like one of another file, whose packets can be copied to it.
+
+    Raises:
+        StorageError: no file of this kind holds its codec.
+    """
+    try:
+        return container.add_stream_from_template(stream)
+    except ValueError as error:
+        raise StorageError(f"the video cannot be copied: {error}") from error
+
+
 def write_images(
-    path: Path, images: Iterable["VideoFrame"], *, size: tuple[int, int], fps: float
+    path: Path,
+    images: Iterable["VideoFrame"],
+    *,
+    size: tuple[int, int],
+    fps: float,
+    mark: "Mark | None" = None,
 ) -> int:
     """Write decoded frames, scaled to `size` (width, height), as a finished MP4; count them.
 
@@ -97,7 +127,7 @@ def write_images(
     """
     _check_size(*size)
     with open_new_mp4(path) as container:
-        return _encode(container, images, size, to_frame_rate(fps))
+        return _encode(container, images, size, to_frame_rate(fps), mark=mark)
 
 
 def rate_of(stream: "VideoStream") -> Fraction:
@@ -209,6 +239,8 @@ def _encode(
     size: tuple[int, int],
     rate: Fraction,
     start: int = 0,
+    *,
+    mark: "Mark | None" = None,
 ) -> int:
     """Encode images whose first is frame `start` of the video, and count them."""
     from av.video.frame import PictureType
@@ -226,6 +258,8 @@ def _encode(
             dst_color_range=_LIMITED_RANGE,
             interpolation=None if (image.width, image.height) == size else "LANCZOS",
         )
+        if mark is not None:
+            frame = mark(frame)
         frame.pts, frame.time_base = start + count - 1, 1 / rate
         frame.pict_type = PictureType.NONE  # else a decoded frame would say where key frames go
         container.mux(stream.encode(frame))
@@ -289,7 +323,7 @@ def open_video(source: Path | BinaryIO) -> Iterator["InputContainer"]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a file written meanwhile
             raise
         raise StorageError(f"{name} is not a readable video: {error.strerror}") from error
-    except ZeroDivisionError as error:  # a rate of 0/0
+    except (ZeroDivisionError, ValidationError) as error:  # a rate of 0/0, a width of 0
         raise StorageError(f"{name} is not a readable video: its header is damaged") from error
 
 

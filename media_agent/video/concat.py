@@ -15,10 +15,11 @@ from itertools import islice, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import temporary_beside
 from media_agent.video.audio import SAMPLE_RATE, add_audio, read_audio
 from media_agent.video.codec import (
+    add_copy,
     iterate_images,
     open_new_mp4,
     open_video,
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+    from media_agent.video.codec import Mark
+
+_MOST_REPEATED = 240  # times that a frame is shown at another rate: half a frame a second at 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +65,18 @@ class _Facts:
     """How long every frame is shown in the video's own unit; None: unevenly, or no whole number."""
 
 
-def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joined:
+def join_videos(
+    videos: Sequence[Path],
+    target: Path,
+    *,
+    shared: int = 0,
+    mark: "Mark | None" = None,
+    encode: bool = False,
+) -> Joined:
     """Write the videos one after the other; `shared` (0 or 1) last frames of one start the next.
 
-    Size and rate are those of the first. There is audio if any of them has some.
+    Size and rate are those of the first. There is audio if any of them has some. Frames that have
+    to be encoded again, with `encode` all, pass through `mark`.
 
     Raises:
         InvalidRequestError: there is no video.
@@ -74,10 +87,10 @@ def join_videos(videos: Sequence[Path], target: Path, *, shared: int = 0) -> Joi
     facts = [_look(path) for path in videos]
     kept = [each.frames - shared for each in facts[:-1]] + [facts[-1].frames]
     if not any(each.has_audio for each in facts):
-        return _join_images(facts, kept, target)
+        return _join_images(facts, kept, target, mark, encode=encode)
     silent = temporary_beside(target)
     try:
-        joined = _join_images(facts, kept, silent)
+        joined = _join_images(facts, kept, silent, mark, encode=encode)
         add_audio(silent, _read_audio(facts, kept), target)
     finally:
         silent.unlink(missing_ok=True)
@@ -94,20 +107,39 @@ def can_copy(videos: Sequence[Path]) -> bool:
     return _are_alike(facts)
 
 
-def _join_images(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> Joined:
+def _join_images(
+    facts: Sequence[_Facts],
+    kept: Sequence[int],
+    target: Path,
+    mark: "Mark | None",
+    *,
+    encode: bool,
+) -> Joined:
     """Write so many frames of each video one after the other, without any audio."""
     first = facts[0]
     free = all(each.last_is_free or each.frames == n for each, n in zip(facts, kept, strict=True))
-    is_copied = len(facts) == 1 or (free and _are_alike(facts))
+    is_copied = not encode and (len(facts) == 1 or (free and _are_alike(facts)))
     frames = sum(kept)
-    if len(facts) == 1:
+    if is_copied and len(facts) == 1:
         remux(first.path, target)
     elif is_copied:
         _copy(facts, kept, target)
     else:
+        _check_rates(facts, kept)
         images = resample(_decode_images(facts, kept), first.fps)
-        frames = write_images(target, images, size=first.size, fps=float(first.fps))
+        frames = write_images(target, images, size=first.size, fps=float(first.fps), mark=mark)
     return Joined(target, frames, encoded_again=not is_copied)
+
+
+def _check_rates(facts: Sequence[_Facts], kept: Sequence[int]) -> None:
+    """Refuse rates that make far more frames of these than there are, as damaged headers say."""
+    first = facts[0]
+    seconds = sum(frames / each.fps for each, frames in zip(facts, kept, strict=True))
+    if seconds * first.fps > _MOST_REPEATED * max(1, sum(kept)):
+        rates = ", ".join(f"{float(each.fps):g}" for each in facts)
+        raise StorageError(
+            f"{first.path} cannot be joined with others: their frames a second are {rates}"
+        )
 
 
 def _read_audio(facts: Sequence[_Facts], kept: Sequence[int]) -> Iterator["AudioFrame"]:
@@ -172,7 +204,7 @@ def _copy(facts: Sequence[_Facts], kept: Sequence[int], target: Path) -> None:
             with open_video(each.path) as video:
                 source = video.streams.video[0]
                 if stream is None:
-                    stream = container.add_stream_from_template(source)
+                    stream = add_copy(container, source)
                 begin: int | None = None
                 for number, packet in enumerate(video.demux(source)):
                     if packet.dts is None or packet.pts is None or number >= frames:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
 
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.video.codec import iterate_images, probe
 from media_agent.video.images import as_png, frame_of, rows_of, shrink
 from media_agent.video.text import wrap
@@ -45,6 +45,8 @@ def write_contact_sheet(
         StorageError: the video cannot be read.
     """
     facts = probe(video_path)
+    if not facts.frames:
+        raise StorageError(f"{video_path} is not a readable video: it has no frames")
     stretches = _cut_stretches(captions, facts.frames)[:_MOST_STRETCHES]
     shown = [_choose(first, end) for first, end, _ in stretches]
     wanted = set(chain.from_iterable(shown))

@@ -5,7 +5,7 @@ says where the key frames are.
 """
 
 import io
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media_agent.errors import StorageError
-from media_agent.video.codec import FRAGMENTED, open_video, split_header
+from media_agent.video.codec import FRAGMENTED, add_copy, open_video, split_header
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -32,6 +32,8 @@ class Cuts:
     places: tuple[Fraction, ...]
     shift: Fraction
     """How much later everything is shown, so that no time is below zero."""
+    sizes: tuple[int, ...]
+    """How many bytes each fragment has, without what wraps them."""
 
     @property
     def lengths(self) -> tuple[float, ...]:
@@ -57,7 +59,19 @@ def find_cuts(path: Path, lengths: Sequence[float] = ()) -> Cuts:
         length = Fraction(video.duration, 1_000_000)
         end = max((length + min(keys[0], Fraction(0)), last))
         starts = [start for start in _choose(keys, lengths) if start < end]
-        return Cuts((*starts, end), max(Fraction(0), -_first_time(video)))
+        shift = max(Fraction(0), -_first_time(video))
+        return Cuts((*starts, end), shift, tuple(_measure(video, starts)))
+
+
+def _measure(video: "InputContainer", starts: Sequence[Fraction]) -> list[int]:
+    """Return the bytes of the packets in each fragment."""
+    sizes = [0] * len(starts)
+    for stream in _streams_of(video, with_audio=True):
+        unit = _unit_of(stream)
+        for each in stream.index_entries:
+            place = bisect_right(starts, each.timestamp * unit) - 1
+            sizes[max(0, place)] += each.size
+    return sizes
 
 
 def _choose(keys: Sequence[Fraction], lengths: Sequence[float]) -> list[Fraction]:
@@ -103,7 +117,7 @@ def cut_fragment(
     with open_video(path) as video, av.open(buffer, "w", format="mp4", options=options) as target:
         copies: dict[int, Any] = {}
         for stream in _streams_of(video, with_audio=with_audio):
-            copies[stream.index] = target.add_stream_from_template(stream)
+            copies[stream.index] = add_copy(target, stream)
         first = video.streams.video[0]
         video.seek(int(start / _unit_of(first)), stream=first)
         behind: set[int] = set()

@@ -38,21 +38,24 @@ from media_agent.video.remux import remux
 if TYPE_CHECKING:
     from av.audio.frame import AudioFrame
 
-    from media_agent.video.codec import Frames
+    from media_agent.video.codec import Frames, Mark
 
 
 class Video:
     """Writes chunks durably, and with each of them a video that can be watched already."""
 
-    def __init__(self, folder: Path, *, fps: float, chunks: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, fps: float, chunks: int = 0, mark: "Mark | None" = None
+    ) -> None:
         """Open a folder, keeping its first `chunks` chunks and forgetting whatever follows them.
 
         Where one of them is missing or damaged, the video is what comes before it, nothing of what
         is there is changed, and `check_whole` refuses to continue.
 
-        From now on no earlier opener can add to it.
+        From now on no earlier opener can add to it. Frames that are added pass through `mark`.
         """
         self.folder = folder
+        self._mark = mark
         self.fps = fps
         self.chunks = 0
         self.frames = 0
@@ -243,7 +246,9 @@ class Video:
         self.frames += chunk.frames
 
     def _encode(self, index: int, frames: "Frames", start: int, audio: Audio | None) -> StoredChunk:
-        encoded = encode_chunk(frames, fps=self.fps, index=index, start_frame=start)
+        encoded = encode_chunk(
+            frames, fps=self.fps, index=index, start_frame=start, mark=self._mark
+        )
         pcm = None
         if audio is not None:
             samples = count_samples(start, len(frames), fps=self.fps, rate=audio.rate)
@@ -275,9 +280,18 @@ class Video:
 class Videos:
     """The videos of one request, made side by side: the first in a folder, the others below it."""
 
-    def __init__(self, folder: Path, *, count: int = 1, fps: float, chunks: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        count: int = 1,
+        fps: float,
+        chunks: int = 0,
+        mark: "Mark | None" = None,
+    ) -> None:
         """Open all of them as `Video` does."""
-        self._all = [Video(own, fps=fps, chunks=chunks) for own in video_folders(folder, count)]
+        folders = video_folders(folder, count)
+        self._all = [Video(own, fps=fps, chunks=chunks, mark=mark) for own in folders]
 
     def check_whole(self) -> None:
         """Refuse to continue videos with missing chunks; see `Video.check_whole`."""

@@ -140,7 +140,7 @@ def shrink_png(path: Path, longest: int) -> bytes:
     try:
         with av.open(BytesIO(content), "r") as container:
             frame = next(container.decode(video=0))
-    except (av.FFmpegError, StopIteration) as error:
+    except (av.FFmpegError, StopIteration, IndexError) as error:
         raise StorageError(f"the image {path} is damaged") from error
     factor = longest / max(frame.width, frame.height)
     if factor >= 1:

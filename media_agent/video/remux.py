@@ -8,7 +8,7 @@ from itertools import repeat, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from media_agent.video.codec import open_new_mp4, open_video
+from media_agent.video.codec import add_copy, open_new_mp4, open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -51,7 +51,7 @@ def open_row(
 ) -> "Row":
     """Return a new stream like one of a source, and the packets that go there unchanged."""
     stream: Any = [each for each in source.streams if each.type == kind][number]
-    return container.add_stream_from_template(stream), _read_packets(source, stream)
+    return add_copy(container, stream), _read_packets(source, stream)
 
 
 def _open_sound_rows(

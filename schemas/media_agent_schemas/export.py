@@ -13,6 +13,7 @@ from media_agent_schemas.events import BackendEvent, JobEvent
 from media_agent_schemas.jobs import JobSummary, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.provenance import GenerationAssertion, ProvenanceReport
 from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Shot, VideoRequest
@@ -25,12 +26,14 @@ _ADAPTERS: dict[str, TypeAdapter[object]] = {
     "Capabilities": TypeAdapter(Capabilities),
     "ErrorInfo": TypeAdapter(ErrorInfo),
     "Estimate": TypeAdapter(Estimate),
+    "GenerationAssertion": TypeAdapter(GenerationAssertion),
     "GenerationRecord": TypeAdapter(GenerationRecord),
     "JobEvent": TypeAdapter(JobEvent),
     "JobSummary": TypeAdapter(JobSummary),
     "OperationRef": TypeAdapter(OperationRef),
     "Plan": TypeAdapter(Plan),
     "PlanReport": TypeAdapter(PlanReport),
+    "ProvenanceReport": TypeAdapter(ProvenanceReport),
     "QualityReport": TypeAdapter(QualityReport),
     "ResumeToken": TypeAdapter(ResumeToken),
     "Shot": TypeAdapter(Shot),

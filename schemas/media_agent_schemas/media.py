@@ -8,6 +8,7 @@ from typing import Annotated, ClassVar, Self
 from pydantic import AwareDatetime, Field, model_validator
 
 from media_agent_schemas.base import Asked, OnlyNumbers, Schema, Sha256
+from media_agent_schemas.provenance import Signature
 
 SMALLEST_SIDE = 16
 LARGEST_SIDE = 8192
@@ -169,6 +170,23 @@ class SourceJoin(Schema):
     )
 
 
+class Marking(Schema):
+    """What was put into the frames of a video beside what was generated."""
+
+    watermark: str | None = Field(
+        default=None,
+        pattern=r"^0x[0-9a-f]{8}$",
+        description="The 32 bits of the watermark, which find the job; null: none.",
+    )
+    label: str | None = Field(default=None, description="The words of the label; null: none.")
+    start: float = Field(
+        default=0.0,
+        ge=0,
+        description="First moment that this job marked, in seconds; what comes before is of the "
+        "source, or of the job that it continues.",
+    )
+
+
 class ArtifactKind(StrEnum):
     """What a file that came out is."""
 
@@ -197,6 +215,12 @@ class Artifact(Schema):
     metadata: VideoMetadata | None = Field(default=None, description="Probed from the file.")
     joined: SourceJoin | None = Field(
         default=None, description="The source video in front of the new part; null: none."
+    )
+    marking: Marking | None = Field(
+        default=None, description="The watermark and the label in its frames; null: none."
+    )
+    signature: Signature | None = Field(
+        default=None, description="Whether it says, signed, that AI made it; null: not delivered."
     )
 
     @model_validator(mode="after")

@@ -3,7 +3,7 @@
 import json
 import math
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
@@ -13,6 +13,7 @@ from media_agent_schemas.media import CameraMove, InputRole, MediaInput, Resolut
 LONGEST_PROMPT_BYTES = 100_000
 LARGEST_SEED = 2**63 - 1
 LONGEST_SECONDS = 1e7  # four months; longer is a slip, and endless needs no length
+LONGEST_VISIBLE_LABEL = 60  # letters
 MOST_FRAMES = 10**10  # of the longest video at the highest frame rate
 
 
@@ -71,6 +72,14 @@ def _check_frames(frames: int) -> int:
     return frames
 
 
+def _check_visible_label(label: str) -> str:
+    if len(label) > LONGEST_VISIBLE_LABEL or not label.isprintable() or not label.strip():
+        raise ValueError(
+            f"visible_label {label!r:.80} is not one line of 1 to {LONGEST_VISIBLE_LABEL} letters"
+        )
+    return label.strip()
+
+
 def _check_options(options: dict[str, dict[str, JsonValue]]) -> dict[str, dict[str, JsonValue]]:
     """Return options all of whose texts can be stored, as `_check_text` returns one."""
     checked: dict[str, dict[str, JsonValue]] = json.loads(
@@ -87,6 +96,10 @@ FramesPerSecond = Annotated[
     float, Field(allow_inf_nan=True), AfterValidator(_check_fps), OnlyNumbers
 ]
 FrameCount = Annotated[int, AfterValidator(_check_frames), OnlyNumbers]
+
+
+VisibleLabel = Annotated[Text, AfterValidator(_check_visible_label)]
+Watermark = Literal["encoded", "all"]
 
 
 class VideoMode(StrEnum):
@@ -192,6 +205,16 @@ class VideoRequest(Asked, Document):
     )
     options: Annotated[dict[str, dict[str, JsonValue]], AfterValidator(_check_options)] = Field(
         default={}, description="Options of one backend only, by backend name, then option name."
+    )
+    watermark: Watermark | None = Field(
+        default=None,
+        description="Mark the frames, imperceptibly, with what finds the job again: those encoded "
+        "here anyway, or all, for which downloads are encoded again; or more by the settings.",
+    )
+    visible_label: VisibleLabel | None = Field(
+        default=None,
+        description="Words drawn in a corner of every frame, such as AI-generated; downloads are "
+        "encoded again for it.",
     )
     labels: dict[Text, Text] = Field(
         default={}, description="The caller's own marks, kept in the record."

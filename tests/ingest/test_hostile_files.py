@@ -18,6 +18,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from media_agent.errors import InvalidRequestError
+from media_agent.ingest.file_parts import PNG, strip_png
 from media_agent.ingest.read import (
     check_image,
     check_video,
@@ -34,6 +35,7 @@ READ = """
 import gc, resource, sys
 import av
 from media_agent.errors import InvalidRequestError
+from media_agent.ingest.file_parts import PNG, strip_png
 from media_agent.ingest.read import read_all, read_image
 most = int(sys.argv[1])
 if most:
@@ -229,6 +231,27 @@ def test_a_jpeg_of_a_hundred_and_one_scans_is_refused() -> None:
 
     with pytest.raises(InvalidRequestError, match="more than 100 scans"):
         read_image(content[:-2] + content[last:-2] * 100 + content[-2:])
+
+
+def test_the_pixels_of_a_png_that_has_too_many_are_not_even_unpacked() -> None:
+    class Counting(io.BytesIO):
+        taken = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            content = super().read(size)
+            self.taken += len(content)
+            return content
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 10_000, 10_000, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(4 << 20), level=0))
+    content = PNG + head + pixels + chunk(b"IEND", b"")
+    file = Counting(content)
+
+    strip_png(file)
+
+    assert file.taken < 2000
+    with pytest.raises(InvalidRequestError, match="more than 64 million pixels"):
+        read_image(content)
 
 
 def test_an_image_as_large_as_may_be_with_much_beside_it_is_read() -> None:

@@ -1,7 +1,9 @@
 """Owners: one at a time, by compare-and-set, and what whoever lost a job may still do."""
 
+import contextlib
 import os
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,9 +11,9 @@ import pytest
 from media_agent.errors import JobError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.owner import Owner
-from media_agent.ledger.state import OwnershipLostError
-from media_agent_schemas import JobStarted, JobStatus
-from tests.ledger.samples import ELSEWHERE, NOW, REF, job, rival
+from media_agent.ledger.state import JobOptions, OwnershipLostError
+from media_agent_schemas import JobCancelled, JobStarted, JobStatus
+from tests.ledger.samples import ELSEWHERE, NOW, REF, job, plan, rival
 
 
 def test_a_job_is_held_by_one_at_a_time(ledger: Ledger, path: Path) -> None:
@@ -115,3 +117,36 @@ def test_a_job_without_a_living_owner_is_taken_from_nobody(ledger: Ledger) -> No
 
     with ledger.owners.claim("one", force=True) as is_taken_from_living:
         assert not is_taken_from_living
+
+
+def test_the_jobs_that_are_left_are_those_of_callers_that_nobody_works_on(
+    ledger: Ledger, path: Path
+) -> None:
+    gone, living = rival(path, alive=True), Ledger(path)
+    names = {"old": -2, "young": -1, "nobodys": 0, "ended": 0, "segment": 0}
+    for name, age in names.items():
+        caller = None if name == "nobodys" else "alice"
+        part = "x" if name == "segment" else None
+        created = job(name, NOW + timedelta(seconds=age))
+        gone.jobs.create(created, JobOptions((created.plan,), caller=caller, part_of=part))
+    with gone.owners.claim("ended"):
+        gone.events.append("ended", JobCancelled(model="m"), NOW)
+    living.jobs.create(job("held"), JobOptions((plan(),), caller="alice"))
+
+    ledger = Ledger(path, is_owner_alive=lambda owner, silent: owner.host != "elsewhere")
+
+    assert ledger.owners.list_left() == ("old", "young")
+
+
+def test_a_job_is_let_go_of_though_that_cannot_be_written(path: Path) -> None:
+    ledger = Ledger(path, busy_seconds=0.05)
+    ledger.jobs.create(job(), JobOptions((plan(),), caller="alice"))
+
+    with contextlib.closing(sqlite3.connect(path)) as other:
+        with ledger.owners.claim("one"):
+            other.execute("BEGIN IMMEDIATE")
+        assert not ledger.owners.is_claimed("one")
+
+    assert ledger.owners.list_left() == ("one",)
+    with ledger.owners.claim("one"):
+        assert ledger.owners.is_claimed("one")

@@ -407,6 +407,8 @@ def values() -> Iterator[tuple[str, object]]:
     yield "n", 2
     yield "model", "magi"
     yield "options", {"magi": {"steps": 8}, "fal": {"x": 1}}
+    yield "watermark", "encoded"
+    yield "visible_label", "AI-generated"
     yield "labels", {"project": "spring"}
     yield "budget", {"max_cost_usd": 1.0}
     yield "routing", {"prefer": "best"}

@@ -25,6 +25,7 @@ HEAVY = {
     "starlette",
     "uvicorn",
     "sqlalchemy",
+    "c2pa",
 }
 
 

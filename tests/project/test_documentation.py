@@ -106,7 +106,7 @@ def words_on_the_map(folder: Path) -> set[str]:
     lines = text[text.index("media_agent/  ") : text.index("schemas/media_agent_schemas/")]
     if folder == ROOT / "media_agent":
         return set(re.findall(r"\w+", lines))
-    entries = iter(re.split(r"(?m)^(?= *[a-z]+/ )", lines))
+    entries = iter(re.split(r"(?m)^(?= *[a-z0-9]+/ )", lines))
     for depth, name in enumerate(folder.relative_to(ROOT / "media_agent").parts, 1):
         entry = next(each for each in entries if each.startswith(f"{'  ' * depth}{name}/ "))
     return set(re.findall(r"\w+", entry))
@@ -132,6 +132,14 @@ def test_every_test_that_a_page_names_exists() -> None:
 
     assert named
     assert missing == []
+
+
+def test_each_line_of_the_threat_model_names_a_test() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    lines = text.partition("| boundary | threat |")[2].partition("\n\n")[0].splitlines()[2:]
+
+    assert len(lines) > 30
+    assert [line for line in lines if not re.search(r"`tests/[\w/]+\.py::\w+` \|$", line)] == []
 
 
 def is_a_test(reference: str) -> bool:

@@ -115,7 +115,17 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {
         _standardise(re.split(r"[<>=\[ ]", requirement)[0])
-        for extra in ("local", "magi", "diffusers", "comfyui", "gradio", "server", "mcp", "testing")
+        for extra in (
+            "local",
+            "c2pa",
+            "magi",
+            "diffusers",
+            "comfyui",
+            "gradio",
+            "server",
+            "mcp",
+            "testing",
+        )
         for requirement in (*project["dependencies"], *project["optional-dependencies"][extra])
     }
     distributions = packages_distributions()

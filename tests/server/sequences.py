@@ -30,7 +30,16 @@ _BODIES = some.fixed_dictionaries(
     },
 )
 _VIEWS = some.sampled_from(
-    ["", "/record", "/files/0", "/live/index.m3u8", "/live/init.mp4", "/live/0.m4s", "/live/9.m4s"]
+    [
+        "",
+        "/record",
+        "/files/0",
+        "/live/index.m3u8",
+        "/live/master.m3u8",
+        "/live/init.mp4",
+        "/live/0.m4s",
+        "/live/9.m4s",
+    ]
 )
 
 

@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from media_agent.errors import BackendAuthenticationError
+from media_agent.errors import BackendAuthenticationError, LedgerBusyError, StorageError
 from media_agent.server.errors import answer_error
 
 
@@ -17,6 +17,23 @@ async def test_an_unknown_path_answers_in_the_shape_of_all_errors(http: httpx.As
     assert reply.json()["error"]["type"] == "not_found_error"
     assert reply.json()["media_agent"]["code"] == "not_found"
     assert reply.json()["error"]["message"].endswith("GET /openapi.json lists the routes")
+
+
+def test_a_ledger_that_is_locked_is_tried_again() -> None:
+    reply = answer_error(LedgerBusyError("the ledger is locked", hint="stop who holds it"))
+
+    assert reply.status_code == 503
+    assert (reply.headers["retry-after"], reply.headers["x-should-retry"]) == ("5", "true")
+    assert json.loads(bytes(reply.body))["media_agent"]["accepted"] is False
+
+
+def test_an_error_says_its_way_out_to_those_who_read_the_message_and_as_the_next_step() -> None:
+    body = json.loads(bytes(answer_error(StorageError("it is full", hint="free some")).body))
+
+    assert body["error"]["message"] == "it is full; free some"
+    assert body["media_agent"]["message"] == "it is full"
+    assert body["media_agent"]["next"] == "free some"
+    assert "hint" not in body["media_agent"]
 
 
 def test_the_code_of_the_provider_stands_beside_ours() -> None:

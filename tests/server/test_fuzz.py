@@ -1,4 +1,4 @@
-"""The server is as /openapi.json describes it; `make fuzz-server` tries it for minutes."""
+"""The server is as /openapi.json describes it; `make fuzz` tries it for minutes."""
 
 from media_agent.server.app import build_app
 from tests.server.fuzzed import fuzz, quick_settings, serving

@@ -10,6 +10,7 @@ import pytest
 
 from media_agent.cli import main
 from media_agent.config.stored_keys import StoredKey, StoredKeys
+from media_agent.provenance.c2pa.ready import Readiness
 from media_agent.setup.doctor import Checkup, Verdict, examine
 from tests.project.test_base_install import WITHOUT
 from tests.project.test_cold_start import TORCH, loaded_after
@@ -30,6 +31,8 @@ def checkup_of(
         encoders=dict(encoders),
         clock=datetime(year, 1, 1, tzinfo=UTC),
         keys={},
+        signing=Readiness(works=True, said="works"),
+        must_sign=False,
         findings=(),
         verdicts=verdicts,
     )

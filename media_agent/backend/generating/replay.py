@@ -92,6 +92,7 @@ def _keep(operation: Operation, chunk: Chunk, videos: "Videos", *, is_last: bool
         operation.log.publish(ready)
     elif (
         is_last
+        and not _is_marked_otherwise(operation)
         and chunk.index + 1 == video.chunks
         and not video.is_last_chunk(_decode(chunk), audio)
     ):
@@ -101,6 +102,13 @@ def _keep(operation: Operation, chunk: Chunk, videos: "Videos", *, is_last: bool
         )
     if is_last and chunk.save is not None:
         video.add_state(chunk.save, chunk.index + 1)
+
+
+def _is_marked_otherwise(operation: Operation) -> bool:
+    """Whether the chunks that are kept may bear the mark of another job, which made them."""
+    request = operation.request
+    is_marked = request.watermark is not None or request.visible_label is not None
+    return is_marked and GenerationContext(operation).branches
 
 
 def _decode(chunk: Chunk) -> "Frames":

@@ -28,6 +28,7 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
+from media_agent.provenance.marking import build_mark, describe_marking
 from media_agent.storage.files import as_storage_error
 from media_agent.video.codec import describe
 from media_agent.video.growing import Video, Videos
@@ -109,6 +110,7 @@ class Worker:
             count=request.n,
             fps=request.fps,
             chunks=count_shared(self._operation.resume),
+            mark=build_mark(request, self._operation.ref.operation_id),
         )
 
     def _make(self, videos: Videos) -> TerminalEvent:
@@ -116,7 +118,7 @@ class Worker:
             self._fill(videos)
             paths = [self._finish(video, "video.mp4") for video in videos]
             self._say_cut_sound()
-            return JobCompleted(**dict(self._build_delivery(tuple(map(describe, paths)))))
+            return JobCompleted(**dict(self._build_delivery(tuple(map(self._describe, paths)))))
         except JobCancelledError:
             return JobCancelled(**dict(self._build_delivery(self._save_partials(videos))))
         except BaseException as error:  # noqa: BLE001  # the engine's own errors become data
@@ -226,10 +228,16 @@ class Worker:
             self._context.warn(f"the video so far is in {video.part_path}: {error}")
             path = video.part_path
         try:
-            return (describe(path, ArtifactKind.PARTIAL_VIDEO),)
+            return (self._describe(path, ArtifactKind.PARTIAL_VIDEO),)
         except (OSError, MediaAgentError) as error:
             self._context.warn(f"the video so far cannot be read: {error}")
             return ()
+
+    def _describe(self, path: Path, kind: ArtifactKind = ArtifactKind.VIDEO) -> Artifact:
+        video = describe(path, kind)
+        key = self._operation.ref.operation_id
+        marking = describe_marking(self._operation.request, key, video.metadata)
+        return video.model_copy(update={"marking": marking})
 
     def _finish(self, video: Video, name: str) -> Path:
         has_sound = self._operation.sound_seconds > 0

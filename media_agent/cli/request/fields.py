@@ -49,6 +49,8 @@ def collect_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags)
         "seed": read_whole_number("seed", video.seed),
         "audio": video.audio,
         "n": read_whole_number("n", video.n),
+        "watermark": video.watermark,
+        "visible_label": video.visible_label,
         "model": routing.backend,
         "budget": build_budget(routing.read_max_cost()),
         "routing": routing.list_given() or None,

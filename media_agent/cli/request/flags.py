@@ -123,6 +123,10 @@ class VideoFlags:
     """Random seed, 0 to 2^63-1. Default: random; recorded in the JSON."""
     n: Annotated[Number, Parameter(name=("--n", "-n"))] = None
     """Number of videos to generate: NAME.mp4, NAME-2.mp4, ..."""
+    watermark: Literal["encoded", "all"] | None = None
+    """Mark frames encoded here; all: also downloads, which are encoded again for it."""
+    visible_label: Text = None
+    """Words drawn in a corner of every frame, such as AI-generated."""
     allow_unknown_words: Flag = False
     """Allow prompt words outside the model's vocabulary."""
 

@@ -7,14 +7,21 @@ import asyncio
 import logging
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from media_agent.errors import MediaAgentError
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs.context import JobContext
+from media_agent.provenance.marking import build_mark, describe_marking
 from media_agent.storage.files import make_folder
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, InputRole, MediaInput, SourceJoin
+from media_agent_schemas.media import Artifact, InputRole, Marking, MediaInput, SourceJoin
 
+if TYPE_CHECKING:
+    from media_agent.video.codec import Mark
+
+FETCHED_SOURCE = "source.mp4"
+"""The source in the work folder of a job, where it was fetched from an address."""
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -29,8 +36,14 @@ async def put_behind_source(
     try:
         await asyncio.to_thread(make_folder, folder)
         here, sha256 = await _bring_here(source, job, context)
-        work = partial(_join, here, Path(part.path), folder / f"joined-{number}.mp4", job)
+        request = job.plan.request
+        mark = None if part.marking is not None else build_mark(request, job.id)
+        target = folder / f"joined-{number}.mp4"
+        work = partial(_join, here, Path(part.path), target, job, mark=mark)
         joined, path = await asyncio.to_thread(work)
+        if mark is not None and joined.encoded_again:
+            marking = await asyncio.to_thread(_describe_marking, path, job)
+            part = part.model_copy(update={"marking": marking})
     except Exception as error:  # whatever broke here, what was made is not to be lost by it
         _LOGGER.debug("the video of job %s was not joined", job.id, exc_info=True)
         said = f"only the new part is delivered, as it cannot be joined with its source: {error}"
@@ -70,7 +83,7 @@ async def _bring_here(
     if source.url is not None:
         from media_agent.ingest.download import fetch
 
-        path = context.work_folder / job.id / "source.mp4"
+        path = context.work_folder / job.id / FETCHED_SOURCE
         fetched = await fetch(source.url, path, sleep=context.sleep)
         return MediaInput(role=source.role, path=str(fetched.path)), fetched.sha256
     return source, await _check_unchanged(source, job, context)
@@ -91,7 +104,9 @@ async def _check_unchanged(source: MediaInput, job: VideoJob, context: JobContex
     return now
 
 
-def _join(source: MediaInput, part: Path, target: Path, job: VideoJob) -> tuple[SourceJoin, Path]:
+def _join(
+    source: MediaInput, part: Path, target: Path, job: VideoJob, *, mark: "Mark | None"
+) -> tuple[SourceJoin, Path]:
     from media_agent.ingest.extend import join_source
     from media_agent.ingest.read import read_video_seconds
     from media_agent.video.codec import probe
@@ -102,7 +117,13 @@ def _join(source: MediaInput, part: Path, target: Path, job: VideoJob) -> tuple[
         seconds = max(0.0, new.duration - planned)
         frames = min(new.frames, round(planned * new.fps))
         return SourceJoin(by_backend=True, seconds=seconds, new_frames=frames), part
-    return join_source(source, part, target), target
+    return join_source(source, part, target, mark=mark), target
+
+
+def _describe_marking(video: Path, job: VideoJob) -> Marking | None:
+    from media_agent.video.codec import probe
+
+    return describe_marking(job.plan.request, job.id, probe(video))
 
 
 def _name(source: MediaInput, context: JobContext) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.job_sheet import SHEETS
+from media_agent.storage.files import is_folder_name
 from media_agent_schemas.media import Artifact
 
 
@@ -83,7 +84,7 @@ def _list_work(store: Ledger, work_folder: Path, job_id: str) -> Iterator[Path]:
     keys = (submission.key for submission in store.submissions.of(job_id))
     for name in dict.fromkeys((job_id, *keys)):
         folder = work_folder / name
-        if folder.is_dir():
+        if is_folder_name(name) and folder.is_dir():  # no work is kept under another name
             yield from folder.iterdir()
 
 

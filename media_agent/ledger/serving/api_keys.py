@@ -16,7 +16,7 @@ from typing import Literal
 from media_agent.errors import InvalidRequestError, RateLimitError
 from media_agent.ledger.rows import insert, text_of
 from media_agent.ledger.state import JobOptions
-from media_agent.ledger.store.database import Database, Row, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 
 Scope = Literal["videos:read", "videos:write", "admin"]
 SCOPES: frozenset[Scope] = frozenset({"videos:read", "videos:write", "admin"})
@@ -232,6 +232,7 @@ def _check_there(transaction: Transaction, key_id: str) -> None:
         )
 
 
+@reads_row
 def _key_of(row: Row) -> ApiKey:
     return ApiKey(
         id=row["id"],

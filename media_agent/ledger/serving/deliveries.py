@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from media_agent.ledger.rows import insert
-from media_agent.ledger.store.database import Database, Row, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent_schemas.jobs import JobStatus
 
 KEPT_DAYS = 30
@@ -208,5 +208,6 @@ def _name_of(delivery: Delivery) -> dict[str, str | int]:
     }
 
 
+@reads_row
 def _delivery_of(row: Row) -> Delivery:
     return Delivery(**dict(row))

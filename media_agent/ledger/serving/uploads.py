@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.ledger.rows import text_of
-from media_agent.ledger.store.database import Database, Row, Transaction
+from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 _OLDEST_FIRST = "ORDER BY created_at, id"
@@ -126,6 +126,7 @@ def _row_of(upload: Upload) -> dict[str, str | int | None]:
     }
 
 
+@reads_row
 def _upload_of(row: Row) -> Upload:
     over = row["expires_at"]
     return Upload(

@@ -2,18 +2,27 @@
 
 import contextlib
 import os
+import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import TypeAlias
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
-from media_agent.errors import ConfigurationError, InvalidRequestError, StorageError
+from media_agent.errors import (
+    ConfigurationError,
+    InvalidRequestError,
+    LedgerBusyError,
+    StorageError,
+)
 from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
 from media_agent.storage.files import storage_errors
 
 BUSY_SECONDS = 30.0
+
+_LEAST_FREE = 2**16  # bytes, as much as SQLite needs at once beside its main file
 
 Column: TypeAlias = str | int | float | None
 Row: TypeAlias = sqlite3.Row
@@ -43,8 +52,41 @@ _TROUBLES = {  # by the beginning of SQLite's own name for it
 }
 
 
+_BUSY = ("SQLITE_BUSY", "SQLITE_LOCKED")
+
+
 class DuplicateError(Exception):
     """A value that can be there once was there already."""
+
+
+class DamagedRowError(Exception):
+    """What a row keeps cannot be read back; a transaction says it as a StorageError."""
+
+
+_Rest = ParamSpec("_Rest")
+_Read = TypeVar("_Read")
+
+
+def reads_row(
+    read: Callable[Concatenate[Row, _Rest], _Read],
+) -> Callable[Concatenate[Row, _Rest], _Read]:
+    """Decorate what makes an object of a row: whatever is wrong in it is a DamagedRowError."""
+
+    @wraps(read)
+    def read_checked(row: Row, /, *rest: _Rest.args, **named: _Rest.kwargs) -> _Read:
+        try:
+            return read(row, *rest, **named)
+        except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+            raise DamagedRowError(_name_of(row)) from error
+
+    return read_checked
+
+
+def _name_of(row: Row) -> str:
+    columns = row.keys()
+    if "job_id" in columns:
+        return f"job {row['job_id']}"
+    return f"job {row['id']}" if {"id", "status"} <= {*columns} else "a row"
 
 
 class Transaction:
@@ -242,6 +284,11 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise self._trouble(error) from error
+        except DamagedRowError as error:
+            raise StorageError(
+                f"{error} cannot be read from {self.path}",
+                hint="another version of media-agent may have written it",
+            ) from error.__cause__
         except UnicodeEncodeError as error:  # SQLite takes UTF-8 only
             raise InvalidRequestError(
                 f"{error.object!r} is not valid text: it has bytes that are not UTF-8"
@@ -249,7 +296,16 @@ class Database:
 
     def _trouble(self, error: sqlite3.Error) -> StorageError:
         name = getattr(error, "sqlite_errorname", "")
+        if name.startswith("SQLITE_IOERR") and _is_full(self.path.parent):
+            name = "SQLITE_FULL"  # SQLite says so of its main file alone
         for beginning, (what, hint) in _TROUBLES.items():
             if name.startswith(beginning):
-                return StorageError(f"{self.path} {what}", hint=hint)
+                kind = LedgerBusyError if beginning in _BUSY else StorageError
+                return kind(f"{self.path} {what}", hint=hint)
         return StorageError(f"{self.path} cannot be used: {error}")
+
+
+def _is_full(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return shutil.disk_usage(folder).free < _LEAST_FREE
+    return False

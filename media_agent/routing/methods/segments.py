@@ -153,6 +153,7 @@ class SegmentRow:
             "budget": None,
             "routing": None,
             "join_source": False,
+            "visible_label": None,  # else the next segment would begin with it
             **length,
         }
         if not is_first:

@@ -181,6 +181,7 @@ class _Split:
             "prompt": self.request.prompt,
             "shots": shots,
             "join_source": self.request.join_source,
+            "visible_label": self.request.visible_label,
         }
         return plans[0].model_copy(
             update={

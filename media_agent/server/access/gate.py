@@ -109,7 +109,7 @@ class Gate:
         read: ReadLedger = scope["app"].state.context.host.read
         access = self._access
         if not access.needs_keys:
-            access.needs_keys = await access.keyring.has_any(read)
+            await self._look_for_keys(headers, read)
         if not access.needs_keys:
             self._origins.check_local(scope["method"], headers)
             return LOCAL_CALLER, None
@@ -120,6 +120,12 @@ class Gate:
         if needed is not None:
             caller.check_scope(needed)
         return caller, allowance
+
+    async def _look_for_keys(self, headers: Headers, read: ReadLedger) -> None:
+        """Need keys as soon as there is any, and at once for a call with the first one."""
+        secret, keyring = _secret_of(headers), self._access.keyring
+        is_one = secret is not None and await keyring.find(secret, read) is not None
+        self._access.needs_keys = is_one or await keyring.has_any(read)
 
     async def _find_key(self, scope: Scope, headers: Headers, read: ReadLedger) -> ApiKey:
         """Return the valid key that a call names, in a header or by its session."""

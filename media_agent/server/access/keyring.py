@@ -13,7 +13,9 @@ from media_agent.ledger.serving.api_keys import ApiKey, id_of
 
 FRESH_SECONDS = 5.0
 """How long a key that was revoked may still be taken for valid."""
-_LOOK_SECONDS = 0.5  # at the most so often is an unknown key looked for
+PAUSE_SECONDS = 0.1
+"""The least time between two reads, however many unknown keys are tried."""
+_PATIENCE = 0.5  # seconds in which a use of a key should be kept; a ledger may be locked for long
 
 T = TypeVar("T")
 
@@ -33,6 +35,7 @@ class Keyring:
         self,
         *,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._keys: Mapping[str, ApiKey] = {}
@@ -40,21 +43,26 @@ class Keyring:
         self._reading = asyncio.Lock()
         self._noted: dict[str, datetime] = {}
         self._clock = clock
+        self._sleep = sleep
         self._now = now
 
     async def has_any(self, read: ReadLedger) -> bool:
         """Return whether there is any key, also one that is over."""
-        await self._refresh(read, FRESH_SECONDS)
+        await self._refresh(read, self._clock() - FRESH_SECONDS)
         return bool(self._keys)
 
     async def find(self, secret: str, read: ReadLedger) -> ApiKey | None:
-        """Return the valid key that this is, None if it is none."""
+        """Return the valid key that this is, None if it is none.
+
+        A key that is not known yet waits for a read that begins now: it may be a moment old.
+        """
         name = id_of(secret)
         if name is None:
             return None
-        await self._refresh(read, FRESH_SECONDS)
+        asked_at = self._clock()
+        await self._refresh(read, asked_at - FRESH_SECONDS)
         if name not in self._keys:
-            await self._refresh(read, _LOOK_SECONDS)
+            await self._refresh(read, asked_at)
         key = self._keys.get(name)
         if key is None or not key.is_of(secret):
             return None
@@ -62,7 +70,7 @@ class Keyring:
 
     async def find_by_id(self, key_id: str, read: ReadLedger) -> ApiKey | None:
         """Return the valid key of an id that a session stands for."""
-        await self._refresh(read, FRESH_SECONDS)
+        await self._refresh(read, self._clock() - FRESH_SECONDS)
         key = self._keys.get(key_id)
         return None if key is None else await self._in_use(key, read)
 
@@ -72,20 +80,23 @@ class Keyring:
             return None
         if key.is_use_news(now, self._noted.get(key.id)):
             self._noted[key.id] = now
-            with contextlib.suppress(StorageError):  # nobody is kept out by that
-                await read(lambda ledger: ledger.api_keys.note_use(key.id, now))
+            with contextlib.suppress(StorageError, TimeoutError):  # that keeps nobody out
+                async with asyncio.timeout(_PATIENCE):
+                    await read(lambda ledger: ledger.api_keys.note_use(key.id, now))
         return key
 
-    async def _refresh(self, read: ReadLedger, seconds: float) -> None:
-        """Read the keys again if they are older than that; one call does it for all that wait."""
-        if self._is_fresh(seconds):
+    async def _refresh(self, read: ReadLedger, since: float) -> None:
+        """Have the keys as they were at that time or later; one read does it for all that wait."""
+        if self._was_read(since):
             return
         async with self._reading:
-            if self._is_fresh(seconds):
+            if self._was_read(since):
                 return
+            if self._read_at is not None:
+                await self._sleep(max(0.0, self._read_at + PAUSE_SECONDS - self._clock()))
             begun = self._clock()
             keys: Sequence[ApiKey] = await read(lambda ledger: ledger.api_keys.list())
             self._keys, self._read_at = {key.id: key for key in keys}, begun
 
-    def _is_fresh(self, seconds: float) -> bool:
-        return self._read_at is not None and self._clock() - self._read_at < seconds
+    def _was_read(self, since: float) -> bool:
+        return self._read_at is not None and self._read_at > since

@@ -1,5 +1,6 @@
 """What a caller on another machine may put into a request: no name of a file of this one."""
 
+import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sized
 from pathlib import Path
@@ -9,7 +10,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import ForbiddenError, InvalidRequestError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import LARGEST_INPUT, fetch_input
+from media_agent.server.access.inputs import LARGEST_INPUT, InputRoom, fetch_input
 from media_agent.server.access.public_network import check_public
 from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
@@ -73,21 +74,23 @@ async def admit_request(
     Raises:
         ForbiddenError: as `check_request`.
         InvalidRequestError: what an address names cannot be had.
-        TooLargeError: it is too large.
+        TooLargeError: all of that together is too large.
     """
     check_request(request, caller)
     await check_names(request.model, request.options, caller)
     if not caller.is_remote:
         return request
     _check_count(request.inputs)
-    inputs = [await _bring(medium, folder, max_bytes) for medium in request.inputs]
+    room = InputRoom(max_bytes)
+    inputs = [await _bring(medium, folder, room) for medium in request.inputs]
     return request.model_copy(update={"inputs": tuple(inputs)})
 
 
-async def _bring(medium: MediaInput, folder: Path, max_bytes: int) -> MediaInput:
+async def _bring(medium: MediaInput, folder: Path, room: InputRoom) -> MediaInput:
     if medium.url is None:
         return medium
-    path = await fetch_input(medium.url, folder, max_bytes=max_bytes)
+    path = await fetch_input(medium.url, folder, max_bytes=room.left)
+    room.take((await asyncio.to_thread(path.stat)).st_size)
     return medium.model_copy(update={"url": None, "path": str(path), "mime_type": None})
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from media_agent.errors import JobNotFoundError, VideoNotReadyError
+from media_agent.storage.files import storage_errors
 from media_agent.storage.work_folder import chunk_name
 from media_agent.video.chunk_file import read_chunk, read_length
 from media_agent.video.codec import split_header, to_frame_rate
@@ -26,6 +27,10 @@ class Segments(Protocol):
 
     def lengths(self) -> Sequence[float]:
         """Return the length of each in seconds."""
+        ...
+
+    def sizes(self) -> Sequence[int]:
+        """Return about how many bytes each has."""
         ...
 
     def read(self, number: int) -> tuple[bytes, bytes]:
@@ -44,6 +49,12 @@ class Chunks:
     def lengths(self) -> Sequence[float]:
         """Return the length of each in seconds."""
         return tuple(float(each / self._rate) for each in self._frames)
+
+    def sizes(self) -> Sequence[int]:
+        """Return about how many bytes each has."""
+        paths = (self._folder / chunk_name(number) for number in range(len(self._frames)))
+        with storage_errors(f"a chunk in {self._folder}", "used"):
+            return tuple(path.stat().st_size for path in paths)
 
     def read(self, number: int) -> tuple[bytes, bytes]:
         """Return the header of all, and one segment."""
@@ -66,6 +77,10 @@ class Finished:
     def lengths(self) -> Sequence[float]:
         """Return the length of each in seconds."""
         return self._cuts.lengths
+
+    def sizes(self) -> Sequence[int]:
+        """Return about how many bytes each has."""
+        return self._cuts.sizes
 
     def read(self, number: int) -> tuple[bytes, bytes]:
         """Return the header of all, and one segment."""
@@ -116,6 +131,12 @@ class HlsVideos:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return frames
+
+
+def measure_peak(segments: Segments) -> float:
+    """Return the most bits that a second of any segment has, of those that are there."""
+    pairs = zip(segments.sizes(), segments.lengths(), strict=True)
+    return max((8 * size / length for size, length in pairs if length > 0), default=0.0)
 
 
 def write_playlist(lengths: Sequence[float], *, is_over: bool) -> str:

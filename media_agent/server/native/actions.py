@@ -1,5 +1,7 @@
 """What is done to a job under way, or after its end; and the videos that continue it."""
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -25,6 +27,10 @@ from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
 
 router = APIRouter(tags=["jobs"])
+
+Planned = tuple[VideoRequest, tuple[Plan, ...]]
+"""What a continuation is a request for, and the plans to follow, the first that works."""
+
 _NEW: dict[int | str, dict[str, Any]] = {
     200: {"model": ServedJob, "description": "The job that has this key already"}
 }
@@ -79,7 +85,8 @@ async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Resp
 @router.post("/v1/jobs/{job_id}/branch/plan", response_model=Plan)
 async def plan_branch(job: OwnJob, body: NewBranch, server: Server, caller: CallerHere) -> Response:
     """Return what such a branch would be and cost; nothing is started or spent."""
-    return JSONResponse(view(await _plan_branch(server, job.id, body), "", caller))
+    _, (plan,) = await _plan_branch(server, job.id, body)
+    return JSONResponse(view(plan, "", caller))
 
 
 @router.post("/v1/jobs/{job_id}/branch", status_code=201, response_model=ServedJob, responses=_NEW)
@@ -91,21 +98,8 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-
-    async def make(call: NewJobCall) -> VideoJob:
-        plan = await _plan_branch(server, job.id, body)
-        return await start_job(
-            server,
-            caller,
-            plan.request,
-            plans=(plan,),
-            label=body.label,
-            policy=body.policy,
-            idempotency_key=call.key,
-            fingerprint=call.fingerprint,
-        )
-
-    return await make_once(server, caller, f"branch {job.id}", body, idempotency_key, make)
+    plan = partial(_plan_branch, server, job.id, body)
+    return await _begin(server, caller, f"branch {job.id}", body, idempotency_key, plan)
 
 
 @router.post("/v1/jobs/{job_id}/extend/plan", response_model=Plan)
@@ -126,9 +120,22 @@ async def extend_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Continue a video; the result is the whole of it, and a job of its own."""
+    plan = partial(_plan_extension, server, caller, job.id, body)
+    return await _begin(server, caller, f"extend {job.id}", body, idempotency_key, plan)
+
+
+async def _begin(
+    server: ServerContext,
+    caller: Caller,
+    route: str,
+    body: NewBranch | NewExtension,
+    key: str | None,
+    plan: Callable[[], Awaitable[Planned]],
+) -> Response:
+    """Answer with the job that a call for a continuation means, planned and begun if it is new."""
 
     async def make(call: NewJobCall) -> VideoJob:
-        request, plans = await _plan_extension(server, caller, job.id, body)
+        request, plans = await plan()
         return await start_job(
             server,
             caller,
@@ -140,11 +147,11 @@ async def extend_job(
             fingerprint=call.fingerprint,
         )
 
-    return await make_once(server, caller, f"extend {job.id}", body, idempotency_key, make)
+    return await make_once(server, caller, route, body, key, make)
 
 
-async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> Plan:
-    return await server.host.call(
+async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> Planned:
+    plan = await server.host.call(
         lambda client: client.plan_branch(
             job_id,
             at=body.at,
@@ -157,11 +164,12 @@ async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> P
             allow_unknown_words=body.allow_unknown_words,
         )
     )
+    return plan.request, (plan,)
 
 
 async def _plan_extension(
     server: ServerContext, caller: Caller, job_id: str, body: NewExtension
-) -> tuple[VideoRequest, tuple[Plan, ...]]:
+) -> Planned:
     await check_names(body.model, body.options, caller)
     return await server.host.call(
         lambda client: client.plan_extension(

@@ -11,6 +11,7 @@ from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Capabilities, Estimate, Policy
 from media_agent_schemas.jobs import ChunkPlace, Label, OperationRef
 from media_agent_schemas.media import Size
+from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import Prompt, Shot
 
 Amount = Annotated[float, Field(ge=0)]
@@ -31,6 +32,12 @@ class NewPlan(_Terms):
     best: int | None = Field(
         default=None, ge=1, le=1000, description="Plan only so many in full; null: all."
     )
+
+
+class ServedReport(PlanReport):
+    """Every candidate for a request that may name files which were sent before."""
+
+    request: ServedRequest = Field(description="The request, as it was sent.")
 
 
 class NewJob(_Terms):

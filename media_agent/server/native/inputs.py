@@ -8,6 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from media_agent.server.access.caller import Caller
+from media_agent.server.access.inputs import InputRoom
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.inputs.file_store import find_file
 from media_agent.storage.files import storage_errors
@@ -41,9 +42,13 @@ async def bring_files(
     Raises:
         JobNotFoundError: the caller has no such file.
         StorageError: it cannot be copied.
+        TooLargeError: all files together are too large.
     """
+    room = InputRoom(server.settings.server.max_upload_bytes)
     inputs = [
-        await _bring(server, caller, medium, None if folder is None else folder / f"sent-{number}")
+        await _bring(
+            server, caller, medium, None if folder is None else folder / f"sent-{number}", room
+        )
         for number, medium in enumerate(request.inputs)
     ]
     given = {name: getattr(request, name) for name in request.model_fields_set - {"inputs"}}
@@ -51,12 +56,18 @@ async def bring_files(
 
 
 async def _bring(
-    server: ServerContext, caller: Caller, medium: ServedInput, target: Path | None
+    server: ServerContext,
+    caller: Caller,
+    medium: ServedInput,
+    target: Path | None,
+    room: InputRoom,
 ) -> MediaInput:
     given = medium.model_dump(exclude_unset=True, exclude={"file_id"})
     if medium.file_id is None:
         return MediaInput(**given)
-    path = (await find_file(server, caller, medium.file_id)).path
+    found = await find_file(server, caller, medium.file_id)
+    room.take(found.facts.size_bytes)
+    path = found.path
     if target is not None:
         await asyncio.to_thread(_copy, path, target)
     return MediaInput(**given, path=str(target or path))

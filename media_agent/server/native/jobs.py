@@ -19,6 +19,7 @@ from media_agent.server.jobs.new_jobs import new_folder, start_job
 from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.jobs.public import ServedJob, view, view_job, view_summary
 from media_agent.server.jobs.repeats import LONGEST_KEY, NewJobCall, read_call
+from media_agent.server.list_page import answer_page
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
 from media_agent.server.native.inputs import bring_files
 from media_agent_schemas.jobs import JobStatus, VideoJob
@@ -97,16 +98,7 @@ async def list_jobs(
         )
     )
     page = [view_summary(each, caller) for each in found[:limit]]
-    ids = [each["id"] for each in page]
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": ids[0] if ids else None,
-            "last_id": ids[-1] if ids else None,
-            "has_more": len(found) > limit,
-        }
-    )
+    return answer_page(page, has_more=len(found) > limit)
 
 
 @router.get("/v1/jobs/{job_id}", response_model=ServedJob)

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Path, Response
 from media_agent.errors import JobNotFoundError
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.jobs.own_job import OwnJob
-from media_agent.server.live.hls import Segments, write_playlist
+from media_agent.server.live.hls import Segments, measure_peak, write_playlist
+from media_agent.server.live.master import write_master
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import VideoJob
 
@@ -30,6 +31,20 @@ async def get_playlist(job: OwnJob, server: Server) -> Response:
     segments = await _find(job, server)
     playlist = write_playlist(segments.lengths(), is_over=job.status.is_terminal)
     return Response(playlist, media_type=_PLAYLIST, headers=_CHANGES)
+
+
+@router.get(
+    "/master.m3u8",
+    response_class=Response,
+    responses={200: {"content": {_PLAYLIST: {"schema": {"type": "string"}}}}},
+)
+async def get_master(job: OwnJob, server: Server) -> Response:
+    """Return the master playlist, for players that ask for codecs, size and bit rate first."""
+    segments = await _find(job, server)
+    header, segment = await _read(segments, 0, job)
+    peak = await asyncio.to_thread(measure_peak, segments)
+    master = await asyncio.to_thread(write_master, header, segment, peak)
+    return Response(master, media_type=_PLAYLIST, headers=_CHANGES)
 
 
 @router.get(

@@ -12,16 +12,15 @@ from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.jobs.new_jobs import new_folder
 from media_agent.server.jobs.public import view
-from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel
+from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel, ServedReport
 from media_agent.server.native.inputs import bring_files
 from media_agent.server.native.jobs import LISTED
 from media_agent.server.wording import report_to_http, to_http
-from media_agent_schemas.plan import PlanReport
 
 router = APIRouter(tags=["plans"])
 
 
-@router.post("/v1/plan", response_model=PlanReport)
+@router.post("/v1/plan", response_model=ServedReport)
 async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Response:
     """Return every candidate with price, reasons and changes; nothing is started or spent."""
     async with new_folder(server.host.client, is_kept=False) as (_, folder):
@@ -36,8 +35,8 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
                 allow_unknown_words=body.allow_unknown_words,
             )
         )
-    report = report.model_copy(update={"request": body.request})
-    return JSONResponse(view(report_to_http(report), "", caller))
+    shown = ServedReport(**dict(report_to_http(report)) | {"request": body.request})
+    return JSONResponse(view(shown, "", caller))
 
 
 @router.get("/v1/backends", response_model=ModelPage)

@@ -30,6 +30,8 @@ router = APIRouter(tags=["videos"])
 
 _PATIENCE = 30.0  # seconds until the first chunk of a video
 
+_OF_STREAMS = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
+
 VARIANTS = "video | thumbnail | spritesheet | partial, or the number of one of several videos"
 
 Index = Annotated[
@@ -62,16 +64,18 @@ async def get_content(
         video = _find_whole(job, index or 0)
         make = make_thumbnail if variant == "thumbnail" else make_sheet
         folder = server.host.client.store.jobs.folder(job.id)
-        path = await asyncio.to_thread(make, job, video, folder)
-        name = _name(job, path.suffix)
-        return await answer_file(request, path, name, path.stem)
+        name = (job.id, variant, video.path)
+        path = await server.images.do(name, lambda: make(job, video, folder))
+        return await answer_file(request, path, _name(job, path.suffix), path.stem)
     if variant == "partial":
         return await _answer(request, job, _find_partial(job))
     number = _read_number(variant, index)
     if number == 0 and not job.status.is_terminal:
+        if request.method == "HEAD" and await _streams(server, job):
+            return _announce_stream()
         job = await _await_chunk(server, job)
         if not job.status.is_terminal and job.chunks_ready:
-            return _stream(request, server, job)
+            return _stream(server, job)
     return await _answer(request, job, _find_whole(job, number))
 
 
@@ -144,7 +148,9 @@ async def _await_chunk(server: ServerContext, job: VideoJob) -> VideoJob:
 
 
 async def _streams(server: ServerContext, job: VideoJob) -> bool:
-    """Return whether a backend delivers chunks while it works."""
+    """Return whether there are chunks of a video, or its backend delivers them while it works."""
+    if job.chunks_ready:
+        return True
 
     async def look(client: VideoClient) -> bool:
         capabilities = await client.capabilities(f"{job.plan.backend}/{job.plan.model}")
@@ -156,11 +162,13 @@ async def _streams(server: ServerContext, job: VideoJob) -> bool:
         return False
 
 
-def _stream(request: Request, server: ServerContext, job: VideoJob) -> Response:
-    headers = {"Cache-Control": "no-store", "Accept-Ranges": "none"}
-    if request.method == "HEAD":
-        answer = Response(media_type="video/mp4", headers=headers)
-        del answer.headers["content-length"]  # nobody knows it yet
-        return answer
+def _announce_stream() -> Response:
+    """Return the head of a video that grows, or soon will: nobody knows its length yet."""
+    answer = Response(media_type="video/mp4", headers=_OF_STREAMS)
+    del answer.headers["content-length"]
+    return answer
+
+
+def _stream(server: ServerContext, job: VideoJob) -> Response:
     video = follow(server.host, server.events, job)
-    return StreamingResponse(video, media_type="video/mp4", headers=headers)
+    return StreamingResponse(video, media_type="video/mp4", headers=_OF_STREAMS)

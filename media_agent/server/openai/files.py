@@ -13,6 +13,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.ledger.serving.uploads import Upload
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.file_response import answer_file
+from media_agent.server.list_page import answer_page
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.create_fields import NewFile
 from media_agent.server.openai.inputs.file_store import (
@@ -71,13 +72,7 @@ async def list_files(
         )
     )
     page = [view_file(each) for each in found[:limit]]
-    shown = FileList(
-        data=page,
-        first_id=page[0].id if page else None,
-        last_id=page[-1].id if page else None,
-        has_more=len(found) > limit,
-    )
-    return JSONResponse(shown.model_dump(mode="json"))
+    return answer_page(page, has_more=len(found) > limit)
 
 
 @router.get("/v1/files/{file_id}", response_model=File)

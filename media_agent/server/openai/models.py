@@ -1,12 +1,12 @@
 """The routes of /v1/models: what can be named in a call."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, in_full
+from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.routing.listing import Listed
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.openai.wire import Model, ModelDetails, ModelList
@@ -31,7 +31,7 @@ async def list_models(
         if lacking or each.capabilities.missing is None
     ]
     known = {each.id: each for each in models}
-    aliases = [_view_alias(name, target, known) for name, target in _aliases(server).items()]
+    aliases = [await _view_alias(server, *each, known) for each in _aliases(server).items()]
     return JSONResponse(ModelList(data=[*aliases, *models]).model_dump(mode="json"))
 
 
@@ -41,12 +41,8 @@ async def retrieve_model(
 ) -> JSONResponse:
     """Return one model with all that is known of it."""
     target = _aliases(server).get(model_id, model_id)
-
-    async def look(client: VideoClient) -> Capabilities:
-        return await client.capabilities(target)
-
     try:
-        capabilities = await server.host.call(look)
+        capabilities = await _ask(server, target)
     except InvalidRequestError as error:
         raise HTTPException(404, in_full(error)) from error
     name = f"{capabilities.backend}/{capabilities.model}"
@@ -55,10 +51,7 @@ async def retrieve_model(
     details = ModelDetails(
         alias_of=target if target != model_id else None,
         is_default=target == server.settings.default_backend,
-        modes=list(capabilities.modes),
-        local=capabilities.local,
-        verification=str(capabilities.verification),
-        missing=capabilities.missing,
+        **_facts_of(capabilities),
         capabilities=capabilities.model_dump(mode="json"),
     )
     model = Model(id=model_id, owned_by=capabilities.backend, media_agent=details)
@@ -74,20 +67,40 @@ def _view(server: ServerContext, listed: Listed) -> Model:
     details = ModelDetails(
         is_default=listed.name == default,
         offer_of=listed.offer_of,
-        modes=list(capabilities.modes),
         price=listed.price(),
-        local=capabilities.local,
-        verification=str(capabilities.verification),
-        missing=capabilities.missing,
+        **_facts_of(capabilities),
     )
     return Model(id=listed.name, owned_by=capabilities.backend, media_agent=details)
 
 
-def _view_alias(name: str, target: str, known: dict[str, Model]) -> Model:
-    """Return the line of a name that means a model; that model may be one that cannot be asked."""
+async def _view_alias(
+    server: ServerContext, name: str, target: str, known: dict[str, Model]
+) -> Model:
+    """Return the line of a name that means a model, or a backend: its usual one is meant then."""
     if target in known:
         model = known[target]
         details = model.media_agent.model_copy(update={"alias_of": target})
         return model.model_copy(update={"id": name, "media_agent": details})
+    try:
+        facts = _facts_of(await _ask(server, target))
+    except MediaAgentError:  # it is gone, or cannot be asked now
+        facts = {}
     owner = target.partition("/")[0]
-    return Model(id=name, owned_by=owner, media_agent=ModelDetails(alias_of=target))
+    details = ModelDetails(alias_of=target, **facts)
+    return Model(id=name, owned_by=owner, media_agent=details)
+
+
+async def _ask(server: ServerContext, target: str) -> Capabilities:
+    async def look(client: VideoClient) -> Capabilities:
+        return await client.capabilities(target)
+
+    return await server.host.call(look)
+
+
+def _facts_of(capabilities: Capabilities) -> dict[str, Any]:
+    return {
+        "modes": list(capabilities.modes),
+        "local": capabilities.local,
+        "verification": str(capabilities.verification),
+        "missing": capabilities.missing,
+    }

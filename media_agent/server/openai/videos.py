@@ -15,6 +15,7 @@ from media_agent.ledger.pages import JobFilter
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.jobs.own_job import OwnJob, find_job
+from media_agent.server.list_page import answer_page
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.new_video import create_video
 from media_agent.server.openai.request_schema import describe_new_video
@@ -56,14 +57,7 @@ async def list_videos(
         caller=caller.only, before=after, limit=limit + 1, oldest_first=order == "asc"
     )
     jobs, has_more = await server.host.read(partial(_read_page, chosen, limit))
-    page = [view_video(job) for job in jobs]
-    shown = VideoList(
-        data=page,
-        first_id=page[0].id if page else None,
-        last_id=page[-1].id if page else None,
-        has_more=has_more,
-    )
-    return JSONResponse(shown.model_dump(mode="json"))
+    return answer_page([view_video(job) for job in jobs], has_more=has_more)
 
 
 @router.get("/v1/videos/{job_id}", response_model=Video)

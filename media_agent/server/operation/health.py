@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from media_agent.distribution import own_version
-from media_agent.errors import BackendUnavailableError, StorageError
+from media_agent.errors import BackendUnavailableError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.server.context import Server
 from media_agent_schemas.base import Schema
@@ -45,7 +45,7 @@ async def get_readiness(server: Server) -> Response:
         async with asyncio.timeout(_PATIENCE):
             await server.host.read(_try_to_write)
     except TimeoutError:
-        raise BackendUnavailableError("the ledger is busy", hint="ask again soon") from None
+        raise LedgerBusyError("the ledger is busy", hint="ask again soon") from None
     except StorageError:
         raise BackendUnavailableError(
             "the ledger cannot be written", hint="the log of the server says why"

@@ -4,10 +4,9 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
 
-from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobEvent
 
 _KEYS = {
@@ -29,11 +28,13 @@ class ErrorLines(BaseModel):
     code: str = Field(description="The same as media_agent.code.")
 
 
-class ErrorDetails(ErrorInfo):
+class ErrorDetails(BaseModel):
     """An error with what it means for work and money."""
 
-    model_config = ConfigDict(extra="ignore")
-
+    code: str = Field(description="Our code, as the page of errors lists it.")
+    message: str = Field(description="What went wrong.")
+    retryable: bool = Field(description="Whether the same call may work later.")
+    provider_code: str | None = Field(description="The provider's own code; null: it said none.")
     accepted: bool | None = Field(
         description="Whether a provider may have accepted work; null: unknown."
     )

@@ -1,5 +1,6 @@
 """Serves the page: one HTML, one style sheet, a few ES modules; nothing from elsewhere."""
 
+import asyncio
 import hashlib
 from dataclasses import dataclass
 from functools import cache
@@ -56,13 +57,14 @@ class _File:
 @router.api_route("/", methods=["GET", "HEAD"])
 async def get_page(request: Request) -> Response:
     """Return the page."""
-    return _answer(request, _load()["index.html"], "no-cache")
+    files = await asyncio.to_thread(_load)  # the first time they are read from the disk
+    return _answer(request, files["index.html"], "no-cache")
 
 
 @router.api_route("/assets/{version}/{name:path}", methods=["GET", "HEAD"])
 async def get_asset(request: Request, version: str, name: str) -> Response:
     """Return a file of the page; one of another version is not kept by anybody."""
-    file = _load().get(name)
+    file = (await asyncio.to_thread(_load)).get(name)
     if file is None:
         raise HTTPException(404, f"the page has no file {name!r}")
     return _answer(request, file, _FOR_EVER if version == find_version() else "no-cache")

@@ -1,5 +1,6 @@
 """How the callbacks of each backend are checked, by what its spec and the settings say."""
 
+import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -47,6 +48,7 @@ class KeySet:
         self._clock = clock
         self._keys: tuple[Ed25519PublicKey, ...] = ()
         self._asked_at: float | None = None
+        self._asking = asyncio.Lock()
 
     async def check(self, headers: Mapping[str, str], body: bytes, now: float) -> bool | None:
         """Return whether a callback is signed by one of them; None: none could be had."""
@@ -62,13 +64,15 @@ class KeySet:
         return float("inf") if self._asked_at is None else self._clock() - self._asked_at
 
     async def _renew(self) -> None:
-        if self._age() < _RETRY_SECONDS:
-            return
-        self._asked_at = self._clock()
-        try:
-            self._keys = await self._fetch() or self._keys
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
-            _LOGGER.warning("keys to check callbacks cannot be had: %s", type(error).__name__)
+        """Ask for the keys, unless that was done lately; one answer serves all that wait."""
+        async with self._asking:
+            if self._age() < _RETRY_SECONDS:
+                return
+            try:
+                self._keys = await self._fetch() or self._keys
+            except (httpx.HTTPError, httpx.InvalidURL, ValueError, TimeoutError) as error:
+                _LOGGER.warning("keys to check callbacks cannot be had: %s", type(error).__name__)
+            self._asked_at = self._clock()
 
 
 def fetch_keys(url: str, open_client: Callable[[], httpx.AsyncClient] = open_client) -> FetchKeys:

@@ -54,11 +54,20 @@ class Deliverer:
 
     async def run(self) -> None:
         """Deliver until cancelled; what was begun then is taken up by the next run."""
-        terms = {name: endpoint.terms for name, endpoint in self._endpoints.items()}
-        self._deliveries.keep_endpoints(terms, self._clock())
+        while not self._keep_endpoints():
+            await self._sleep(_LOOK_SECONDS)
         async with asyncio.TaskGroup() as group:
             for name in self._endpoints:
                 group.create_task(self._serve(name))
+
+    def _keep_endpoints(self) -> bool:
+        terms = {name: endpoint.terms for name, endpoint in self._endpoints.items()}
+        try:
+            self._deliveries.keep_endpoints(terms, self._clock())
+        except MediaAgentError as error:  # the ledger is locked, or its disk is full
+            _LOGGER.warning("no events are delivered yet: %s", error.message)
+            return False
+        return True
 
     async def deliver_due(self, name: str) -> int:
         """Send what is due at an endpoint, as much as goes at once; return how much that was."""

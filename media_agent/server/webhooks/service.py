@@ -6,14 +6,15 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
+from pathlib import Path
 
 import httpx
 
-from media_agent.client import VideoClient
 from media_agent.config.settings import Settings
 from media_agent.config.webhook_sections import SecretSource
 from media_agent.errors import ConfigurationError
-from media_agent.ledger.serving.deliveries import Delivery, EndpointTerms
+from media_agent.ledger.serving.deliveries import Deliveries, Delivery, EndpointTerms
+from media_agent.ledger.store.database import Database
 from media_agent.registry.registry import Registry
 from media_agent.server.host import ClientHost
 from media_agent.server.webhooks.callbacks import Callbacks, Check
@@ -91,7 +92,8 @@ async def open_webhooks(
     async def look_now(backend: str, operation_id: str) -> None:
         await host.call(lambda client: client.look_now(backend, operation_id))
 
-    delivering = host.begin(lambda client: _deliver(client, endpoints, open_client))
+    path = host.client.store.database.path
+    delivering = host.begin(lambda client: _deliver(path, endpoints, open_client))
     delivering.add_done_callback(_report)
     try:
         yield Callbacks(lambda: read_checks(settings), look_now)
@@ -125,19 +127,19 @@ def _build_test(name: str, now: float) -> Delivery:
 
 
 async def _deliver(
-    client: VideoClient,
-    endpoints: Mapping[str, Endpoint],
-    open_client: Callable[[], httpx.AsyncClient],
+    path: Path, endpoints: Mapping[str, Endpoint], open_client: Callable[[], httpx.AsyncClient]
 ) -> None:
-    if not endpoints:  # those of an earlier start are gone
-        return client.store.deliveries.keep_endpoints({}, time.time())
-    async with open_client() as http:
+    """Deliver over a database of its own: clients are closed when the settings are read again."""
+    async with contextlib.AsyncExitStack() as stack:
+        database = stack.enter_context(contextlib.closing(Database(path)))
+        http = await stack.enter_async_context(open_client()) if endpoints else None  # it is slow
 
         async def post(endpoint: Endpoint, delivery: Delivery, now: float) -> Attempt:
+            assert http is not None  # there is an endpoint
             url, secrets = endpoint.terms.url, endpoint.secrets
             return await send(http, url, delivery, secrets=secrets, now=now)
 
-        await Deliverer(client.store.deliveries, endpoints, post).run()
+        await Deliverer(Deliveries(database), endpoints, post).run()
 
 
 def _report(delivering: Future[None]) -> None:

@@ -5,10 +5,11 @@ import multiprocessing.synchronize
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from media_agent.errors import ConfigurationError, StorageError
+from media_agent.errors import ConfigurationError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.store import database
 from media_agent.ledger.store.database import Database
@@ -63,11 +64,27 @@ def test_a_file_that_stays_locked_is_said_with_a_way_out(path: Path) -> None:
     with sqlite3.connect(path) as other:
         other.execute("BEGIN IMMEDIATE")
 
-        with pytest.raises(StorageError, match="is locked") as caught:
+        with pytest.raises(LedgerBusyError, match="is locked") as caught:
             ledger.events.append("one", JobStarted(), NOW)
 
     assert "stop the process" in (caught.value.hint or "")
     assert ledger.events.append("one", JobStarted(), NOW) is not None
+
+
+def test_a_disk_that_is_full_is_told_from_one_that_is_broken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(free: int) -> str:
+        usage = SimpleNamespace(free=free)
+        monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
+        with pytest.raises(StorageError) as caught, Database(path).writing():
+            raise error
+        return caught.value.message
+
+    assert "the disk is full" in fail(free=0)
+    assert "cannot be read or written" in fail(free=2**30)
 
 
 @pytest.mark.parametrize("content", [b"no database at all, but long enough to be one" * 50])

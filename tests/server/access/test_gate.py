@@ -43,6 +43,16 @@ async def test_as_soon_as_there_is_a_key_nobody_gets_in_without_one(
     assert reply.json()["media_agent"]["code"] == "authentication"
 
 
+async def test_a_call_with_the_first_key_is_its_owners_also_right_after_one_without(
+    http: httpx.AsyncClient, new_key: NewKey
+) -> None:
+    before = await http.get("/v1/probe")
+
+    reply = await http.get("/v1/probe", headers=bearer(new_key()))
+
+    assert (before.json()["name"], reply.json()["name"]) == ("local", "alice")
+
+
 async def test_a_server_that_others_reach_lets_nobody_in_as_long_as_there_is_no_key(
     app: FastAPI, http: httpx.AsyncClient
 ) -> None:
@@ -197,8 +207,9 @@ async def test_a_key_that_calls_too_often_is_told_when_to_come_again(
 
 
 async def test_an_address_that_guesses_keys_is_held_up_and_a_valid_key_is_not(
-    http: httpx.AsyncClient, new_key: NewKey
+    http: httpx.AsyncClient, new_key: NewKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(keyring, "PAUSE_SECONDS", 0.0)
     secret = new_key()
 
     guesses = [

@@ -8,12 +8,13 @@ from typing import Any
 import httpx2
 import pytest
 from fastapi import FastAPI
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
 
 from media_agent.config.settings import load_settings
 from media_agent.server.mcp_endpoint import McpEndpoint
+from tests.mcp.test_tasks import AsTasks, Task, send
 from tests.server.access.conftest import NewKey, bearer
 
 pytestmark = pytest.mark.anyio
@@ -33,7 +34,7 @@ async def serving(app: FastAPI) -> AsyncIterator[FastAPI]:
 
 @asynccontextmanager
 async def connected(
-    app: FastAPI, secret: str | None = None, mode: str = "auto"
+    app: FastAPI, secret: str | None = None, mode: str = "auto", *, tasks: bool = False
 ) -> AsyncIterator[Client]:
     headers = {} if secret is None else bearer(secret)
     transport = httpx2.ASGITransport(app)
@@ -41,7 +42,8 @@ async def connected(
         wire: AbstractAsyncContextManager[Any] = streamable_http_client(
             f"{BASE}/mcp", http_client=http
         )
-        async with Client(wire, mode=mode) as client:
+        extensions = [AsTasks()] if tasks else []
+        async with Client(wire, mode=mode, extensions=extensions) as client:
             yield client
 
 
@@ -82,6 +84,30 @@ async def test_callers_see_their_own_jobs_and_no_paths(serving: FastAPI, new_key
     assert frame.is_error
     folder = str(load_settings().data_dir)
     assert folder not in json.dumps([done, other, foreign, listed])
+
+
+async def test_a_task_of_another_caller_is_as_unknown_as_none(
+    serving: FastAPI, new_key: NewKey
+) -> None:
+    alice, bob = new_key(owner="alice"), new_key(owner="bob")
+    slow = WISH | {"options": ["latency_seconds=60"]}
+
+    async with (
+        connected(serving, alice, tasks=True) as hers,
+        connected(serving, bob, tasks=True) as his,
+    ):
+        made = await hers.session.call_tool("create_video", slow, allow_claimed=True)
+        assert isinstance(made, Task)
+        for method in ("tasks/get", "tasks/update", "tasks/cancel"):
+            with pytest.raises(MCPError) as foreign:
+                await send(his, method, taskId=made.task_id)
+            with pytest.raises(MCPError) as absent:
+                await send(his, method, taskId="nothing")
+            assert str(foreign.value).replace(made.task_id, "nothing") == str(absent.value)
+        own = await send(hers, "tasks/get", taskId=made.task_id)
+        await send(hers, "tasks/cancel", taskId=made.task_id)
+
+    assert own["status"] == "working"
 
 
 async def test_a_key_allows_what_its_scopes_say(serving: FastAPI, new_key: NewKey) -> None:

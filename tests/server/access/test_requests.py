@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from media_agent.errors import ForbiddenError, InvalidRequestError
+from media_agent.errors import ForbiddenError, InvalidRequestError, TooLargeError
 from media_agent.server.access import requests
 from media_agent.server.access.caller import LOCAL_CALLER, Caller
 from media_agent.server.access.requests import admit_request, check_names, check_request
@@ -116,15 +116,31 @@ async def test_an_address_within_an_option_is_public(tmp_path: Path) -> None:
         await admit_request(with_option({"image": ["http://10.0.0.1/a.png"]}), ALICE, tmp_path)
 
 
+async def write_four_bytes(url: str, folder: Path, *, max_bytes: int) -> Path:
+    path = folder / f"{url[-5:]}-{max_bytes}"
+    path.write_bytes(b"1234")
+    return path
+
+
+async def test_the_inputs_of_a_request_share_one_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = VideoRequest(inputs=with_input(url="https://cdn.example/a.png").inputs * 2)
+    monkeypatch.setattr(requests, "fetch_input", write_four_bytes)
+
+    admitted = await admit_request(two, ALICE, tmp_path, max_bytes=8)
+
+    assert [str(each.path)[-2:] for each in admitted.inputs] == ["-8", "-4"]
+    with pytest.raises(TooLargeError, match="the 7 bytes allowed together"):
+        await admit_request(two, ALICE, tmp_path, max_bytes=7)
+
+
 async def test_an_input_by_its_address_becomes_a_file_and_a_local_one_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = with_input(url="https://cdn.example/a.png")
 
-    async def bring(url: str, folder: Path, *, max_bytes: int) -> Path:
-        return folder / f"{url[-5:]}-{max_bytes}"
-
-    monkeypatch.setattr(requests, "fetch_input", bring)
+    monkeypatch.setattr(requests, "fetch_input", write_four_bytes)
 
     admitted = await admit_request(asked, ALICE, tmp_path, max_bytes=7)
 

@@ -98,6 +98,32 @@ async def test_a_finished_video_is_played_from_its_file(
     assert times_of(await follow_whole(app, job_id)) == [number / 8 for number in range(40)]
 
 
+async def test_a_master_playlist_says_what_a_player_has_to_know_first(
+    http: httpx.AsyncClient,
+) -> None:
+    job_id = await begin(http, 3, 0.2)
+    said = dict[str, str]()
+    for number in range(2):
+        reply = await http.get(f"/v1/jobs/{job_id}/live/master.m3u8")
+        while number == 0 and reply.status_code == 409:
+            await asyncio.sleep(0.02)
+            reply = await http.get(f"/v1/jobs/{job_id}/live/master.m3u8")
+        *_, info, uri = reply.text.splitlines()
+        said[("growing", "finished")[number]] = info
+        await http.get(f"/v1/jobs/{job_id}/events")
+    playlist = f"/v1/jobs/{job_id}/live/index.m3u8"
+    names = [each for each in (await http.get(playlist)).text.split() if each.endswith(".m4s")]
+    segments = [(await http.get(f"/v1/jobs/{job_id}/live/{name}")).content for name in names]
+
+    assert uri == "index.m3u8"
+    for info in said.values():
+        peak = int(info.partition("BANDWIDTH=")[2].partition(",")[0])
+        assert 'CODECS="avc1.' in info
+        assert "RESOLUTION=32x32,FRAME-RATE=8.000" in info
+        assert peak > 0
+    assert 0.5 < peak / (8 * max(map(len, segments))) < 1.5
+
+
 async def test_the_segments_of_a_finished_video_are_the_same_after_a_restart(
     http: httpx.AsyncClient, app: FastAPI
 ) -> None:

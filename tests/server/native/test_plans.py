@@ -60,6 +60,7 @@ async def test_a_file_that_was_sent_before_is_planned_with_and_made_with(
     made = await http.post("/v1/jobs", json={"request": request})
 
     assert find(planned, "magi/tiny")["rank"] == 1, planned.text
+    assert planned.json()["request"]["inputs"][0]["file_id"] == image["file_id"]
     assert made.status_code == 201, made.text
     await http.delete(f"/v1/files/{image['file_id']}")
     await http.get(f"/v1/jobs/{made.json()['id']}/events")

@@ -1,6 +1,5 @@
 """The bytes of a video: whole, in parts, while it grows; its small images."""
 
-import asyncio
 import hashlib
 import os
 from io import BytesIO
@@ -116,13 +115,14 @@ async def test_a_video_plays_while_it_is_made(http: httpx.AsyncClient, finish: F
     made = await http.post("/v1/videos", json={**TINY, "num_frames": 48})
     video = made.json()["id"]
 
-    growing, head = await asyncio.gather(
-        http.get(f"/v1/videos/{video}/content"), http.head(f"/v1/videos/{video}/content")
-    )
+    head = await http.head(f"/v1/videos/{video}/content")
+    begun = await http.get(f"/v1/videos/{video}")
+    growing = await http.get(f"/v1/videos/{video}/content")
     finished = await finish(video)
     whole = await http.get(f"/v1/videos/{video}/content")
 
     assert made.json()["status"] == "queued"
+    assert begun.json()["media_agent"]["chunks_ready"] == 0  # the head waited for none
     assert (head.status_code, "content-length" in head.headers) == (200, False)
     assert growing.headers["content-type"] == "video/mp4"
     assert "content-length" not in growing.headers

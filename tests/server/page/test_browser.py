@@ -1,10 +1,11 @@
 """Somebody at the page: creates a video, watches it, steers it, stops it, comes back to it."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from media_agent.config.settings import load_settings
 from media_agent.ledger.ledger import Ledger
@@ -169,6 +170,52 @@ def test_what_a_prompt_or_a_server_says_is_text_and_fits_on_a_phone(
     expect(page.locator(".plan .problem")).to_contain_text("<img src=x onerror=alert(1)>")
     assert fits(page)
     assert page.locator("img[src=x]").count() == 0
+
+
+_FREE_TEXT = {
+    "backend", "field", "hint", "label", "message", "model", "phase", "prompt", "prompts_sent",
+    "provider_code", "provider_id", "reason", "said", "title", "value", "warnings",
+}  # fmt: skip
+
+
+def _make_hostile(value: Any, name: str = "") -> Any:
+    """Return what a server answers with markup in every text that a provider can say."""
+    if isinstance(value, dict):
+        return {key: _make_hostile(each, key) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_make_hostile(each, name) for each in value] or (
+            [HOSTILE] if name == "warnings" else []
+        )
+    return HOSTILE if name in _FREE_TEXT else value
+
+
+def test_what_a_provider_says_is_text_and_its_addresses_are_not_followed(
+    page: Page, address: str
+) -> None:
+    job_id = create(page, address, "told", options={"sandbox": {"fail_at": "chunk:0"}})
+    page.goto(f"{address}#/jobs/{job_id}")
+    expect(page.locator(".badge.failed")).to_be_visible()
+
+    def answer(route: Route) -> None:
+        told = _make_hostile(route.fetch().json())
+        told["links"] |= {"content": "javascript:alert(3)", "record": "javascript:alert(4)"}
+        told["artifacts"] = [{"kind": "video", "uri": "javascript:alert(5)", "mime_type": HOSTILE}]
+        route.fulfill(json=told)
+
+    def tell(route: Route) -> None:
+        event = {"type": "job.progressed", "phase": HOSTILE, "fraction": 0.5, "message": HOSTILE}
+        data = json.dumps({"job_id": job_id, "sequence": 0, "time": None, "event": event})
+        route.fulfill(
+            content_type="text/event-stream", body=f"id: 0\nevent: job.progressed\ndata: {data}\n\n"
+        )
+
+    page.route(f"**/v1/jobs/{job_id}", answer)
+    page.route(f"**/v1/jobs/{job_id}/events", tell)
+    page.reload()
+
+    expect(page.get_by_role("alert").first).to_contain_text("<script>alert(2)</script>")
+    assert page.locator("img[src=x]").count() == 0
+    assert page.locator("[href^=javascript], [src^=javascript]").count() == 0
 
 
 def test_an_empty_list_teaches_and_a_lost_server_is_told_and_come_back_to(

@@ -1,8 +1,13 @@
 """The keys that fal signs with: fetched seldom, kept a day, and changed when they do not fit."""
 
+import asyncio
+
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
 from media_agent.server.webhooks.checks import KeySet, fetch_keys
 from tests.server.webhooks.test_signing import fal_headers, key_set
@@ -20,7 +25,14 @@ class Keys:
         self.now = 0.0
         self.asked = 0
         self.reply = httpx.Response(200, json=key_set(OLD))
-        self.set = KeySet(fetch_keys(URL, self.open), clock=lambda: self.now)
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.set = KeySet(self.fetch, clock=lambda: self.now)
+
+    async def fetch(self) -> tuple[Ed25519PublicKey, ...]:
+        reading = fetch_keys(URL, self.open)
+        await self.may_answer.wait()
+        return await reading()
 
     def open(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(transport=httpx.MockTransport(self.answer))
@@ -61,6 +73,22 @@ async def test_keys_that_were_changed_are_found_after_ten_minutes() -> None:
     assert await keys.check(NEW) is False
     keys.now = 600
     assert await keys.check(NEW) is True
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_callbacks_that_come_while_keys_are_fetched_wait_for_them(is_known: bool) -> None:
+    keys = Keys()
+    if is_known:
+        assert await keys.check(OLD) is True
+    keys.asked, keys.now, keys.reply = 0, 86_400, httpx.Response(200, json=key_set(NEW))
+    keys.may_answer.clear()
+
+    checks = [asyncio.create_task(keys.check(NEW)) for _ in range(3)]
+    await asyncio.sleep(0)
+    keys.may_answer.set()
+
+    assert await asyncio.gather(*checks) == [True] * 3
+    assert keys.asked == 1
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,15 @@
 """Deliveries: repeated over hours, never after a success, and taken up after a restart."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from media_agent.errors import LedgerBusyError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.serving.deliveries import Delivery, EndpointTerms
+from media_agent.ledger.serving.deliveries import Deliveries, Delivery, EndpointTerms
 from media_agent.server.webhooks.deliverer import PAUSES, Deliverer, Endpoint
 from media_agent.server.webhooks.sender import Attempt, Result
 from media_agent_schemas import JobCompleted
@@ -214,18 +216,25 @@ async def test_a_slow_endpoint_delays_no_other(world: World) -> None:
 async def test_trouble_with_the_ledger_ends_nothing(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looked, is_sent = 0, asyncio.Event()
-    take = world.ledger.deliveries.take
+    is_sent = asyncio.Event()
 
-    class Flaky(type(world.ledger.deliveries)):  # type: ignore[misc]  # the class of an instance
+    class Flaky(Deliveries):
+        """Fails at the first of each thing that is asked of it."""
+
+        failed: ClassVar = set[str]()
+
+        def keep_endpoints(self, wanted: Mapping[str, EndpointTerms], now: float) -> None:
+            self._fail_once("at the start, the ledger is locked")
+            super().keep_endpoints(wanted, now)
+
         def take(self, endpoint: str, now: float, *, lease: float, most: int) -> list[Delivery]:
-            nonlocal looked
-            looked += 1
-            if looked == 1:
-                from media_agent.errors import StorageError
+            self._fail_once("later, the ledger is locked")
+            return super().take(endpoint, now, lease=lease, most=most)
 
-                raise StorageError("the ledger is locked")
-            return take(endpoint, now, lease=lease, most=most)
+        def _fail_once(self, message: str) -> None:
+            if message not in self.failed:
+                self.failed.add(message)
+                raise LedgerBusyError(message)
 
     async def send(endpoint: Endpoint, delivery: Delivery, now: float) -> Attempt:
         is_sent.set()
@@ -246,7 +255,8 @@ async def test_trouble_with_the_ledger_ends_nothing(
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert "the ledger is locked" in caplog.text
+    assert "at the start, the ledger is locked" in caplog.text
+    assert "later, the ledger is locked" in caplog.text
 
 
 def test_a_secret_is_not_shown_with_its_endpoint() -> None:

@@ -51,8 +51,14 @@ async def in_daemon_thread(
 ) -> Answer:
     """Wait for work that blocks; once nobody waits any more, it holds nothing up."""
     context = copy_context()
-    future = DaemonExecutor().submit(lambda: context.run(work, *args, **kwargs))
-    return await asyncio.wrap_future(future)
+
+    def run() -> Answer:
+        try:
+            return context.run(work, *args, **kwargs)
+        except StopIteration as error:  # what asyncio cannot hand on, and would wait for
+            raise ValueError("something is missing in its answer") from error
+
+    return await asyncio.wrap_future(DaemonExecutor().submit(run))
 
 
 class BoundedOrigin(OwnOrigin):

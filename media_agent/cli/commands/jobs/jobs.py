@@ -49,6 +49,7 @@ def show_job(job_id: str, /, *, json: Flag = False) -> int:
 
 def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object]]":
     """Yield what is known of a job, in the order of its life."""
+    from media_agent.provenance.c2pa.words import describe_signature
     from media_agent.provenance.record import read_record
     from media_agent.routing.explain import describe_change
     from media_agent_schemas.events import PromptChanged
@@ -89,6 +90,9 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     record = read_record(job)
     if record is not None and record.seams:
         yield "seams", _describe_seams(record.seams)
+    signature = job.artifacts[0].signature if job.artifacts else None
+    if signature is not None:
+        yield "signed", describe_signature(signature)
     if job.record_path is not None:
         yield "record", job.record_path
     if job.error is not None:

@@ -1,12 +1,21 @@
 """The command that serves videos over HTTP."""
 
+from typing import Annotated
+
+from cyclopts import Parameter
+
 from media_agent.cli.arguments import Flag
 from media_agent.cli.screen import write_stderr
 
 _NEEDED = ("fastapi", "uvicorn", "httptools", "python_multipart", "limits", "httpx_secure")
 
 
-def serve(*, host: str | None = None, port: int | None = None, log: Flag = False) -> int:
+def serve(
+    *,
+    host: str | None = None,
+    port: Annotated[int | None, Parameter(metavar="NUMBER")] = None,
+    log: Flag = False,
+) -> int:
     """Serve videos over HTTP: /v1/videos as OpenAI's clients call it, and our own API beside it.
 
     Args:

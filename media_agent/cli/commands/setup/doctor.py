@@ -55,6 +55,7 @@ def _list_facts(checkup: "Checkup") -> Iterator[tuple[str, object]]:
         yield "key", f"{name}: {source}"
     if not checkup.keys:
         yield "key", "none; media-agent keys set BACKEND stores one"
+    yield "signing", checkup.signing.said
     for finding in checkup.findings:
         yield "settings", finding.text if finding.is_fault else f"warning: {finding.text}"
     if not checkup.findings:
@@ -79,5 +80,6 @@ def _conclude(checkup: "Checkup") -> str:
     if checkup.can_make_video:
         return f"videos can be made with: {', '.join(checkup.makers)}"
     if checkup.makers:
-        return "no video can be made: an encoder is missing"
+        lack = "an encoder is missing" if not all(checkup.encoders.values()) else "signing fails"
+        return f"no video can be made: {lack}"
     return "no video can be made yet, but by the sandbox, which draws its prompt as text"

@@ -29,7 +29,7 @@ def inspect(
     """
     from media_agent.storage.new_file import check_new_file
 
-    path, known, boundaries = _find_video(video)
+    path, known, boundaries = find_video(video)
     if out is not None:
         check_new_file(out, "--out", overwrite=overwrite, suffix=".png")
     _check_installed()
@@ -51,7 +51,7 @@ def inspect(
     return 0
 
 
-def _find_video(video: str) -> "tuple[Path, Artifact | None, list[int]]":
+def find_video(video: str) -> "tuple[Path, Artifact | None, list[int]]":
     """Return the file, and of a job what is known of it and where its chunks begin.
 
     Raises:

@@ -19,7 +19,7 @@ from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import fetch_input
+from media_agent.server.access.inputs import InputRoom, fetch_input
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Value, digest_of
 from media_agent.server.openai.inputs.file_store import find_file
@@ -82,18 +82,21 @@ async def bring(
     Raises:
         InvalidRequestError: one cannot be had.
         StorageError: it cannot be written.
+        TooLargeError: all of them together are too large.
     """
-    paths = []
+    paths, room = [], InputRoom(server.settings.server.max_upload_bytes)
     await asyncio.to_thread(make_folder, folder)
     for number, each in enumerate(references):
-        paths.append(await _bring_one(server, caller, each, folder, number))
+        path = await _bring_one(server, caller, each, folder / f"{number}", room)
+        room.take((await asyncio.to_thread(path.stat)).st_size)
+        paths.append(path)
     return paths
 
 
 async def _bring_one(
-    server: ServerContext, caller: Caller, reference: Reference, folder: Path, number: int
+    server: ServerContext, caller: Caller, reference: Reference, target: Path, room: InputRoom
 ) -> Path:
-    source, target = reference.source, folder / f"{number}"
+    source = reference.source
     if isinstance(source, UploadFile):
         await asyncio.to_thread(_copy, source.file, target)
     elif reference.is_file_id:
@@ -103,8 +106,7 @@ async def _bring_one(
     elif source[:5].lower() == "data:":
         await asyncio.to_thread(_write_data_url, reference.field, source, target)
     else:
-        most = server.settings.server.max_upload_bytes
-        return await fetch_input(source, folder, max_bytes=most)
+        return await fetch_input(source, target.parent, max_bytes=room.left)
     return target
 
 

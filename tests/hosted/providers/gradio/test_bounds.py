@@ -1,5 +1,6 @@
 """An app that never ends its answer holds nobody up, and fills no memory."""
 
+import asyncio
 import itertools
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from media_agent_hosted.http.auth import no_auth
 from media_agent_hosted.http.body import LARGEST_REPLY
-from media_agent_hosted.providers.gradio.bounds import BoundedOrigin
+from media_agent_hosted.providers.gradio.bounds import BoundedOrigin, in_daemon_thread
 
 APP = "http://app.example"
 _WAITS_FOR_EVER = """
@@ -93,3 +94,10 @@ def test_the_process_does_not_wait_for_its_threads() -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
 
     assert ended.stdout == "ended\n"
+
+
+@pytest.mark.anyio
+async def test_a_client_that_finds_nothing_in_an_answer_is_not_waited_for() -> None:
+    async with asyncio.timeout(5):
+        with pytest.raises(ValueError, match="something is missing in its answer"):
+            await in_daemon_thread(next, iter(()))

@@ -122,3 +122,21 @@ async def test_what_is_no_image_is_refused_and_leaves_nothing(
     stray = {"prompt": ("x.png", png, "image/png")}
     assert (await http.post("/v1/videos", files=stray)).status_code == 400
     assert not [*server.host.client.store.jobs.folders.glob("*")]
+
+
+@pytest.mark.parametrize("path", ["/v1/videos", "/v1/jobs"])
+async def test_files_named_in_one_call_share_one_limit(
+    http: httpx.AsyncClient, server: ServerContext, png: bytes, path: str
+) -> None:
+    sent = await http.post("/v1/files", files={"file": png}, data={"purpose": "vision"})
+    section = server.settings.server.model_copy(update={"max_upload_bytes": 2 * len(png) - 1})
+    server.settings = server.settings.model_copy(update={"server": section})
+    inputs = [{"role": "subject", "file_id": sent.json()["id"]}] * 2
+    request = {"prompt": "a fox", "inputs": inputs}
+    video = {**SMALL, "prompt": "a fox", "media_agent": {"inputs": inputs}}
+
+    reply = await http.post(path, json=video if path == "/v1/videos" else {"request": request})
+
+    assert reply.status_code == 413
+    assert "allowed together" in reply.json()["error"]["message"]
+    assert (await http.get("/v1/jobs")).json()["data"] == []

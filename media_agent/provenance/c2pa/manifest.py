@@ -1,0 +1,151 @@
+"""What a manifest says of a generated video; pure.
+
+A manifest begins with one action: the video was created, or an existing one was opened. It was
+opened where it has a parent: the file of a provider that was signed already, or the source that it
+continues. What is said of the words of a prompt is their digest, unless the settings ask for them.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import JsonValue
+
+from media_agent.distribution import own_version
+from media_agent.ingest.digests import find_digest
+from media_agent_schemas.capabilities import Adjustment, Capabilities
+from media_agent_schemas.events import TerminalEvent
+from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.media import MediaInput
+from media_agent_schemas.provenance import GenerationAssertion, SignedAdjustment
+
+LABEL = "org.media-agent.generation"
+"""The label of our own assertion."""
+GENERATOR = "media-agent"
+_SOURCES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+GENERATED = f"{_SOURCES}trainedAlgorithmicMedia"
+"""Made by a model."""
+COMPOSITE = f"{_SOURCES}compositeWithTrainedAlgorithmicMedia"
+"""Made by a model in part."""
+_TEXTS = ("prompt", "negative_prompt", "text", "words")
+_PLAIN = ("size", "resolution", "aspect_ratio", "camera", "quality")
+
+
+@dataclass(frozen=True, slots=True)
+class Ingredient:
+    """Something a video was made from; its bytes are in a file, or here, or elsewhere."""
+
+    title: str
+    relationship: Literal["parentOf", "componentOf", "inputTo"]
+    content: Path | bytes | None
+    is_source: bool = False
+    """Whether its frames are in front of the video."""
+
+
+def build_assertion(
+    job: VideoJob,
+    end: TerminalEvent,
+    capabilities: Capabilities,
+    inputs: Mapping[str, str],
+    *,
+    with_prompts: bool,
+) -> GenerationAssertion:
+    """Say how a video was generated; `inputs` are the digests of the files that went in."""
+    sent, origin = job.plan.request, job.plan.origin
+    prompts = [shot.prompt or "" for shot in job.request.storyboard()]
+    return GenerationAssertion(
+        job_id=job.id,
+        backend=job.plan.backend,
+        kind=capabilities.kind,
+        model=end.model or job.plan.model,
+        weights_sha256=end.weights_sha256 or capabilities.weights_sha256,
+        seed=sent.seed if end.seed is None else end.seed,
+        adjustments=tuple(map(_without_words, job.plan.adjustments)),
+        prompts_sha256=tuple(hashlib.sha256(each.encode()).hexdigest() for each in prompts),
+        prompts=tuple(prompts) if with_prompts else (),
+        inputs_sha256=tuple(find_digest(medium, inputs) for medium in sent.inputs),
+        parent_job=None if origin is None else origin.job_id,
+        software=own_version(),
+        created_at=job.created_at,
+    )
+
+
+def build_manifest(
+    assertion: GenerationAssertion, ingredients: Sequence[Ingredient], now: datetime
+) -> dict[str, Any]:
+    """Return the definition of a manifest as c2pa reads it."""
+    content = assertion.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    return {
+        "claim_generator_info": [{"name": GENERATOR, "version": assertion.software or "unknown"}],
+        "format": "video/mp4",
+        "assertions": [
+            {
+                "label": "c2pa.actions.v2",
+                "data": {"actions": list(_list_actions(assertion, ingredients, now))},
+            },
+            {"label": LABEL, "data": {"version": assertion.version, **content}},
+        ],
+    }
+
+
+def name_ingredient(number: int) -> str:
+    """Return what the actions call the ingredient of this number."""
+    return f"ingredient-{number}"
+
+
+def _list_actions(
+    assertion: GenerationAssertion, ingredients: Sequence[Ingredient], now: datetime
+) -> Iterable[dict[str, JsonValue]]:
+    made: dict[str, JsonValue] = {
+        "softwareAgent": {"name": f"{assertion.backend}/{assertion.model}"},
+        "when": now.isoformat(timespec="seconds"),
+    }
+    numbered = list(enumerate(ingredients))
+    inputs = [number for number, each in numbered if each.relationship == "inputTo"]
+    parent = next((each for each in numbered if each[1].relationship == "parentOf"), None)
+    if parent is None:
+        created = {"action": "c2pa.created", "digitalSourceType": GENERATED, **made}
+        yield _of(created, inputs)
+    elif parent[1].is_source:
+        yield _of({"action": "c2pa.opened"}, [parent[0]])
+        edited = {"action": "c2pa.edited", "digitalSourceType": COMPOSITE, **made}
+        yield _of({**edited, "description": "continued by generated frames"}, inputs)
+    else:
+        opened = {"action": "c2pa.opened", "digitalSourceType": GENERATED, **made}
+        yield _of(opened, [parent[0]])
+    for number, each in numbered:
+        if each.relationship == "componentOf":
+            yield _of({"action": "c2pa.placed"}, [number])
+
+
+def _of(action: dict[str, JsonValue], numbers: list[int]) -> dict[str, JsonValue]:
+    """Return an action with the ingredients that it is about."""
+    if not numbers:
+        return action
+    return {**action, "parameters": {"ingredientIds": [*map(name_ingredient, numbers)]}}
+
+
+def name_input(number: int, medium: MediaInput) -> str:
+    """Return what an input is called: by its role, since the names of files are private."""
+    return f"input {number}: {medium.role.value.replace('_', ' ')}"
+
+
+def _without_words(adjustment: Adjustment) -> SignedAdjustment:
+    name = adjustment.field.rpartition(".")[2]
+    if name in _TEXTS:  # the reason may quote them
+        return SignedAdjustment(field=adjustment.field)
+    return SignedAdjustment(
+        field=adjustment.field,
+        asked=_told(name, adjustment.asked),
+        used=_told(name, adjustment.used),
+        reason=adjustment.reason,
+    )
+
+
+def _told(name: str, value: JsonValue) -> JsonValue:
+    if name in _PLAIN or isinstance(value, int | float | bool):
+        return value
+    return None
