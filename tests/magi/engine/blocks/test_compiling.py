@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.compiling import compile_elementwise, warm_up
+from media_agent_magi.engine.blocks.compiling import compile_elementwise, warm_up
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.noise import seeded_noise

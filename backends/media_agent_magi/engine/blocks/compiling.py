@@ -7,9 +7,9 @@ TORCHINDUCTOR_CACHE_DIR.
 
 import torch
 
-from media_agent_magi.engine.attention import Attention, rotated
+from media_agent_magi.engine.blocks.attention import Attention, rotated
+from media_agent_magi.engine.blocks.layers import MLP, gated_sum
 from media_agent_magi.engine.dit import Block, VideoDiT
-from media_agent_magi.engine.layers import MLP, gated_sum
 
 
 def compile_elementwise(model: VideoDiT, *, backend: str = "inductor") -> None:
