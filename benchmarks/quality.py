@@ -31,6 +31,7 @@ from media_agent.provenance.quality import findings, scores
 from media_agent.provenance.quality.report import inspect_video
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import iterate_images, probe
+from media_agent_schemas.quality import FindingKind
 
 RESULTS = Path(__file__).parent / "results" / "inspect.json"
 WINDOW, STEP, WIDTH = 40, 20, 320
@@ -132,9 +133,9 @@ DRIFTS = (
     "colours weaker by half",
 )
 LIMITS = {
-    "cut": findings.CUT,
-    "frozen": findings.FROZEN,
-    "colour_drift": findings.COLOUR_DRIFT,
+    "cut": findings.DEFAULTS[FindingKind.CUT],
+    "frozen": findings.DEFAULTS[FindingKind.FROZEN],
+    "colour_drift": findings.DEFAULTS[FindingKind.COLOUR_DRIFT],
 }
 
 

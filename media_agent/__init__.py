@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BackendRefusedError,
         BackendResponseError,
         BackendUnavailableError,
+        BelowQualityError,
         BudgetExceededError,
         ConfigurationError,
         ContentRejectedError,
@@ -27,11 +28,14 @@ if TYPE_CHECKING:
         JobCancelledError,
         JobError,
         JobNotFoundError,
+        LedgerBusyError,
         MediaAgentError,
         ModelRetiredError,
         NotResumableError,
         OperationNotFoundError,
         PluginError,
+        PolicyFailedError,
+        PolicyRefusedError,
         RateLimitError,
         RequestError,
         StorageError,
@@ -99,10 +103,11 @@ _NAMES = {
     "UnsupportedRequestError ContentRejectedError BudgetExceededError BackendError "
     "BackendAuthenticationError BackendRateLimitError BackendUnavailableError ModelRetiredError "
     "BackendResponseError VideoNotFetchedError BackendRefusedError SubmitUncertainError "
-    "GenerationFailedError JobError JobNotFoundError OperationNotFoundError "
+    "GenerationFailedError BelowQualityError PolicyRefusedError PolicyFailedError LedgerBusyError "
+    "JobError JobNotFoundError OperationNotFoundError "
     "IdempotencyConflictError JobCancelledError NotResumableError ConfigurationError PluginError "
     "StorageError AuthenticationError ForbiddenError RateLimitError TooLargeError TooSlowError "
-    "VideoNotReadyError",
+    "VideoNotReadyError LedgerBusyError",
 }
 _HOMES = {name: home for home, names in _NAMES.items() for name in names.split()}
 
@@ -117,6 +122,7 @@ __all__ = [
     "BackendRefusedError",
     "BackendResponseError",
     "BackendUnavailableError",
+    "BelowQualityError",
     "BlockingVideoClient",
     "Budget",
     "BudgetExceededError",
@@ -144,6 +150,7 @@ __all__ = [
     "JobProgressed",
     "JobStarted",
     "JobStatus",
+    "LedgerBusyError",
     "MediaAgentError",
     "MediaInput",
     "ModelRetiredError",
@@ -153,6 +160,8 @@ __all__ = [
     "PlanReport",
     "PluginError",
     "Policy",
+    "PolicyFailedError",
+    "PolicyRefusedError",
     "PromptChanged",
     "RateLimitError",
     "RequestError",

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -39,7 +39,10 @@ from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
-from media_agent.provenance.c2pa.ready import check_before_work
+from media_agent.policy.asking import Policies
+from media_agent.policy.decisions import PolicyCall
+from media_agent.provenance.c2pa.ready import look_before_work
+from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.listing import Listing
@@ -73,6 +76,13 @@ class VideoClient:
         self.store = Ledger(self.settings.ledger_path) if store is None else store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
+        self._keys: set[str] = set()  # of the backends that were opened
+        self._policies = Policies(
+            self.settings.policy_rules,
+            lambda: self._registry.policies,
+            lambda caller: self.store.api_keys.policies_of(caller, now()),
+            without_keys=self._without_keys,
+        )
         self._context = JobContext(
             store=self.store,
             now=now,
@@ -80,11 +90,12 @@ class VideoClient:
             work_folder=self.settings.work_folder,
             open_backend=self._backend_of,
             base_url=self.settings.base_url,
-            without_keys=lambda text: redact(self.settings.without_keys(text), self._keys),
+            without_keys=self._without_keys,
+            policies=self._policies,
             checkpoint=checkpoint,
             max_cost_usd_per_day=self.settings.budget.max_cost_usd_per_day,
             keep_states=timedelta(days=self.settings.keep_states_days),
-            quality=self.settings.quality,
+            quality=self.settings.quality_rules(self._find_embedding),
             signing=self.settings.signing(),
         )
         self._free_memory = FreeMemory()
@@ -94,11 +105,11 @@ class VideoClient:
             self._registry,
             self._backend,
             draw_seed=draw_seed,
+            policies=self._policies,
             free_memory=self._free_memory,
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}
-        self._keys: set[str] = set()  # of the backends that were opened
         self._running = JobRunner(self._context)
         self._intake = JobIntake(self._context, self._planner, self._running)
         self._lock = asyncio.Lock()
@@ -153,7 +164,9 @@ class VideoClient:
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        plans = await self._planner.plans(request, asked.policy, allow_unknown_words=words)
+        plans = await self._planner.plans(
+            request, asked.policy, allow_unknown_words=words, caller=asked.caller
+        )
         return await self._foresee_signing(*plans)
 
     async def plan_all(
@@ -171,7 +184,7 @@ class VideoClient:
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
         return await self._planner.report(
-            request, asked.policy, allow_unknown_words=words, best=best
+            request, asked.policy, allow_unknown_words=words, best=best, caller=asked.caller
         )
 
     async def generate(
@@ -220,11 +233,12 @@ class VideoClient:
             IdempotencyConflictError: the key has another request or other terms.
             StorageError: the data folder cannot be written.
         """
-        job, is_new = await self._intake.take(request, GenerateOptions(**options))
+        with self._running.asking():
+            job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
             self._running.start(job)
-        else:
-            self._running.adopt(job)
+            return job
+        self._running.adopt(job)
         return self.store.jobs.get(job.id)
 
     async def plan_branch(self, job_id: str, **options: Unpack[BranchKwargs]) -> Plan:
@@ -268,6 +282,7 @@ class VideoClient:
             idempotency_key=options.get("idempotency_key"),
             label=label,
             policy=options.get("policy"),
+            caller=options.get("caller"),
             on_event=on_event,
         )
 
@@ -303,6 +318,7 @@ class VideoClient:
             idempotency_key=options.get("idempotency_key"),
             label=label,
             policy=options.get("policy"),
+            caller=options.get("caller"),
             on_event=on_event,
         )
 
@@ -396,6 +412,14 @@ class VideoClient:
     def count_working(self) -> int:
         """Return how many jobs this client works on."""
         return self._running.working
+
+    @property
+    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
+        """The work of this client on jobs that it started or adopted, by job.
+
+        Wait for a task to hear at once when a job has ended; what it did stands in the job.
+        """
+        return self._running.works
 
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
@@ -512,12 +536,14 @@ class VideoClient:
             JobNotFoundError: there is no such job.
             JobError: it is over.
             UnsupportedRequestError: the model takes no command, or not this prompt.
+            PolicyRefusedError: a policy refuses the prompt.
             InvalidRequestError: the chunk it is about is finished already.
         """
         try:
             command = ChangePrompt(prompt=prompt, at=at)
         except ValidationError as error:
             raise InvalidRequestError(in_words(error, ChangePrompt)) from None
+        command = await self._screen(job_id, command)
         return await self._control(job_id, command, allow_unknown_words=allow_unknown_words)
 
     async def finish(self, job_id: str) -> VideoJob:
@@ -555,7 +581,7 @@ class VideoClient:
         """Return plans with what there is to say before an unsigned video is made."""
         if not self._context.signing.is_on:
             return plans
-        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        said = await look_before_work(self._context.signing)
         return tuple(
             plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans
         )
@@ -568,6 +594,26 @@ class VideoClient:
         return SegmentedBackend(
             plan, backend, SegmentRunner(self._running, self.store), self._context.work_folder
         )
+
+    def _find_embedding(self) -> EmbeddingSpec | None:
+        return self._registry.find_embedding(self.settings.embedding)
+
+    def _without_keys(self, text: str) -> str:
+        return redact(self.settings.without_keys(text), self._keys)
+
+    async def _screen(self, job_id: str, command: ChangePrompt) -> ChangePrompt:
+        """Return a command as the policies let it pass.
+
+        Raises:
+            PolicyRefusedError: one refuses the prompt; or one failed.
+        """
+        job = self.store.jobs.get(job_id)
+        request = VideoRequest(prompt=command.prompt, consent=job.request.consent)
+        allowed = await self._policies.before_plan(request, PolicyCall(job.caller, job_id))
+        if allowed.request.prompt is None or not allowed.changes:
+            return command
+        why = "; ".join(change.reason for change in allowed.changes)
+        return command.model_copy(update={"prompt": allowed.request.prompt, "amended": why})
 
     async def _control(
         self,

@@ -5,6 +5,8 @@
         InvalidRequestError            invalid_request
         UnsupportedRequestError        unsupported_request     .mismatches
         ContentRejectedError           content_rejected
+        PolicyRefusedError             policy_refused          .notes
+        PolicyFailedError              policy_failed           .notes
         BudgetExceededError            budget_exceeded
         AuthenticationError            authentication
         ForbiddenError                 forbidden
@@ -21,6 +23,7 @@
         BackendRefusedError            backend_refused
         SubmitUncertainError           submit_uncertain
         GenerationFailedError          generation_failed
+        BelowQualityError              below_quality
       JobError                         the job, or the operation behind it
         JobNotFoundError               job_not_found
         OperationNotFoundError         operation_not_found
@@ -44,6 +47,7 @@ from typing import ClassVar, NamedTuple, Self
 
 from media_agent.wording import to_python
 from media_agent_schemas.errors import ErrorInfo, raise_as
+from media_agent_schemas.policies import PolicyNote
 
 
 class MediaAgentError(Exception):
@@ -111,6 +115,31 @@ class ContentRejectedError(RequestError):
     """The backend refuses the content of the prompt or of an input."""
 
     code = "content_rejected"
+
+
+class PolicyRefusedError(RequestError):
+    """A policy of the settings refuses a request, or the video that was made of it."""
+
+    code = "policy_refused"
+
+    def __init__(
+        self, message: str, *, notes: Sequence[PolicyNote] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.notes = tuple(notes)  # what was said until then, the refusal last
+
+
+class PolicyFailedError(RequestError):
+    """A policy of the settings could not be asked, which counts as a no."""
+
+    code = "policy_failed"
+    retryable = True
+
+    def __init__(
+        self, message: str, *, notes: Sequence[PolicyNote] = (), hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.notes = tuple(notes)
 
 
 class BudgetExceededError(RequestError):
@@ -223,6 +252,13 @@ class GenerationFailedError(BackendError):
     """The work was accepted and then failed."""
 
     code = "generation_failed"
+
+
+class BelowQualityError(BackendError):
+    """A video was made, and it is worse than the settings allow."""
+
+    code = "below_quality"
+    retryable = True
 
 
 class JobError(MediaAgentError):
@@ -350,6 +386,9 @@ OUTCOMES: dict[str, Outcome] = {
     "too_slow": Outcome(408, 28),
     "video_not_ready": Outcome(409, 29),
     "ledger_busy": Outcome(503, 30),
+    "policy_refused": Outcome(422, 31),
+    "policy_failed": Outcome(503, 32),
+    "below_quality": Outcome(500, 33),
     "job_cancelled": Outcome(409, 130),  # 128 + SIGINT; the command line says 143 after SIGTERM
 }
 

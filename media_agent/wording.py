@@ -20,6 +20,13 @@ class _Term(NamedTuple):
     tools: str | None
 
 
+def hide_paths(text: str) -> str:
+    """Return a text with the names of files instead of their paths, for readers elsewhere."""
+    if "/" not in text:
+        return text
+    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
+
+
 def _term(pattern: str, python: str, tools: str | None) -> _Term:
     return _Term(re.compile(rf"(?<![\w-]){pattern}(?![\w-])"), python, tools)
 
@@ -58,6 +65,7 @@ _TERMS = (
 )
 _OTHER_FLAG = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)")
 _COMMAND = re.compile(r"(?<![\w/-])media-agent [a-z]+")
+_PATH = re.compile(r"(?<![\w:/.~<>=-])~?(?!/v1/)(?:/[^\s/'\"`,;:()\[\]]+){2,}/?")
 _ASK = " (ask a person to run it)"
 
 

@@ -189,7 +189,12 @@ def _check_owner(path: Path) -> None:
 def _anchor(data: dict[str, Any], folder: Path) -> None:
     """Let relative paths count from the folder of the file that says them."""
     _make_absolute(data, "data_dir", folder)
-    backends = data.get("backends")
+    backends, policies = (data.get(name) for name in ("backends", "policies"))
+    for section in policies.values() if isinstance(policies, dict) else ():
+        if isinstance(section, dict):
+            _make_absolute(section, "key_file", folder)
+            section.setdefault("folder", ".")
+            _make_absolute(section, "folder", folder)
     for section in backends.values() if isinstance(backends, dict) else ():
         if isinstance(section, dict):
             _make_absolute(section, "key_file", folder)

@@ -7,7 +7,7 @@ that is read instead of both.
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -48,17 +48,23 @@ from media_agent.config.file import (
 )
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.policy_sections import PolicySection
 from media_agent.config.provenance_section import ProvenanceSection
+from media_agent.config.quality_sections import FindingSection
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import expand_home, variables
 from media_agent.errors import ConfigurationError, Fault
+from media_agent.policy.decisions import PolicyRule
 from media_agent.provenance.c2pa.signing import Signing
+from media_agent.provenance.quality.embedding import EmbeddingSpec
+from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Schema
 from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.quality import FindingKind
 from media_agent_schemas.request import RoutingPreference
 
 PREFIX = "MEDIA_AGENT_"
@@ -201,6 +207,14 @@ class Settings(BaseSettings):
         default="record",
         description="Whether finished videos are measured for their record, and findings warn.",
     )
+    findings: dict[FindingKind, FindingSection] = Field(
+        default={}, description="What is told of finished videos, and what follows, by kind."
+    )
+    embedding: str | None = Field(
+        default=None,
+        min_length=1,
+        description="The embedding of a plugin that compares the start and the end of videos.",
+    )
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
@@ -211,6 +225,9 @@ class Settings(BaseSettings):
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
     server: ServerSection = Field(
         default=ServerSection(), description="How media-agent serve listens."
+    )
+    policies: dict[SectionName, PolicySection] = Field(
+        default={}, description="Policies that may refuse or amend requests, by name."
     )
     catalogue: CatalogueSection = Field(
         default=CatalogueSection(), description="Newer facts about models, such as prices."
@@ -300,6 +317,31 @@ class Settings(BaseSettings):
             callback_url=self.server.callback_url(name),
         )
 
+    def quality_rules(self, find_embedding: Callable[[], EmbeddingSpec | None]) -> QualityRules:
+        """Return what is done about what is found in finished videos."""
+        found = self.findings.items()
+        return QualityRules(
+            self.quality,
+            limits={kind: each.limit for kind, each in found if each.limit is not None},
+            actions={kind: each.action for kind, each in found if each.action is not None},
+            find_embedding=find_embedding,
+        )
+
+    @model_validator(mode="after")
+    def _check_measured(self) -> Self:
+        acts = [kind for kind, each in self.findings.items() if each.action is not None]
+        if self.quality == "off" and acts:
+            raise ValueError(f'findings.{acts[0]}.action needs a quality other than "off"')
+        return self
+
+    def policy_rules(self) -> dict[str, PolicyRule]:
+        """Return what each section of a policy says.
+
+        Raises:
+            ConfigurationError: the file with a key cannot be read.
+        """
+        return {name: section.as_rule(name) for name, section in self.policies.items()}
+
     def shown(self) -> dict[str, JsonValue]:
         """Return the settings as JSON for people to read: every key in them is hidden."""
         known = [key for key in self._collect_secrets() if len(key) >= _LONG_KEY]
@@ -308,11 +350,20 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        others = self.model_dump(mode="json", exclude={*paths, "backends", "server", "provenance"})
+        apart = {*paths, "backends", "policies", "server", "provenance"}
+        others = self.model_dump(mode="json", exclude=apart)
         shown = {name: concealed(each) for name, each in others.items()}
+        rules: dict[str, JsonValue] = {
+            name: {**section.shown()} for name, section in self.policies.items()
+        }
         server = redact_value(self.server.shown(), known)
-        signed = redact_value(self.provenance.shown(), known)
-        return paths | shown | {"server": server, "provenance": signed, "backends": said}
+        sections_of_keys: dict[str, JsonValue] = {
+            "server": server,
+            "provenance": redact_value(self.provenance.shown(), known),
+            "policies": redact_value(rules, known),
+            "backends": said,
+        }
+        return paths | shown | sections_of_keys
 
     def key_sources(self) -> dict[tuple[str, ...], KeySource]:
         """Return every place that may say a key or a secret."""
@@ -321,6 +372,7 @@ class Settings(BaseSettings):
             for name, section in self.backends.items()
             for within, source in section.sources().items()
         }
+        sources |= {("policies", name): section for name, section in self.policies.items()}
         served = self.server.sources().items()
         served_sources = {("server", *within): source for within, source in served}
         return {**sources, **served_sources, ("provenance",): self.provenance}
@@ -340,6 +392,8 @@ class Settings(BaseSettings):
                 yield from () if key is None else source.values_in(key)
         for name, section in self.backends.items():
             yield from hidden_values(section.options, ("backends", name, "options"))
+        for name, policy in self.policies.items():
+            yield from hidden_values(policy.options, ("policies", name, "options"))
 
     @cached_property
     def _stored_keys(self) -> Mapping[str, StoredKey]:

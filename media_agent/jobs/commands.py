@@ -35,12 +35,8 @@ def check_command(
         )
     if isinstance(command, Finish):
         return
-    draft = NegotiationDraft(VideoRequest(prompt=command.prompt), capabilities, Policy.STRICT)
-    resolve_prompts(draft, allow_unknown_words=allow_unknown_words)
-    if draft.mismatches:
-        raise UnsupportedRequestError(
-            f"{who} cannot be steered to this", mismatches=draft.mismatches
-        )
+    asked = VideoRequest(prompt=command.prompt)
+    check_prompts(asked, capabilities, allow_unknown_words=allow_unknown_words)
     if isinstance(command.at, int) and command.at < job.chunks_ready:
         raise InvalidRequestError(
             f"chunk {command.at} of job {job.id} is finished; {job.chunks_ready} are",
@@ -51,6 +47,23 @@ def check_command(
         raise InvalidRequestError(
             f"job {job.id} has no chunk {command.at}: it has {chunks}, counted from 0",
             hint=f"use next; once it is done, media-agent extend {job.id} makes it longer",
+        )
+
+
+def check_prompts(
+    request: VideoRequest, capabilities: Capabilities, *, allow_unknown_words: bool = True
+) -> None:
+    """Refuse words that a model cannot be given as they are.
+
+    Raises:
+        UnsupportedRequestError: they are too long, or it does not know them.
+    """
+    draft = NegotiationDraft(request, capabilities, Policy.STRICT)
+    resolve_prompts(draft, allow_unknown_words=allow_unknown_words)
+    if draft.mismatches:
+        raise UnsupportedRequestError(
+            f"{capabilities.backend}/{capabilities.model} cannot be given these words",
+            mismatches=draft.mismatches,
         )
 
 

@@ -5,11 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.ledger.ledger import Ledger
+from media_agent.policy.asking import Policies
 from media_agent.provenance.c2pa.signing import Signing
+from media_agent.provenance.quality.rules import QualityRules
 from media_agent_schemas.capabilities import Plan
 
 _LOGGER = logging.getLogger(__name__)
@@ -30,13 +31,15 @@ class JobContext:
     """Where a backend is, if the settings say it: an inner address may name others."""
     without_keys: Callable[[str], str] = lambda text: text
     """Takes the keys of the settings out of a text that is kept or told."""
+    policies: Policies = field(default_factory=lambda: Policies(dict, dict))
+    """Asked before each submission, and before each video is delivered."""
     checkpoint: Callable[[str], None] = lambda step: None
     """Called after each step of a job is kept: plan, intent, submit, ref, observe, collect, ..."""
     max_cost_usd_per_day: float | None = None
     keep_states: timedelta | None = None
     """How long the states of a completed job are kept; None: for ever."""
-    quality: Literal["off", "record", "warn"] = "off"
-    """Whether a finished video is decoded for the quality report in its record, and warns too."""
+    quality: QualityRules = field(default_factory=QualityRules)
+    """Whether a finished video is decoded for the report in its record, and what follows."""
     signing: Signing = field(default_factory=Signing)
     """How videos are signed."""
 

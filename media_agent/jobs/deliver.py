@@ -9,18 +9,27 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
-from media_agent.errors import BackendError, BackendResponseError, StorageError, to_info
+from media_agent.errors import (
+    BackendError,
+    BackendResponseError,
+    BelowQualityError,
+    PolicyRefusedError,
+    StorageError,
+    to_info,
+)
+from media_agent.jobs.checks import ResultChecks
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.mark import mark_video, place_marking, wants_marks
+from media_agent.jobs.quality import QualityChecks
+from media_agent.jobs.remake import Remaker
 from media_agent.jobs.sign import VideoSigner
 from media_agent.jobs.stopping import while_wanted
-from media_agent.ledger.state import OwnershipLostError, Submission
+from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
-from media_agent.provenance.quality.of_jobs import measure_quality
-from media_agent.provenance.quality.words import finding_in_words
+from media_agent.provenance.quality.spread import measure_spread
 from media_agent.provenance.record import build_record
 from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination, is_there, reserve
@@ -29,9 +38,8 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind, SourceJoin
+from media_agent_schemas.media import Artifact, ArtifactKind
 from media_agent_schemas.provenance import Signature
-from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
@@ -39,14 +47,13 @@ _LOGGER = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def reserve_destination(
-    job_id: str, context: JobContext, *, from_living: bool = False
+    job_id: str, terms: JobOptions, context: JobContext, *, from_living: bool = False
 ) -> Iterator[Destination]:
     """Reserve where the video of a job goes; a video that this very job put there is no obstacle.
 
     With `from_living` a living process lost the job to this one, and with it the place.
     """
     store = context.store
-    terms = store.jobs.terms(job_id)
     video = store.jobs.find_publishing(job_id)
     overwrite = terms.overwrite or (video is not None and is_there(video))
     videos = max(plan.request.n for plan in terms.plans)
@@ -74,10 +81,12 @@ class Deliverer:
         *,
         is_unwanted: Callable[[], bool] = lambda: False,
         ask_again: Callable[[], Awaitable[TerminalEvent | None]] | None = None,
+        remaker: Remaker | None = None,
     ) -> None:
         """Begin; `is_unwanted` is asked while a video is fetched.
 
         `ask_again` returns the end as the backend says it now: addresses of videos expire.
+        `remaker` makes parts again, where it can.
         """
         self._job = job
         self._backend = backend
@@ -85,6 +94,9 @@ class Deliverer:
         self._context = context
         self._is_unwanted = is_unwanted
         self._ask_again = ask_again
+        self._checks = ResultChecks(job, context)
+        self._remaker = remaker
+        self._quality = QualityChecks(job, context, self._checks, remaker)
 
     async def deliver(
         self, end: TerminalEvent, capabilities: Capabilities, resumed_from: int | None
@@ -99,18 +111,16 @@ class Deliverer:
             end = await self._collect(end, signer)
         except OwnershipLostError:
             raise
+        except (PolicyRefusedError, BelowQualityError) as error:
+            end = self._checks.end_refused(end, error)
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
             _LOGGER.debug("the video of job %s was not collected", self._job.id, exc_info=True)
             elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
         self._context.pass_checkpoint("collect")
-        quality = await asyncio.to_thread(self._measure_quality, end)
-        if quality is not None and self._context.quality == "warn":
-            told = (*end.warnings, *map(finding_in_words, quality.findings))
-            end = end.model_copy(update={"warnings": told})
         try:
-            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from, quality)
+            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from)
         except OwnershipLostError:
             raise
         except Exception as error:
@@ -127,9 +137,14 @@ class Deliverer:
             raise BackendResponseError(f"{self._backend} completed without a video")
         published: list[Artifact] = []
         said: list[str] = []
-        for number, video in enumerate(videos[: self._destination.videos], start=1):
-            video, sha256 = await self._fetch_or_ask_again(video, number)
-            delivered = video.path  # before anything is done to it
+        wanted = videos[: self._destination.videos]
+        for number, each in enumerate(wanted, start=1):
+            found, sha256 = await self._fetch_or_ask_again(each, number)
+            delivered = found.path  # before anything is done to it
+            allowed = await self._checks.allow(found, number)
+            if allowed is None:
+                continue
+            video, sha256 = allowed, sha256 if allowed is found else None
             if wants_marks(video, self._job):
                 target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
                 work = partial(mark_video, video, self._job, target, is_whole=is_complete)
@@ -143,6 +158,12 @@ class Deliverer:
                 )
                 sha256 = sha256 if video.joined is None or video.joined.by_backend else None
                 said += news
+            if is_complete:
+                passed = await self._quality.pass_on(video, number)
+                if passed is None:
+                    continue
+                if passed is not video:  # another job made it
+                    video, sha256, delivered = passed, None, passed.path
             place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
             sign = partial(signer.sign, delivered=None if delivered is None else Path(delivered))
             published.append(await asyncio.to_thread(place, sign=sign))
@@ -151,7 +172,9 @@ class Deliverer:
             if is_complete:
                 said += await asyncio.to_thread(_warn_index_behind, published[-1])
         said += signer.warnings
-        rest = [file for file in end.artifacts if file not in videos[: len(published)]]
+        said += self._quality.warnings
+        said += self._checks.check_any_left(published)
+        rest = [file for file in end.artifacts if file not in wanted and not self._job.plan.held]
         others = [self._to_look_at(file) for file in rest]
         warnings = tuple(dict.fromkeys((*end.warnings, *said)))  # segments may have said the same
         changes = {"artifacts": (*published, *others), "warnings": warnings}
@@ -248,7 +271,7 @@ class Deliverer:
         number: int,
         *,
         fetched_sha256: str | None,
-        sign: Callable[[Path, SourceJoin | None], tuple[Path, Signature]],
+        sign: Callable[[Path, Artifact], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
@@ -267,7 +290,7 @@ class Deliverer:
                 front.parent.mkdir(parents=True, exist_ok=True)
             if move_index(source, front):
                 source, fetched_sha256 = front, None
-        signed, signature = sign(source, video.joined)
+        signed, signature = sign(source, video)
         if signature.signed:
             source, fetched_sha256 = signed, None
         found = describe(source, video.kind, sha256=fetched_sha256)
@@ -290,7 +313,6 @@ class Deliverer:
         end: TerminalEvent,
         capabilities: Capabilities,
         resumed_from: int | None,
-        quality: QualityReport | None,
     ) -> None:
         store = self._context.store
         submissions = store.submissions.of(self._job.id)
@@ -306,7 +328,10 @@ class Deliverer:
             ),
             resumed_from=resumed_from,
             seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
-            quality=quality,
+            quality=next(iter(self._quality.reports.values()), None),
+            spread=measure_spread(tuple(self._quality.reports.values())),
+            remakes=() if self._remaker is None else tuple(self._remaker.remakes),
+            policies=self._checks.notes,
             key_name=next(
                 (each.ref.key_name for each in submissions if each.ref is not None), None
             ),
@@ -320,13 +345,6 @@ class Deliverer:
             write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
         changes = {"record_path": str(place)}
         store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
-
-    def _measure_quality(self, end: TerminalEvent) -> QualityReport | None:
-        if self._context.quality == "off" or not isinstance(end, JobCompleted):
-            return None
-        return measure_quality(
-            self._job, end.artifacts, self._context.store.events.read(self._job.id)
-        )
 
 
 def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:

@@ -53,11 +53,14 @@ class JobIntake:
         known = None if key is None else self._jobs.of_key(key, request)
         if known is not None:
             self._check_terms(known, options, out)
+            await self._context.store.flushed()  # it may have been made this moment
             return known, False
         plans = options.plans
         if plans is None:
             words = options.allow_unknown_words
-            plans = await self._planner.plans(request, options.policy, allow_unknown_words=words)
+            plans = await self._planner.plans(
+                request, options.policy, allow_unknown_words=words, caller=options.caller
+            )
         elif not plans:
             raise InvalidRequestError("no plan was given", hint="give at least one")
         if options.caller is not None:

@@ -23,6 +23,7 @@ class PlanKwargs(TypedDict, total=False):
 
     policy: Policy | None
     allow_unknown_words: bool
+    caller: str | None
 
 
 class GenerateKwargs(PlanKwargs, total=False):
@@ -35,7 +36,6 @@ class GenerateKwargs(PlanKwargs, total=False):
     job_id: str | None
     idempotency_key: str | None
     label: str | None
-    caller: str | None
     fingerprint: str | None
 
 
@@ -74,6 +74,8 @@ class PlanOptions:
     """None: as the settings say."""
     allow_unknown_words: bool = False
     """Whether a model that knows few words may be given others."""
+    caller: str | None = None
+    """Who asks a server for it, whose policies and budgets count; None: this machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +95,6 @@ class GenerateOptions(PlanOptions):
     idempotency_key: str | None = None
     label: str | None = None
     """A word of your own, to find jobs and count costs by; absent: none."""
-    caller: str | None = None
-    """Who asked a server for it; None: this machine."""
     fingerprint: str | None = None
     """Of the call, for a server: a repetition without a key is known by it."""
 

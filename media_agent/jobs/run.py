@@ -30,8 +30,10 @@ from media_agent.jobs.deliver import Deliverer, clean_up, reserve_destination
 from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
+from media_agent.jobs.remake import Remaker
+from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.submit import Submitter
-from media_agent.ledger.state import OwnershipLostError, SubmissionState
+from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
@@ -45,7 +47,7 @@ from media_agent_schemas.events import (
     JobStarted,
     TerminalEvent,
 )
-from media_agent_schemas.jobs import OperationRef, VideoJob
+from media_agent_schemas.jobs import ChangePrompt, OperationRef, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
@@ -64,6 +66,13 @@ def notify(on_event: OnEvent, numbered: JobEvent) -> None:
         _LOGGER.warning("who hears of job %s broke", numbered.job_id, exc_info=True)
 
 
+class _NotKeptError(Exception):
+    """What happened could not be kept: no word about the work, which is to be observed again."""
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
+
+
 class JobRun:
     """One job on its way; `stop` may be called at any time."""
 
@@ -77,6 +86,7 @@ class JobRun:
         lookout: Lookout,
         *,
         on_event: OnEvent = None,
+        parts: SegmentRunner | None = None,
     ) -> None:
         self.job = job
         self.ref: OperationRef | None = None
@@ -90,6 +100,7 @@ class JobRun:
         self._lookout = lookout
         self._store = context.store
         self._on_event = on_event
+        self._parts = parts
         self._is_stopping = False
         self._is_stopped = False
         self._has_ended = False
@@ -116,10 +127,13 @@ class JobRun:
                 return job
             self.job = job
             self.backend = await self._context.open_backend(job.plan)
-            with reserve_destination(job.id, self._context, from_living=is_taken) as destination:
+            terms = self._store.jobs.terms(job.id)
+            with reserve_destination(
+                job.id, terms, self._context, from_living=is_taken
+            ) as destination:
                 self._context.pass_checkpoint("plan")
                 async with self._lookout.watching(job.id, self):
-                    end = await self._work()
+                    end = await self._work(terms)
                 self._has_ended = True
                 self._context.pass_checkpoint("observe")
                 end = await self._conclude(end, destination)
@@ -151,6 +165,8 @@ class JobRun:
         async with self._commanding:
             for number, command in self._store.commands.read(self.job.id, self.last_command):
                 self.last_command = number
+                if isinstance(command, ChangePrompt) and command.amended is not None:
+                    self._warn(f"the new prompt {command.prompt!r} is of {command.amended}")
                 try:
                     await _await_answer(self.backend.control(self.ref, command, number=number))
                 except MediaAgentError as error:
@@ -205,9 +221,8 @@ class JobRun:
             else:
                 self._is_stopped = True
 
-    async def _work(self) -> TerminalEvent:
+    async def _work(self, terms: JobOptions) -> TerminalEvent:
         """Submit and observe; trouble becomes the terminal event that says it."""
-        terms = self._store.jobs.terms(self.job.id)
         submitter = Submitter(
             self.job, terms, self._context, tell=self._keep, is_unwanted=self._is_asked_to_stop
         )
@@ -221,6 +236,8 @@ class JobRun:
         except OwnershipLostError:
             await self._leave()
             raise
+        except _NotKeptError as trouble:
+            raise trouble.error from None
         except JobCancelledError:
             return JobCancelled(model=self.job.plan.model)
         except SubmitUncertainError as error:
@@ -263,7 +280,11 @@ class JobRun:
                             return event
                         if isinstance(event, JobStarted) and self._capabilities().resubmits:
                             await self._record_inputs()
-                        if self._keep(event):  # what is only repeated is no sign of life
+                        try:
+                            is_news = self._keep(event)
+                        except StorageError as error:
+                            raise _NotKeptError(error) from error
+                        if is_news:  # what is only repeated is no sign of life
                             failures = 0
                 raise BackendResponseError(f"{backend.name} ended without a result")
             except BackendUnavailableError:
@@ -357,6 +378,7 @@ class JobRun:
             self._context,
             is_unwanted=self._is_asked_to_stop,
             ask_again=self._ask_again,
+            remaker=self._build_remaker(),
         )
         last = self._store.submissions.last(self.job.id)
         if end.cost is not None:
@@ -375,6 +397,12 @@ class JobRun:
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, way_out)})
+
+    def _build_remaker(self) -> Remaker | None:
+        if self._parts is None:
+            return None
+        capabilities, is_unwanted = self._capabilities(), self._is_asked_to_stop
+        return Remaker(self.job, self._context, capabilities, self._parts, is_unwanted=is_unwanted)
 
     async def _ask_again(self) -> TerminalEvent | None:
         """Return the end of accepted work as its backend says it now; None: it says none."""

@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from types import MappingProxyType
 
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
@@ -14,9 +16,10 @@ from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.deliver import reserve_destination
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
+from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
-from media_agent.provenance.c2pa.ready import check_before_work
+from media_agent.provenance.c2pa.ready import look_before_work
 from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -40,10 +43,13 @@ class JobRunner:
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobOptions
     ) -> tuple[VideoJob, bool]:
-        """Store a job whose video has a place; return it, or that of its key, and if it is new."""
+        """Store a job whose video has a place; return it, or that of its key, and if it is new.
+
+        It is on disk then; jobs that are stored at the same time share the wait for that.
+        """
         plan, now = terms.plans[0], self._context.now()
         await self._context.open_backend(plan)  # one that cannot be opened leaves no job
-        said = await asyncio.to_thread(check_before_work, self._context.signing)
+        said = await look_before_work(self._context.signing)
         if terms.part_of is not None:
             said = []  # it was said of the whole video
         inputs = [medium for each in terms.plans for medium in each.request.inputs]
@@ -62,15 +68,22 @@ class JobRunner:
             caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,
         )
-        kept = self._store.jobs.create(job, terms)
-        if kept is job:
-            try:
-                with reserve_destination(job_id, self._context):
-                    link_parent(job, self._store, self._context.work_folder)
-            except MediaAgentError:
-                self._store.jobs.discard(job_id)
-                raise
-        return kept, kept is job
+        kept = self._store.jobs.create(job, terms, durably=False)
+        if kept is not job:
+            await self._store.flushed()
+            return kept, False
+        try:
+            with reserve_destination(job_id, terms, self._context):
+                link_parent(job, self._store, self._context.work_folder)
+            await self._store.flushed()
+        except BaseException:  # whoever gives up now is told of no job
+            self._store.jobs.discard(job_id)
+            raise
+        return job, True
+
+    def asking(self) -> AbstractContextManager[None]:
+        """Let jobs that have yet to begin give way while the context lasts; see `Turns`."""
+        return self._turns.asking()
 
     def start(self, job: VideoJob, *, force: bool = False) -> None:
         """Work on a job from now on, though nobody waits for it."""
@@ -199,6 +212,11 @@ class JobRunner:
         """How many jobs this process works on."""
         return len(self._runs.keys() | self._tasks.keys())
 
+    @property
+    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
+        """The work on jobs that nobody waits for, by job; each task ends when no more is done."""
+        return MappingProxyType(self._tasks)
+
     def is_at_work(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return not self._is_free(job_id)
@@ -216,7 +234,10 @@ class JobRunner:
     def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
         if job.id in self._runs:
             raise JobError(f"this process is already working on job {job.id}")
-        self._runs[job.id] = JobRun(job, self._context, self._lookout, on_event=on_event)
+        parts = SegmentRunner(self, self._store)
+        self._runs[job.id] = JobRun(
+            job, self._context, self._lookout, on_event=on_event, parts=parts
+        )
         try:
             yield self._runs[job.id]
         finally:

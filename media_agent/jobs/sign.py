@@ -20,7 +20,7 @@ from media_agent.storage.files import make_folder, sha256_of
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
-from media_agent_schemas.media import SourceJoin
+from media_agent_schemas.media import Artifact
 from media_agent_schemas.provenance import GenerationAssertion, Signature
 
 if TYPE_CHECKING:
@@ -45,10 +45,11 @@ class VideoSigner:
         self._signing = context.signing
 
     def sign(
-        self, source: Path, joined: SourceJoin | None, *, delivered: Path | None
+        self, source: Path, video: Artifact, *, delivered: Path | None
     ) -> tuple[Path, Signature]:
-        """Return the signed copy of a video, or the video itself, and which of them it is.
+        """Return the signed copy of a file, or the file itself, and which of them it is.
 
+        `video` says how the file came to be.
         `delivered` is the file as its backend delivered it, before anything was done to it.
 
         Raises:
@@ -59,7 +60,7 @@ class VideoSigner:
         delivered = source if delivered is None else delivered
         try:
             credentials = prepare(self._signing)
-            return self._sign(source, delivered, joined, credentials)
+            return self._sign(source, delivered, video, credentials)
         except MediaAgentError as error:
             if self._signing.policy == "require":
                 said = f"the video cannot be signed, and is not delivered without: {error.message}"
@@ -73,7 +74,7 @@ class VideoSigner:
             return source, Signature(signed=False, reason=reason)
 
     def _sign(
-        self, source: Path, delivered: Path, joined: SourceJoin | None, credentials: Credentials
+        self, source: Path, delivered: Path, video: Artifact, credentials: Credentials
     ) -> tuple[Path, Signature]:
         from media_agent.provenance.c2pa.sign import read_signed
 
@@ -82,7 +83,7 @@ class VideoSigner:
         target = folder / f"signed-{sha256_of(source)}.mp4"
         signed = read_signed(target) if target.exists() else None
         if signed is None:
-            write = partial(self._write, source, target, delivered, joined, credentials)
+            write = partial(self._write, source, target, delivered, video, credentials)
             signed = self._with_timestamp(write) or write()
         return target, Signature(
             signed=True,
@@ -110,7 +111,7 @@ class VideoSigner:
         source: Path,
         target: Path,
         delivered: Path,
-        joined: SourceJoin | None,
+        video: Artifact,
         credentials: Credentials,
         *,
         timestamp_url: str | None = None,
@@ -118,8 +119,14 @@ class VideoSigner:
         from media_agent.provenance.c2pa.manifest import build_manifest
         from media_agent.provenance.c2pa.sign import sign_file
 
-        ingredients = self._list_ingredients(delivered, is_joined=joined is not None)
-        manifest = build_manifest(self._assertion, ingredients, self._context.now())
+        ingredients = self._list_ingredients(delivered, is_joined=video.joined is not None)
+        is_watermarked = video.marking is not None and video.marking.watermark is not None
+        manifest = build_manifest(
+            self._assertion,
+            ingredients,
+            self._context.now(),
+            is_watermarked=is_watermarked,
+        )
         return sign_file(
             source, target, manifest, ingredients, credentials, timestamp_url=timestamp_url
         )
@@ -155,6 +162,8 @@ class VideoSigner:
     def _find_segments(self) -> Iterator[Path]:
         """Yield the videos of the segments that were made, each a job of its own."""
         jobs = self._context.store.jobs
+        if not self._job.plan.segments:  # parts of it are attempts to make it better
+            return
         for segment in map(jobs.get, jobs.segments_of(self._job.id)):
             path = segment.artifacts[0].path if segment.artifacts else None
             if segment.status is JobStatus.COMPLETED and path is not None and Path(path).exists():

@@ -14,16 +14,21 @@ from media_agent.errors import (
     JobCancelledError,
     MediaAgentError,
     PluginError,
+    PolicyFailedError,
+    PolicyRefusedError,
     UnsupportedRequestError,
     from_info,
     to_info,
 )
 from media_agent.jobs import stopping
+from media_agent.jobs.commands import check_prompts
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import token_of
 from media_agent.jobs.recovery.lost_replies import LostReplies
 from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
+from media_agent.policy.decisions import PolicyCall
+from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent_schemas.capabilities import Capabilities, Plan
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
@@ -49,6 +54,7 @@ class Submitter:
         self._tell = tell
         self._is_unwanted = is_unwanted
         self._plans = terms.plans
+        self._caller = terms.caller
         self._context = context
         self._store = context.store
         self._lost = LostReplies(job.id, terms.plans, context)
@@ -70,6 +76,7 @@ class Submitter:
         backend = await self._context.open_backend(self._plans[last.number])
         capabilities = _capabilities(backend, self._plans[last.number])
         if capabilities.resubmits:
+            await self._ask_policies(last.number, backend)
             self._check_wanted()
             token = self._token(self._plans[last.number])
             again = self._store.submissions.record_retry(last)
@@ -87,6 +94,9 @@ class Submitter:
         """Offer the plans in order; only a refusal before acceptance leads to the next."""
         while True:
             backend = await self._context.open_backend(self._plans[number])
+            if self._context.signing.policy == "require":  # the job may have waited for its turn
+                await asyncio.to_thread(check_before_work, self._context.signing)
+            await self._ask_policies(number, backend)
             self._check_wanted()
             capabilities = _capabilities(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
@@ -95,6 +105,7 @@ class Submitter:
                 number,
                 self._context.now(),
                 per_day=self._context.max_cost_usd_per_day,
+                durably=False,  # it is flushed with others before anything is sent
             )
             self._context.pass_checkpoint("intent")
             answer = await self._offer(backend, intent, token, capabilities)
@@ -105,6 +116,33 @@ class Submitter:
                 self._context,
             )
             number = self._next(intent, answer)
+
+    async def _ask_policies(self, number: int, backend: VideoBackend) -> None:
+        """Let the policies look at a plan that is about to be submitted, and keep what they say.
+
+        Of a video in segments only a refusal counts: each segment is asked about by itself.
+
+        Raises:
+            PolicyRefusedError: one refuses it; or one failed.
+            UnsupportedRequestError: the model cannot be given the words that one changed.
+        """
+        plan, call = self._plans[number], PolicyCall(self._caller, self.job.id)
+        try:
+            allowed = await self._context.policies.before_submit(plan, call)
+        except (PolicyRefusedError, PolicyFailedError) as error:
+            self._keep_plan(number, plan.model_copy(update={"policies": error.notes}))
+            raise
+        if plan.segments:
+            allowed = allowed.model_copy(update={"request": plan.request})
+        if allowed.request != plan.request:
+            check_prompts(allowed.request, _capabilities(backend, plan))
+        if allowed != plan:
+            self._keep_plan(number, allowed)
+
+    def _keep_plan(self, number: int, plan: Plan) -> None:
+        self._store.jobs.replace_plan(self.job.id, number, plan)
+        self._plans = (*self._plans[:number], plan, *self._plans[number + 1 :])
+        self._lost = LostReplies(self.job.id, self._plans, self._context)
 
     def _check_wanted(self) -> None:
         """Look once more, with nothing to wait for between this and the intent."""
@@ -150,6 +188,7 @@ class Submitter:
         self, backend: VideoBackend, intent: Submission, token: ResumeToken | None, sent: Sending
     ) -> OperationRef:
         request = self._plans[intent.number].request
+        await self._store.flushed()
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
         if sent.inputs:

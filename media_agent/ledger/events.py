@@ -50,14 +50,17 @@ class Events:
             OwnershipLostError: another process owns the job.
             StorageError: the event could not be read again.
         """
-        durably = not isinstance(event, JobProgressed)
+        is_needed = not isinstance(event, JobProgressed)
         try:
             event = readable(event)
         except StorageError:
-            if durably:
+            if is_needed:
                 raise
             return None
-        with self._database.writing(durably=durably) as transaction:
+        is_told_again = isinstance(
+            event, JobProgressed | JobStarted
+        )  # after a crash of the machine
+        with self._database.writing(durably=not is_told_again) as transaction:
             state = state_of(self._owners.own_row(transaction, job_id))
             if is_repetition(state, event):
                 return None

@@ -34,6 +34,7 @@ from media_agent.ledger.store.database import (
 from media_agent.ledger.store.tables import LISTED, UNSETTLED
 from media_agent.shorten import shorten
 from media_agent.storage.files import is_folder_name
+from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
@@ -56,8 +57,10 @@ class Jobs:
         self._database = database
         self._owners = owners
 
-    def create(self, job: VideoJob, terms: JobOptions | None = None) -> VideoJob:
-        """Keep a new job, owned here, before anything is done for it.
+    def create(
+        self, job: VideoJob, terms: JobOptions | None = None, *, durably: bool = True
+    ) -> VideoJob:
+        """Keep a new job, owned here, before anything is done for it; see `Database.writing`.
 
         With an idempotency key that is known already, return the job it belongs to instead; a key
         is free again when its job failed and nobody can have accepted anything of it.
@@ -68,7 +71,7 @@ class Jobs:
         """
         terms = JobOptions(plans=(job.plan,)) if terms is None else terms
         _check_id(job.id)
-        with self._database.writing() as transaction:
+        with self._database.writing(durably=durably) as transaction:
             known = self._of_key(transaction, terms.idempotency_key, job.request)
             if known is not None:
                 return known
@@ -231,6 +234,15 @@ class Jobs:
             after = change(before)
             change_job(transaction, job_id, **changeable_of(after))
         return after
+
+    def replace_plan(self, job_id: str, number: int, plan: Plan) -> None:
+        """Keep what policies made of a plan of a job of ours, before it is submitted."""
+        with self._database.writing() as transaction:
+            row = self._owners.own_row(transaction, job_id)
+            plans = list(terms_of(row).plans)
+            plans[number] = plan
+            texts = tuple(each.model_dump_json() for each in plans)
+            change_job(transaction, job_id, plans=texts)
 
     def warn(self, job_id: str, said: str) -> None:
         """Add a warning to a job of ours, unless it has it already."""

@@ -50,6 +50,14 @@ class Ledger:
         self.api_keys = ApiKeys(self.database)
         self.deliveries = Deliveries(self.database)
 
+    async def flushed(self) -> None:
+        """Return when all that was written before this call is on disk.
+
+        Raises:
+            StorageError: nobody knows whether it is.
+        """
+        await self.database.flushed()
+
     def close(self) -> None:
         """Close the file; the next use opens it again."""
         self.database.close()

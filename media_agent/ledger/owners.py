@@ -13,6 +13,7 @@ from media_agent.ledger.store.database import Database, Row, Transaction, reads_
 from media_agent.ledger.store.tables import UNSETTLED
 
 _LOGGER = logging.getLogger(__name__)
+_SOON = 10.0  # seconds in which a new job is claimed by whoever made it
 
 SELECT_JOBS = """
 SELECT *, (SELECT ref FROM submissions WHERE job_id = jobs.id AND state = 'accepted') AS ref
@@ -73,7 +74,7 @@ class Owners:
         """Return the jobs of callers, under way, that no living process works on; oldest first."""
         with self._database.reading() as transaction:
             rows = transaction.rows(_LEFT)
-        return tuple(row["id"] for row in rows if self._living_owner(row) is None)
+        return tuple(row["id"] for row in rows if self._is_left(row))
 
     def request_cancel(self, job_id: str) -> bool:
         """Ask the process that works on the job to stop it; return whether there is one."""
@@ -182,6 +183,12 @@ class Owners:
         except MediaAgentError as error:  # locked, or the disk is full: it is over all the same
             _LOGGER.debug("job %s is let go of, which cannot be written: %s", job_id, error)
             self._let_go.add(job_id)
+
+    def _is_left(self, row: Row) -> bool:
+        """Return whether nobody works on a job, we neither: not even its claim could be written."""
+        owner = self._living_owner(row)
+        is_ours = owner == self._owner and row["id"] not in self._claimed
+        return owner is None or (is_ours and self._clock() - _owner_of(row)[1] > _SOON)
 
     def _living_owner(self, row: Row) -> Owner | None:
         if row["owner"] is None:

@@ -220,7 +220,7 @@ def _known_request(text: str) -> VideoRequest:
 
 
 def _title_of(request: VideoRequest) -> str:
-    prompts = " / ".join(shot.prompt for shot in request.storyboard())
+    prompts = " / ".join(request.prompts())
     return " ".join(str(mend(prompts)).split())[:_LONGEST_TITLE]
 
 

@@ -13,7 +13,7 @@ from media_agent.ledger.rows import (
     terms_of,
     text_of,
 )
-from media_agent.ledger.serving.api_keys import limits_of
+from media_agent.ledger.serving.api_keys import LOCAL, limits_of
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
 from media_agent.negotiation.budget import check_caller, check_day
@@ -78,9 +78,17 @@ class Submissions:
             return transaction.row(query, operation=ref.operation_id, **names) is not None
 
     def record_intent(
-        self, job_id: str, number: int, time: datetime, *, per_day: float | None = None
+        self,
+        job_id: str,
+        number: int,
+        time: datetime,
+        *,
+        per_day: float | None = None,
+        durably: bool = True,
     ) -> Submission:
         """Keep that the plan of this number is about to be submitted; once per plan.
+
+        Unless `durably`, nothing may be sent before the ledger is flushed.
 
         With `per_day` only if all that was intended in the last 24 hours, by any process, stays
         within so many USD; and of a server's caller only if their keys allow it. A video in parts
@@ -90,7 +98,7 @@ class Submissions:
             OwnershipLostError: another process owns the job, or intended the same.
             BudgetExceededError: it would cost more than is left of the day, or of a budget.
         """
-        with self._database.writing() as transaction:
+        with self._database.writing(durably=durably) as transaction:
             terms = terms_of(self._owners.own_row(transaction, job_id))
             plan = terms.plans[number]
             price = plan.estimate.cost_usd or 0.0
@@ -163,6 +171,8 @@ class Submissions:
         Raises:
             BudgetExceededError: it would cost more, or its price is unknown.
         """
+        if caller == LOCAL:
+            return
         with self._database.reading() as transaction:
             _check_caller(transaction, caller, plan, now)
 

@@ -15,7 +15,8 @@ from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
-from media_agent_schemas.quality import QualityReport
+from media_agent_schemas.policies import PolicyNote
+from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
 from media_agent_schemas.records import (
     GenerationRecord,
     Lineage,
@@ -46,12 +47,16 @@ def build_record(
     resumed_from: int | None = None,
     seams: tuple[SeamRecord, ...] = (),
     quality: QualityReport | None = None,
+    spread: tuple[ScoreSpread, ...] = (),
+    remakes: tuple[Remake, ...] = (),
+    policies: tuple[PolicyNote, ...] = (),
     key_name: str | None = None,
     refused: tuple[Refusal, ...] = (),
 ) -> GenerationRecord:
     """Say what was asked, adjusted, sent and delivered; `end` carries the collected artifacts.
 
-    `inputs` are the digests of the files that went in, taken when they were read.
+    `inputs` are the digests of the files that went in, taken when they were read; `policies` what
+    was said of the result.
     """
     sent = job.plan.request
     delivered = _find_delivered(end.artifacts)
@@ -73,11 +78,14 @@ def build_record(
         verification=end.verification or capabilities.verification,
         asked=job.request,
         adjusted=job.plan.adjustments,
+        policies=(*job.plan.policies, *policies),
         sent=sent,
         delivered=delivered,
         shots=tuple(_shift(shot, before) for shot in shots),
         seams=seams,
         quality=quality,
+        spread=spread,
+        remakes=remakes,
         seed=sent.seed if end.seed is None else end.seed,
         artifacts=end.artifacts,
         frames_planned=planned,

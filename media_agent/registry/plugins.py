@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import NoneType
+from typing import TypeVar
 
 import pluggy
 
@@ -20,6 +21,9 @@ from media_agent.backend import hookspecs
 from media_agent.backend.fence import PLUGIN_HINT, call_plugin, name_if_slow
 from media_agent.backend.protocol import BackendSpec
 from media_agent.errors import MediaAgentError, PluginError
+from media_agent.policy.decisions import PolicySpec
+from media_agent.policy.shipped import SHIPPED
+from media_agent.provenance.quality.embedding import LARGEST_SIDE, EmbeddingSpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _Packaged = Sequence[tuple[EntryPoint, str | None]]
@@ -50,12 +54,26 @@ class BrokenPlugin:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """The backends found, by name, and the plugins that are broken."""
+    """What was found, by name, and the plugins that are broken."""
 
     specs: Mapping[str, BackendSpec]
     broken: tuple[BrokenPlugin, ...] = ()
     owners: Mapping[str, str] = field(default_factory=dict)
     """The plugin of each backend, by the name of the backend."""
+    policies: Mapping[str, PolicySpec] = field(
+        default_factory=lambda: {spec.name: spec for spec in SHIPPED}
+    )
+    """The kinds of policies, by name; ours first."""
+    embeddings: Mapping[str, EmbeddingSpec] = field(default_factory=dict)
+
+
+Spec = BackendSpec | PolicySpec | EmbeddingSpec
+AnySpec = TypeVar("AnySpec", BackendSpec, PolicySpec, EmbeddingSpec)
+_HOOKS: Mapping[str, type[Spec]] = {
+    "media_agent_backends": BackendSpec,
+    "media_agent_policies": PolicySpec,
+    "media_agent_embeddings": EmbeddingSpec,
+}
 
 
 def discover(
@@ -69,57 +87,105 @@ def discover(
         packaged = _find_installed(tuple(map(_look, sys.path)))
     else:
         packaged = _with_packages(found)
-    specs: dict[str, BackendSpec] = {}
+    taken: dict[type[Spec], dict[str, Spec]] = {kind: {} for kind in _HOOKS.values()}
+    taken[PolicySpec] |= {spec.name: spec for spec in SHIPPED}
     owners: dict[str, str] = {}
     broken: list[BrokenPlugin] = []
     for entry_point, package in packaged:
         plugin = entry_point.name
         try:
             with name_if_slow(f"plugin {plugin}: loading it", clock):
-                offered: list[BackendSpec] = call_plugin("it", partial(_load, entry_point), list)
+                offered: list[Spec] = call_plugin("it", partial(_load, entry_point), list)
         except MediaAgentError as error:
             broken.append(BrokenPlugin(plugin, error.message, package))
             continue
         for spec in offered:
-            if spec.name in specs:
-                owner = owners[spec.name]
+            known, what = taken[type(spec)], _name_kind(spec)
+            if spec.name in known:
+                owner = owners.get(f"{what} {spec.name}", "media-agent")
                 whom = "itself, before" if owner == plugin else f"plugin {owner}"
-                taken = f"backend name {spec.name!r} is taken by {whom}"
-                broken.append(BrokenPlugin(plugin, taken, package))
+                said = f"{what} name {spec.name!r} is taken by {whom}"
+                broken.append(BrokenPlugin(plugin, said, package))
                 continue
-            specs[spec.name] = spec
-            owners[spec.name] = plugin
-    return Discovery(specs, tuple(broken), owners)
+            known[spec.name] = spec
+            owners[f"{what} {spec.name}"] = plugin
+    specs = _of_kind(taken, BackendSpec)
+    return Discovery(
+        specs,
+        tuple(broken),
+        {name: owners[f"backend {name}"] for name in specs},
+        policies=_of_kind(taken, PolicySpec),
+        embeddings=_of_kind(taken, EmbeddingSpec),
+    )
 
 
-def _load(entry_point: EntryPoint) -> list[BackendSpec]:
+def _of_kind(
+    taken: Mapping[type[Spec], Mapping[str, Spec]], kind: type[AnySpec]
+) -> dict[str, AnySpec]:
+    return {name: spec for name, spec in taken[kind].items() if isinstance(spec, kind)}
+
+
+def _name_kind(spec: Spec) -> str:
+    match spec:
+        case BackendSpec():
+            return "backend"
+        case PolicySpec():
+            return "policy"
+        case EmbeddingSpec():
+            return "embedding"
+
+
+def _load(entry_point: EntryPoint) -> list[Spec]:
     manager = pluggy.PluginManager(hookspecs.GROUP)
     manager.add_hookspecs(hookspecs)
     manager.register(entry_point.load(), name=entry_point.name)
     manager.check_pending()
-    if not manager.hook.media_agent_backends.get_hookimpls():
-        raise PluginError("it implements no hook media_agent_backends")
-    results = manager.hook.media_agent_backends()
-    if not results:  # pluggy leaves None out
-        raise PluginError("its media_agent_backends returned None, not a list of BackendSpec")
-    return [_check_spec(spec) for offered in results for spec in _check_iterable(offered)]
+    found: list[Spec] = []
+    there = [name for name in _HOOKS if getattr(manager.hook, name).get_hookimpls()]
+    if not there:
+        raise PluginError(f"it implements no hook {', '.join(_HOOKS)}")
+    for name in there:
+        results = getattr(manager.hook, name)()
+        if not results:  # pluggy leaves None out
+            raise PluginError(f"its {name} returned None, not a list of {_HOOKS[name].__name__}")
+        for offered in results:
+            found += [_check(spec, name) for spec in _check_iterable(offered, name)]
+    return found
 
 
-def _check_iterable(offered: object) -> Iterable[object]:
+def _check_iterable(offered: object, hook: str) -> Iterable[object]:
     if not isinstance(offered, Iterable) or isinstance(offered, str):
-        raise PluginError(
-            f"its media_agent_backends returned {offered!r}, not a list of BackendSpec"
-        )
+        raise PluginError(f"its {hook} returned {offered!r}, not a list of {_HOOKS[hook].__name__}")
     return offered
+
+
+def _check(spec: object, hook: str) -> Spec:
+    if hook == "media_agent_backends":
+        return _check_spec(spec)
+    if not isinstance(spec, PolicySpec | EmbeddingSpec) or not isinstance(spec, _HOOKS[hook]):
+        raise PluginError(f"{hook} returned {spec!r}, not a {_HOOKS[hook].__name__}")
+    what = _name_kind(spec)
+    _check_name(spec.name, what)
+    if not callable(spec.factory):
+        raise PluginError(f"{what} {spec.name}: its factory is {spec.factory!r}")
+    if isinstance(spec, EmbeddingSpec):
+        for side in (spec.width, spec.height):
+            if not isinstance(side, int) or not 1 <= side <= LARGEST_SIDE:
+                raise PluginError(f"embedding {spec.name}: a frame of {side!r} pixels")
+    return spec
+
+
+def _check_name(name: object, what: str) -> None:
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise PluginError(
+            f"{what} name {name!r} is not made of lower-case letters, digits, '.', '_', '-'"
+        )
 
 
 def _check_spec(spec: object) -> BackendSpec:
     if not isinstance(spec, BackendSpec):
         raise PluginError(f"media_agent_backends returned {spec!r}, not a BackendSpec")
-    if not isinstance(spec.name, str) or _NAME.fullmatch(spec.name) is None:
-        raise PluginError(
-            f"backend name {spec.name!r} is not made of lower-case letters, digits, '.', '_', '-'"
-        )
+    _check_name(spec.name, "backend")
     for name, kinds in _KINDS.items():
         value: object = getattr(spec, name)
         if not isinstance(value, kinds):

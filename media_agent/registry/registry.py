@@ -15,7 +15,10 @@ from media_agent.errors import (
     Fault,
     InvalidRequestError,
     MediaAgentError,
+    PluginError,
 )
+from media_agent.policy.decisions import PolicySpec
+from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.registry.model_folders import add_models
 from media_agent.registry.plugins import BrokenPlugin, Discovery, discover
 from media_agent.suggest import did_you_mean
@@ -42,6 +45,25 @@ class Registry:
     def specs(self) -> Mapping[str, BackendSpec]:
         """What the plugins offer, by name; some of it is only a kind for sections."""
         return self._discovery.specs
+
+    @property
+    def policies(self) -> Mapping[str, PolicySpec]:
+        """The kinds of policies, by name."""
+        return self._discovery.policies
+
+    def find_embedding(self, name: str | None) -> EmbeddingSpec | None:
+        """Return the embedding of a name; None: the simple one is meant.
+
+        Raises:
+            PluginError: no plugin offers it.
+        """
+        if name is None:
+            return None
+        known = self._discovery.embeddings
+        if name not in known:
+            hint = f"{did_you_mean(name, known)}; see embedding in the settings"
+            raise PluginError(f"no plugin offers the embedding {name!r}", hint=hint)
+        return known[name]
 
     @property
     def broken(self) -> tuple[BrokenPlugin, ...]:

@@ -12,6 +12,8 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.config.settings import RouteSection, Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.negotiation.draft import Shape
+from media_agent.policy.asking import Policies, Screened
+from media_agent.policy.decisions import PolicyCall
 from media_agent.provenance.marking import check_marks
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, load_catalogue
@@ -24,7 +26,7 @@ from media_agent.routing.rules import Route, RoutingRules
 from media_agent.suggest import find_full_name
 from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import InputRole
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import RoutingPreference, VideoMode, VideoRequest
 
 _SHAPING = (InputRole.FIRST_FRAME, InputRole.LAST_FRAME, InputRole.SOURCE_VIDEO)
@@ -45,12 +47,14 @@ class Planner:
         open_backend: OpenBackend,
         *,
         draw_seed: Callable[[], int],
+        policies: Policies | None = None,
         spent_today: Callable[[], float] = lambda: 0.0,
         free_memory: FreeMemory | None = None,
     ) -> None:
         self._settings = settings
         self._registry = registry
         self._open_backend = open_backend
+        self._policies = policies or Policies(dict, dict)
         self._draw_seed = draw_seed
         self._spent_today = spent_today
         self._free_memory = free_memory or FreeMemory()
@@ -62,27 +66,47 @@ class Planner:
         *,
         allow_unknown_words: bool = False,
         best: int | None = None,
+        caller: str | None = None,
     ) -> PlanReport:
         """Return every candidate with its plan or its reasons; a named model is the only one.
 
         With `best` only so many of many, and the best one of each backend, are planned in full.
+        `caller` asks a server for it, with policies of their own; None: this machine.
 
         Raises:
             InvalidRequestError: the request names what does not exist.
+            PolicyRefusedError: a policy refuses it; or one failed.
         """
+        allowed = await self._policies.before_plan(request, PolicyCall(caller))
+        words = allow_unknown_words
+        report = await self._report(allowed.request, policy, words=words, best=best)
+        if allowed.notes or allowed.is_held:
+            candidates = (_note_in(each, allowed) for each in report.candidates)
+            changes = {"request": request, "candidates": tuple(candidates)}
+            return report.model_copy(update=changes)
+        return report
+
+    async def _report(
+        self, request: VideoRequest, policy: Policy | None, *, words: bool, best: int | None
+    ) -> PlanReport:
         asked, request = request, self._ask_for_marks(request)
         request, shape = await _read_inputs(request)
         router = await self._open_router(request.model, shape)
         report = router.report(
             request,
             self._choose_policy(policy),
-            allow_unknown_words=allow_unknown_words,
+            allow_unknown_words=words,
             best=best,
         )
         return note_marks_of_all(report, asked)
 
     async def plans(
-        self, request: VideoRequest, policy: Policy | None, *, allow_unknown_words: bool = False
+        self,
+        request: VideoRequest,
+        policy: Policy | None,
+        *,
+        allow_unknown_words: bool = False,
+        caller: str | None = None,
     ) -> tuple[Plan, ...]:
         """Return the plan to follow, then those to follow if it is refused before acceptance.
 
@@ -90,13 +114,19 @@ class Planner:
         model that several backends offer there is a plan for each offer.
 
         Raises:
-            MediaAgentError: no backend can serve it.
+            MediaAgentError: no backend can serve it, or a policy refuses it.
         """
-        asked, words = request, allow_unknown_words
+        allowed = await self._policies.before_plan(request, PolicyCall(caller))
+        plans = await self._plans(allowed.request, policy, words=allow_unknown_words)
+        return tuple(map(allowed.note_in, plans))
+
+    async def _plans(
+        self, request: VideoRequest, policy: Policy | None, *, words: bool
+    ) -> tuple[Plan, ...]:
         plans = await self._find_plans(self._ask_for_marks(request), policy, words)
         for plan in plans:
             check_marks(plan.request)
-        return tuple(note_marks(plan, asked) for plan in plans)
+        return tuple(note_marks(plan, request) for plan in plans)
 
     def _ask_for_marks(self, request: VideoRequest) -> VideoRequest:
         return ask_for_marks(request, self._settings.provenance)
@@ -105,9 +135,8 @@ class Planner:
         self, request: VideoRequest, policy: Policy | None, words: bool
     ) -> tuple[Plan, ...]:
         if request.model is None and request.routing is not None:
-            return _take_plans(
-                await self.report(request, policy, allow_unknown_words=words, best=_ALTERNATIVES)
-            )
+            report = await self._report(request, policy, words=words, best=_ALTERNATIVES)
+            return _take_plans(report)
         for error in self._registry.list_broken().values():
             _LOGGER.warning("%s", in_full(error))
         request, shape = await _read_inputs(request)
@@ -211,6 +240,12 @@ class Planner:
         declared = self._settings.backends.keys()
         default = self._settings.default_backend
         return RoutingRules(routes, min(limits, default=None), declared, default)
+
+
+def _note_in(candidate: Candidate, allowed: Screened) -> Candidate:
+    if candidate.plan is None:
+        return candidate
+    return candidate.model_copy(update={"plan": allowed.note_in(candidate.plan)})
 
 
 def _take_plans(report: PlanReport) -> tuple[Plan, ...]:

@@ -23,11 +23,12 @@ from media_agent.server.mcp_endpoint import McpEndpoint
 from media_agent.server.native import actions, events, jobs, live, plans
 from media_agent.server.openai import content, continuing, files, models, videos
 from media_agent.server.openai.inputs.file_store import keep_removing_expired
+from media_agent.server.openai.request_schema import BODIES
 from media_agent.server.operation import health, metrics, reload
 from media_agent.server.operation.counts import CallCounts, Counting
-from media_agent.server.operation.openapi import RESPONSES, describe_api, name_operation
+from media_agent.server.operation.openapi import describe_api
 from media_agent.server.page import page
-from media_agent.server.quick_status import QUICK_ROUTES
+from media_agent.server.quick_routes import QUICK_ROUTES
 from media_agent.server.webhooks import routes as webhooks
 from media_agent.server.webhooks.service import check_webhooks, open_webhooks
 
@@ -105,14 +106,12 @@ def build_app(
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        responses=RESPONSES,
-        generate_unique_id_function=name_operation,
     )
-    describe_api(app)
+    describe_api(app, BODIES)
     add_error_handlers(app)
     app.router.routes.extend(QUICK_ROUTES)
-    for router in _ROUTERS:
-        app.include_router(router)
+    for router in _ROUTERS:  # included, FastAPI would build each route twice and match it twice
+        app.router.routes.extend(router.routes)
     app.router.routes.append(tools.route)
     app.add_middleware(BodyLimits, find_section=lambda: access.settings)
     app.add_middleware(Gate, access=access)

@@ -20,14 +20,15 @@ from media_agent.server.access.requests import admit_request
 from media_agent.server.host import ClientHost
 from media_agent.server.jobs.new_jobs import new_folder
 from media_agent.server.jobs.public import content_uri
-from media_agent.tools import ToolBox
-from media_agent.tools.elsewhere import Address
-from media_agent.tools.files import FileKind
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
     from mcp.server.context import ServerRequestContext
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+    from media_agent.tools.elsewhere import Address
+    from media_agent.tools.files import FileKind
+    from media_agent.tools.toolbox import ToolBox
 
 T = TypeVar("T")
 PATH = "/mcp"
@@ -89,9 +90,11 @@ class McpEndpoint:
             await self._ending.wait()
 
     async def _run(
-        self, context: "ServerRequestContext[Any, Any]", work: Callable[[ToolBox], Awaitable[T]]
+        self, context: "ServerRequestContext[Any, Any]", work: "Callable[[ToolBox], Awaitable[T]]"
     ) -> T:
         """Run work with the toolbox of the caller of a request, in the loop of the client."""
+        from media_agent.tools.toolbox import ToolBox
+
         request = context.request
         assert isinstance(request, Request)
         caller: Caller = request.scope[CALLER]
@@ -123,11 +126,11 @@ class McpEndpoint:
             yield job_id, await admit_request(request, caller, folder, max_bytes=most)
 
 
-def _build_address(request: Request, section: ServerSection) -> Address:
+def _build_address(request: Request, section: ServerSection) -> "Address":
     """Return where a caller elsewhere finds files: the video at its URL, for a player."""
     base = section.public_url or str(request.base_url)
 
-    def address(job_id: str, kind: FileKind) -> str:
+    def address(job_id: str, kind: "FileKind") -> str:
         if kind == "video":
             return f"{base.rstrip('/')}{content_uri(job_id)}"
         return f"media-agent://jobs/{job_id}/{kind}"

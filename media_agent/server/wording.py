@@ -2,8 +2,7 @@
 
 import re
 
-from media_agent.tools.elsewhere import hide_paths
-from media_agent.wording import to_python
+from media_agent.wording import hide_paths, to_python
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.plan import PlanReport
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -27,6 +27,7 @@ from media_agent.errors import (
     MediaAgentError,
     in_full,
 )
+from media_agent.policy.asking import Policies
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import load_catalogue
@@ -105,6 +106,7 @@ def _find_faults(
     settings: Settings, registry: Registry, sections: Collection[str]
 ) -> Iterator[Fault]:
     """Yield what is wrong beyond malformed values; `sections` are all that are written."""
+    yield from _find_policy_faults(settings, registry)
     backends: dict[str, VideoBackend | None] = {}
     for name, section in settings.backends.items():
         key_faults = [*_find_key_faults(("backends", name), section.sources())]
@@ -126,6 +128,20 @@ def _find_faults(
         problem = None if name.partition("/")[0] in unread else known.find_problem(name)
         if problem is not None:
             yield Fault(place, problem)
+
+
+def _find_policy_faults(settings: Settings, registry: Registry) -> Iterator[Fault]:
+    """Yield what keeps a policy from being asked: then nothing is made."""
+    for name, section in settings.policies.items():
+        key_faults = [*_find_key_faults(("policies", name), {(): section})]
+        yield from key_faults
+        if any(each.place[-1] == "key_file" for each in key_faults):
+            continue
+        rules = {name: section.as_rule(name)}
+        try:
+            Policies(partial(dict, rules), lambda: registry.policies).make(name)
+        except MediaAgentError as error:
+            yield from getattr(error, "faults", ()) or [Fault(("policies", name), in_full(error))]
 
 
 def _find_key_faults(

@@ -7,8 +7,11 @@ import contextlib
 import ipaddress
 import socket
 import urllib.parse
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import httpx
+if TYPE_CHECKING:
+    import httpx
 
 _LAST_PORT = 2**16 - 1
 _TRANSLATED = (  # RFC 6052 and RFC 4291: the last 32 bits are an address of version 4
@@ -22,8 +25,10 @@ _OWN_NETWORKS = (  # which not every version of Python counts among them
 _INNER_NAMES = (".localhost", ".local", ".internal", ".home.arpa")
 
 
-def parsed_address(text: str) -> httpx.URL | None:
+def parsed_address(text: str) -> "httpx.URL | None":
     """Return an http(s) address with a host, or None."""
+    import httpx  # which a start does not wait for
+
     try:
         url = httpx.URL(text.strip())
         is_one = url.scheme in ("http", "https") and bool(url.host)  # some are read only here
@@ -32,7 +37,7 @@ def parsed_address(text: str) -> httpx.URL | None:
     return url if is_one and (url.port or 0) <= _LAST_PORT else None
 
 
-def resolved(text: str, asked: str | None) -> httpx.URL | None:
+def resolved(text: str, asked: str | None) -> "httpx.URL | None":
     """Return the address that a text out of an answer means, or None.
 
     It may be relative to the address that was asked: "/a.mp4", "a.mp4", "//host/a.mp4".
@@ -46,12 +51,12 @@ def resolved(text: str, asked: str | None) -> httpx.URL | None:
         return None
 
 
-def origin_of(url: httpx.URL) -> tuple[str, str, int]:
+def origin_of(url: "httpx.URL") -> tuple[str, str, int]:
     """Return scheme, host and port."""
     return url.scheme, url.host.rstrip("."), url.port or {"http": 80, "https": 443}[url.scheme]
 
 
-def is_followed(url: httpx.URL, named_by: httpx.URL | None) -> bool:
+def is_followed(url: "httpx.URL", named_by: "httpx.URL | None") -> bool:
     """Whether a file may be fetched from an address that a server named; None: who knows which.
 
     A public server may name https on public hosts only. One of an own network, which is an inner
@@ -64,6 +69,7 @@ def is_followed(url: httpx.URL, named_by: httpx.URL | None) -> bool:
     return url.scheme == "https" and not is_inner(url.host)
 
 
+@lru_cache(maxsize=256)  # of a server every call asks it
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine."""
     address = _number_of(host)

@@ -62,7 +62,10 @@ class VideoWish(ToolArguments):
     aspect_ratio: str | None = Field(default=None, description="Such as 16:9; instead of size.")
     negative_prompt: str | None = Field(default=None, description="What it should not show.")
     first_frame: str | None = Field(
-        default=None, description="First frame: an image, as URL or file path."
+        default=None, description="First frame: image URL or file path."
+    )
+    consent: str | None = Field(
+        default=None, description="The user's word that those shown agreed."
     )
     seed: Whole | None = Field(default=None, description="0 to 2^63-1; default: random.")
     model: str | None = Field(
@@ -70,9 +73,7 @@ class VideoWish(ToolArguments):
         description="backend, backend/model or a model's name, as plan_video has them; "
         "default: from the settings.",
     )
-    route: str | None = Field(
-        default=None, description="Routing preset of the settings, instead of a model."
-    )
+    route: str | None = Field(default=None, description="Routing preset, instead of a model.")
     options: OptionTexts = None
     policy: PolicyWord = None
     max_cost_usd: MaxCost = None
@@ -93,6 +94,7 @@ class VideoWish(ToolArguments):
                 aspect_ratio=self.aspect_ratio,
                 negative_prompt=self.negative_prompt,
                 inputs=self._build_inputs(),
+                consent=self.consent,
                 seed=self.seed,
                 model=self.model,
                 budget=self._build_budget(),

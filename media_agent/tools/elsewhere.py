@@ -1,6 +1,5 @@
 """Answers for an agent on another machine: it gets addresses, and no path of this one."""
 
-import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
@@ -8,6 +7,7 @@ from typing import Protocol
 from pydantic import JsonValue
 
 from media_agent.tools.files import FileKind
+from media_agent.wording import hide_paths
 from media_agent_schemas.request import VideoRequest
 
 Answer = dict[str, JsonValue]
@@ -15,7 +15,6 @@ Address = Callable[[str, FileKind], str]
 """From the id of a job and a kind of its files to what an agent elsewhere knows it by."""
 
 _OWN_WORDS = frozenset({"prompt", "prompts", "negative_prompt"})
-_PATH = re.compile(r"(?<![\w:/.~<>=-])~?(?!/v1/)(?:/[^\s/'\"`,;:()\[\]]+){2,}/?")
 _KINDS: dict[str, FileKind] = {
     "video": "video",
     "partial_video": "video",
@@ -45,13 +44,6 @@ def address_files(answer: Answer, address: Address) -> Answer:
         if name in shown:
             shown[name] = address(str(answer["job_id"]), kind)
     return shown
-
-
-def hide_paths(text: str) -> str:
-    """Return a text with the names of files instead of their paths."""
-    if "/" not in text:
-        return text
-    return _PATH.sub(lambda found: found[0].rstrip("/").rpartition("/")[2], text)
 
 
 def _hide(name: str, value: JsonValue) -> JsonValue:

@@ -55,16 +55,18 @@ async def plan_video(client: VideoClient, asking: Asking, arguments: PlanVideo) 
     options = await _read_options(client, arguments.options, _find_model(client, arguments))
     request, policy = arguments.to_request(options), arguments.policy
     async with asking.admitted(client, request, is_kept=False) as (_, admitted):
-        return await _plan(client, admitted, policy)
+        return await _plan(client, admitted, policy, asking.owner)
 
 
-async def _plan(client: VideoClient, request: VideoRequest, policy: Policy | None) -> PlanView:
-    report = await client.plan_all(request, policy=policy, best=MOST_OTHERS + 1)
+async def _plan(
+    client: VideoClient, request: VideoRequest, policy: Policy | None, owner: str | None
+) -> PlanView:
+    report = await client.plan_all(request, policy=policy, best=MOST_OTHERS + 1, caller=owner)
     if request.model is not None or request.routing is not None:
         return view_plan(report)
     capabilities = await client.capabilities()
     default = request.model_copy(update={"model": f"{capabilities.backend}/{capabilities.model}"})
-    best = await client.plan_all(default, policy=policy)
+    best = await client.plan_all(default, policy=policy, caller=owner)
     return view_plan(best, others=report.candidates)
 
 
@@ -87,7 +89,9 @@ async def create_video(
     async with asking.admitted(client, asked) as (job_id, request):
         plans = None
         if consent.limit_usd is not None and not client.knows(key):
-            plans = consent.check(await client.plans(request, policy=policy), key)
+            plans = consent.check(
+                await client.plans(request, policy=policy, caller=asking.owner), key
+            )
         return await client.start(
             request,
             plans=plans,
@@ -120,7 +124,9 @@ async def extend_video(
     options = await _read_options(client, arguments.options, model)
     async with asking.admitted(client, _name_source(arguments, options)) as (job_id, admitted):
         place = admitted.inputs[0].path if admitted.inputs else None
-        request, plans = await _plan_extension(client, arguments, place or video, key, options)
+        request, plans = await _plan_extension(
+            client, asking, arguments, place or video, key, options
+        )
         if not client.knows(key):
             plans = consent.check(plans, key)
         return await client.start(
@@ -144,7 +150,12 @@ def _name_source(arguments: ExtendVideo, options: Options) -> VideoRequest:
 
 
 async def _plan_extension(
-    client: VideoClient, arguments: ExtendVideo, video: str, key: str, options: Options
+    client: VideoClient,
+    asking: Asking,
+    arguments: ExtendVideo,
+    video: str,
+    key: str,
+    options: Options,
 ) -> tuple[VideoRequest, tuple[Plan, ...]]:
     common: _Continued = {
         "prompt": arguments.prompt,
@@ -152,6 +163,7 @@ async def _plan_extension(
         "policy": arguments.policy,
         "max_cost_usd": arguments.max_cost_usd,
         "idempotency_key": key,
+        "caller": asking.owner,
     }
     if arguments.keep_chunks is not None:
         plan = await client.plan_branch(video, at=arguments.keep_chunks, **common)
@@ -224,6 +236,7 @@ class _Continued(TypedDict):
     policy: Policy | None
     max_cost_usd: float | None
     idempotency_key: str
+    caller: str | None
 
 
 def _find_model(client: VideoClient, arguments: VideoWish) -> str | None:

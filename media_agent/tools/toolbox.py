@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Literal
 
@@ -39,7 +40,7 @@ from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _LENGTHS = (2000, 500, 100)  # characters of a message, which may quote what the agent gave
-_LOOK_EVERY = 0.25  # seconds between two looks at a job that is waited for
+_PAUSES = (0.25, 0.5, 1.0)  # seconds between looks at a job of another process; the last again
 
 _WRITING = (CreateVideo, ExtendVideo, SteerVideo, CancelVideo)
 
@@ -272,14 +273,31 @@ class ToolBox:
         return view_jobs(jobs, most)
 
     async def _wait(self, job: VideoJob, seconds: float) -> VideoJob:
-        """Return the job when it is finished, or as it stands when the time is over."""
+        """Return the job when it is finished, or as it stands when the time is over.
+
+        One that cannot continue here, and that no other process works on, is not waited for.
+        """
         until = self._clock() + seconds
-        while True:
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
             left = until - self._clock()
             if job.status.is_terminal or left <= 0:
-                return job
-            await self._sleep(min(_LOOK_EVERY, left))
+                break
+            work = self._client.works.get(job.id)
+            if work is None:
+                await self._sleep(min(pause, left))
+            else:
+                await self._sleep_unless_done(work, left)
             job = await self._client.get(job.id)
+            if work is not None and work.done() and not self._client.is_running(job.id):
+                break
+        return job
+
+    async def _sleep_unless_done(self, work: "asyncio.Task[None]", seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._sleep(seconds))
+        try:
+            await asyncio.wait({work, sleeping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
 
     async def _view(self, job: VideoJob) -> JobView:
         if job.status is JobStatus.COMPLETED:

@@ -60,6 +60,7 @@ from media_agent_schemas.media import (
     VideoMetadata,
 )
 from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 from media_agent_schemas.provenance import (
     FoundWatermark,
     GenerationAssertion,
@@ -77,6 +78,8 @@ from media_agent_schemas.quality import (
     FindingKind,
     Loudness,
     QualityReport,
+    Remake,
+    ScoreSpread,
 )
 from media_agent_schemas.records import (
     GenerationRecord,
@@ -146,17 +149,22 @@ __all__ = [
     "Plan",
     "PlanReport",
     "Policy",
+    "PolicyDecision",
+    "PolicyNote",
+    "PolicyStage",
     "PromptChanged",
     "ProvenanceReport",
     "ProvenanceState",
     "Quality",
     "QualityReport",
     "Refusal",
+    "Remake",
     "ResolutionTier",
     "ResumeToken",
     "Routing",
     "RoutingPreference",
     "Schema",
+    "ScoreSpread",
     "SeamRecord",
     "Segment",
     "Shot",

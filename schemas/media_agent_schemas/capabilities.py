@@ -8,6 +8,7 @@ from pydantic import Field, JsonValue, model_validator
 
 from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, gigabytes
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
+from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.request import VideoMode, VideoRequest
 from media_agent_schemas.resume import ResumeToken
 
@@ -513,6 +514,16 @@ class Plan(Document):
     )
     origin: Origin | None = Field(
         default=None, description="The video it continues; its chunks are kept as they are."
+    )
+    remade_as: str | None = Field(
+        default=None, description="The job that made a part of the delivered video again."
+    )
+    policies: tuple[PolicyNote, ...] = Field(
+        default=(), description="What the policies of the settings said of it."
+    )
+    held: bool = Field(
+        default=False,
+        description="Whether a policy looks at the whole video before any of it is shown.",
     )
 
     @property

@@ -85,6 +85,9 @@ class ChangePrompt(Schema):
         description="From the first chunk not yet started; or now, also chunks in progress that "
         "are noisy enough; or from the chunk of this number on, if not yet started.",
     )
+    amended: str | None = Field(
+        default=None, description="Which policy changed the prompt, and why; null: none did."
+    )
 
 
 class Finish(Schema):

@@ -21,6 +21,7 @@ class FindingKind(StrEnum):
     SHARPNESS_DRIFT = "sharpness_drift"
     CONTRAST_DRIFT = "contrast_drift"
     MOTION_DRIFT = "motion_drift"
+    SUBJECT_DRIFT = "subject_drift"
     SILENT = "silent"
     CLIPPED = "clipped"
 
@@ -59,6 +60,9 @@ class Drift(Schema):
         le=1,
         description="Likeness of what is shown in the first and the last 15 %, 1 is the same; by "
         "colours and edges, unless a plugin knows better. null: too short.",
+    )
+    embedding: str | None = Field(
+        default=None, description="The embedding of a plugin that says so; null: the simple one."
     )
 
 
@@ -99,3 +103,26 @@ class QualityReport(Schema):
     findings: tuple[Finding, ...] = Field(
         default=(), description="What a person should look at; of many of a kind, the first ten."
     )
+
+
+class ScoreSpread(Schema):
+    """How one score lies over several videos of one request."""
+
+    score: str = Field(description="Its name in a quality report, such as drift.colour.")
+    minimum: float = Field(description="The smallest.")
+    median: float = Field(description="The middle one, or the mean of the two in the middle.")
+    maximum: float = Field(description="The largest.")
+    videos: int = Field(ge=2, description="How many videos have this score.")
+
+
+class Remake(Schema):
+    """A part of a video that was made again, with another seed, for what was found in it."""
+
+    job_id: str = Field(description="The job that made it again.")
+    chunk: int = Field(ge=0, description="The first chunk that is another one.")
+    seed: int = Field(description="The seed from there on.")
+    because: Finding = Field(description="What was found before.")
+    remaining: tuple[Finding, ...] = Field(
+        default=(), description="What was found after, of what is to be made again."
+    )
+    delivered: bool = Field(description="Whether this is what was delivered.")

@@ -8,7 +8,8 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Computation, Cost, Timing
 from media_agent_schemas.jobs import JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
-from media_agent_schemas.quality import QualityReport
+from media_agent_schemas.policies import PolicyNote
+from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
 from media_agent_schemas.request import VideoRequest
 
 
@@ -97,6 +98,9 @@ class GenerationRecord(Document):
     adjusted: tuple[Adjustment, ...] = Field(
         default=(), description="Every change, with its reason."
     )
+    policies: tuple[PolicyNote, ...] = Field(
+        default=(), description="What the policies of the settings said, in the order asked."
+    )
     sent: VideoRequest = Field(description="The request as the backend got it.")
     delivered: VideoMetadata | None = Field(
         default=None, description="Probed from the file; null: none."
@@ -112,6 +116,12 @@ class GenerationRecord(Document):
     quality: QualityReport | None = Field(
         default=None,
         description="What the first video is like, as measured; null: it was not measured.",
+    )
+    spread: tuple[ScoreSpread, ...] = Field(
+        default=(), description="The scores of all videos of the request; empty: there is one."
+    )
+    remakes: tuple[Remake, ...] = Field(
+        default=(), description="Which parts were made again, and why, in order."
     )
     seed: int | None = Field(default=None, description="The seed used.")
 

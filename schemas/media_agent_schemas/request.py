@@ -30,6 +30,8 @@ def _check_prompt(prompt: str) -> str:
 
 def _check_text(text: str) -> str:
     """Return a text whose every letter can be stored; a pair of surrogates is one character."""
+    if text.isascii():
+        return text
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
     for position, letter in enumerate(text):
         if "\ud800" <= letter <= "\udfff":
@@ -219,6 +221,11 @@ class VideoRequest(Asked, Document):
     labels: dict[Text, Text] = Field(
         default={}, description="The caller's own marks, kept in the record."
     )
+    consent: Annotated[Text, Field(min_length=1, max_length=1000)] | None = Field(
+        default=None,
+        description="The caller's declaration that the people in the inputs agreed, in words of "
+        "their own; kept in the record.",
+    )
     budget: Budget | None = Field(default=None, description="Spending limit.")
     routing: Routing | None = Field(default=None, description="How to choose the backend.")
 
@@ -293,6 +300,12 @@ class VideoRequest(Asked, Document):
         if self.prompt is None:
             return self.shots
         return (Shot(prompt=self.prompt, duration=self.seconds()),)
+
+    def prompts(self) -> tuple[str, ...]:
+        """Return the prompts of the storyboard."""
+        if self.prompt is None:
+            return tuple(shot.prompt for shot in self.shots)
+        return (self.prompt,)
 
     def infer_mode(self) -> VideoMode:
         """Return the given mode, or the one that the inputs imply."""

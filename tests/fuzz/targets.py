@@ -57,4 +57,4 @@ def isolate(folder: Path) -> None:
     os.environ["HOME"] = os.environ["XDG_CONFIG_HOME"] = str(folder)
     os.environ["MEDIA_AGENT_DATA_DIR"] = str(folder / "data")
     os.environ["MEDIA_AGENT_CONFIG"] = str(folder / "none.toml")
-    os.environ["MEDIA_AGENT_QUALITY"] = "off"
+    os.environ["MEDIA_AGENT_QUALITY"] = os.environ["MEDIA_AGENT_PROVENANCE__SIGN"] = "off"

@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.rules import ruled
 from tests.fuzz.targets import TARGETS, attempt
 
-EXAMPLES = {"replies": 15, "configs": 25, "kept": 10, "media": 15}
+EXAMPLES = {"replies": 15, "configs": 25, "kept": 8, "media": 6}
 
 
 @pytest.mark.parametrize("name", TARGETS)

@@ -8,7 +8,8 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.errors import IdempotencyConflictError, InvalidRequestError
+from media_agent.errors import IdempotencyConflictError, InvalidRequestError, StorageError
+from media_agent.ledger.store import flush
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import JobStatus, Size, VideoJob, VideoRequest
 
@@ -110,3 +111,42 @@ async def test_paid_work_is_not_stopped_when_the_client_is_closed_and_is_resumed
     assert not any(each.is_cancelled for each in simulator.jobs.values())
     assert again.id == job.id
     assert (done.status, simulator.accepted) == (JobStatus.COMPLETED, 1)
+
+
+async def test_nothing_is_sent_before_job_and_intent_are_on_disk(
+    tmp_path: Path, simulator: FalSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent_before = list[int]()
+    sync = flush._sync
+
+    def flush_it(file: int) -> None:
+        sync(file)
+        sent_before.append(len(simulator.jobs))
+
+    monkeypatch.setattr(flush, "_sync", flush_it)
+    async with new_client(tmp_path, simulator) as client:
+        started = await client.start(SLATE.model_copy(update={"model": FAL}))
+        kept = len(sent_before)
+        await ended(client, started.id)
+
+    assert sent_before[:kept] == [0] * kept
+    assert kept > 0
+    assert sent_before[kept] == 0  # the intent
+
+
+async def test_a_job_that_cannot_be_put_on_disk_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with new_client(tmp_path) as client:
+        await client.start(SLATE)
+
+        def fail(file: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(flush, "_sync", fail)
+            with pytest.raises(StorageError):
+                await client.start(SLATE, idempotency_key="one")
+
+        assert len(await client.list()) == 1
+        assert not client.knows("one")

@@ -1,25 +1,29 @@
 """Finished videos are signed, whoever made them and whatever happens on the way."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
 import c2pa
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from media_agent.backend.local import Chunk, GenerationContext
 from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError
 from media_agent.jobs import deliver
 from media_agent.ledger.ledger import Ledger
-from media_agent.provenance.c2pa import credentials as credentials_module
 from media_agent.provenance.c2pa.read import read_provenance
 from media_agent.provenance.record import read_record
 from media_agent.registry.plugins import Discovery
@@ -29,6 +33,7 @@ from media_agent.storage.files import sha256_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import describe, read_frames
 from media_agent_schemas import (
+    ArtifactKind,
     BackendEvent,
     Capabilities,
     InputRole,
@@ -183,6 +188,24 @@ async def test_a_video_that_must_be_signed_is_not_paid_for_if_it_cannot_be(
     assert await stage.process().list() == []
 
 
+async def test_a_job_that_waited_until_the_certificate_expired_is_not_paid_for(
+    stage: Stage, tmp_path: Path
+) -> None:
+    with pytest.raises(Crash):
+        await stage.process(crash_at="plan", provenance={"sign": "require"}).generate(
+            REQUEST, out=stage.folder / "cat.mp4", job_id="mine"
+        )
+    certificate, key = certificate_of(tmp_path, days_ago=400)
+    own = {"sign": "require", "certificate": certificate, "key": key}
+
+    job = await stage.process(provenance=own).resume("mine")
+
+    assert job.status is JobStatus.FAILED
+    assert job.error is not None
+    assert "expired on" in job.error.message
+    assert stage.provider.posts == 0
+
+
 async def test_an_expired_certificate_is_told_before_and_the_video_is_made(
     stage: Stage, tmp_path: Path
 ) -> None:
@@ -213,7 +236,7 @@ async def test_a_certificate_that_expires_soon_is_told(stage: Stage, tmp_path: P
 async def test_without_the_extra_the_record_says_so_and_require_refuses(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials_module, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "c2pa", None)
 
     with pytest.raises(ConfigurationError, match="c2pa is not installed"):
         await stage.make(provenance={"sign": "require"})
@@ -225,20 +248,25 @@ async def test_without_the_extra_the_record_says_so_and_require_refuses(
     assert job.warnings == ()
 
 
-def fail(data: bytes) -> bytes:
-    raise RuntimeError("no")
+CALLS: list[bytes] = []
+"""The key that `sign_once` signs with, then what it was asked to sign."""
 
 
-CALLS: list[int] = []
+def sign_once(data: bytes) -> bytes:
+    """Sign the trial before the work, and be gone when it has ended."""
+    CALLS.append(data)
+    if len(CALLS) > 2:
+        raise RuntimeError("no")
+    key = load_pem_private_key(CALLS[0], None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key.sign(data, ec.ECDSA(SHA256()))
 
 
-async def test_a_signer_that_fails_at_the_end_loses_no_video(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_signer_that_fails_at_the_end_loses_no_video(stage: Stage, tmp_path: Path) -> None:
     """Under require it is not delivered unsigned; resumed when the signer works, it is signed."""
-    monkeypatch.setattr("media_agent.jobs.runner.check_before_work", lambda signing: [])
     certificate, key = certificate_of(tmp_path)
-    own = {"sign": "require", "certificate": certificate, "callback": f"{__name__}:fail"}
+    CALLS[:] = [key.get_secret_value().encode()]
+    own = {"sign": "require", "certificate": certificate, "callback": f"{__name__}:sign_once"}
     client = stage.process(provenance=own)
 
     job = await client.generate(REQUEST, out=stage.folder / "cat.mp4")
@@ -251,15 +279,15 @@ async def test_a_signer_that_fails_at_the_end_loses_no_video(
     assert "cannot be signed, and is not delivered without" in job.error.message
     assert "jobs resume" in str(job.error.hint)
     assert read_provenance(path_of(again)).state == "valid"
-    assert stage.provider.accepted == [again.id] or len(stage.provider.accepted) == 1
+    assert len(stage.provider.accepted) == 1
 
 
 async def test_a_signer_that_fails_at_the_end_leaves_the_video_whole_under_try(
-    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stage: Stage, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("media_agent.jobs.runner.check_before_work", lambda signing: [])
-    certificate, _ = certificate_of(tmp_path)
-    own = {"sign": "try", "certificate": certificate, "callback": f"{__name__}:fail"}
+    certificate, key = certificate_of(tmp_path)
+    CALLS[:] = [key.get_secret_value().encode()]
+    own = {"sign": "try", "certificate": certificate, "callback": f"{__name__}:sign_once"}
 
     job = await stage.process(provenance=own).generate(REQUEST, out=stage.folder / "cat.mp4")
 
@@ -439,3 +467,36 @@ async def test_of_several_videos_each_is_signed(tmp_path: Path) -> None:
     for video in job.artifacts:
         assert read_provenance(Path(str(video.path))).state == "valid"
         assert is_there(video)
+
+
+class Breaker(Continuer):
+    """Breaks off after the first second."""
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        yield Chunk(0, np.full((10, 32, 32, 3), 90, np.uint8))
+        raise OSError("no more")
+
+
+async def test_what_there_is_of_a_video_that_broke_off_is_signed_too(tmp_path: Path) -> None:
+    async with client_of(Breaker, tmp_path) as client:
+        request = VideoRequest(prompt="gray", model="continuer/part", duration=2)
+        job = await client.generate(request, out=tmp_path / "gray.mp4")
+
+    assert job.status is JobStatus.FAILED
+    (partial,) = job.artifacts
+    assert partial.kind is ArtifactKind.PARTIAL_VIDEO
+    assert read_provenance(Path(str(partial.path))).state == "valid"
+    assert is_there(partial)
+
+
+async def test_a_watermark_is_among_the_actions_and_is_put_in_before_the_signature(
+    tmp_path: Path,
+) -> None:
+    job = await make(tmp_path, SLATE.model_copy(update={"watermark": "encoded"}))
+
+    said = json.loads(c2pa.Reader(str(path_of(job))).json())
+    assertions = said["manifests"][said["active_manifest"]]["assertions"]
+    actions = next(each["data"]["actions"] for each in assertions if "actions" in each["label"])
+    assert job.artifacts[0].marking is not None
+    assert said["validation_state"] == "Valid"
+    assert [each["action"] for each in actions] == ["c2pa.created", "c2pa.watermarked.unbound"]

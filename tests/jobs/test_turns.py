@@ -62,3 +62,52 @@ async def test_a_turn_that_takes_long_is_over(monkeypatch: pytest.MonkeyPatch) -
 
     for holder in holders:
         await holder.__aexit__(None, None, None)
+
+
+async def test_nobody_begins_while_others_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 60.0)
+    found, begun = Turns(), asyncio.Event()
+
+    async def begin() -> None:
+        async with found.turn():
+            begun.set()
+
+    with found.asking():
+        with found.asking():
+            waiting = asyncio.create_task(begin())
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(0.05)
+        had_begun = begun.is_set()
+    async with asyncio.timeout(5):
+        await waiting
+
+    assert not had_begun
+    assert begun.is_set()
+
+
+async def test_nobody_gives_way_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.0)
+    found = Turns()
+
+    async with asyncio.timeout(5):
+        with found.asking():
+            async with found.turn():
+                pass
+
+
+async def test_whoever_gives_up_the_wait_gives_its_turn_back() -> None:
+    found = Turns()
+
+    with found.asking():
+        waiting = [asyncio.create_task(found.turn().__aenter__()) for _ in range(BEGINNING)]
+        await asyncio.sleep(0)
+        for each in waiting:
+            each.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+    async with asyncio.timeout(5):
+        others = [found.turn() for _ in range(BEGINNING)]
+        for holder in others:
+            await holder.__aenter__()
+
+    for holder in others:
+        await holder.__aexit__(None, None, None)

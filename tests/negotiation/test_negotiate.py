@@ -410,6 +410,7 @@ def values() -> Iterator[tuple[str, object]]:
     yield "watermark", "encoded"
     yield "visible_label", "AI-generated"
     yield "labels", {"project": "spring"}
+    yield "consent", "release form 12"
     yield "budget", {"max_cost_usd": 1.0}
     yield "routing", {"prefer": "best"}
 

@@ -27,15 +27,39 @@ HEAVY = {
     "sqlalchemy",
     "c2pa",
 }
+OF_SOME_CALLS = {"cryptography", "httpx", "httpx_secure", "limits", "mcp", "rich", "tenacity"}
+IDLE = """
+import asyncio
+from media_agent.config.settings import load_settings
+from media_agent.server.app import build_app
+
+async def answer():
+    app, sent = build_app(load_settings()), []
+    call = {"type": "http", "method": "GET", "path": "/health", "query_string": b"", "headers": []}
+
+    async def send(message):
+        sent.append(message)
+
+    async with app.router.lifespan_context(app):
+        await app(call, None, send)
+    assert sent[0]["status"] == 200, sent
+
+asyncio.run(answer())
+"""
 
 
 def loaded_after(code: str) -> set[str]:
     """Return the top-level modules in memory after running `code` in a fresh interpreter."""
+    return {name.split(".")[0] for name in modules_after(code)}
+
+
+def modules_after(code: str) -> set[str]:
+    """Return all modules in memory after running `code` in a fresh interpreter."""
     script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)), file=sys.stderr)"
     result = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
-    return {name.split(".")[0] for name in json.loads(result.stderr.splitlines()[-1])}
+    return set(json.loads(result.stderr.splitlines()[-1]))
 
 
 def test_the_schemas_load_no_torch_and_nothing_heavy() -> None:
@@ -93,6 +117,15 @@ def test_the_command_line_starts_without_anything_heavy() -> None:
 
     assert "cyclopts" in loaded
     assert loaded & (TORCH | HEAVY) == set()
+
+
+def test_an_idle_server_has_loaded_nothing_that_only_some_calls_need() -> None:
+    modules = modules_after(IDLE)
+    loaded = {name.split(".")[0] for name in modules}
+
+    assert "fastapi" in loaded
+    assert loaded & (TORCH | OF_SOME_CALLS | {"av", "numpy", "PIL", "dbos", "yaml"}) == set()
+    assert {name for name in modules if name.startswith("media_agent.tools")} == set()
 
 
 def test_discovery_finds_both_backends_and_loads_no_torch() -> None:

@@ -19,7 +19,7 @@ from media_agent.tools.answers.views import view_job
 from media_agent.tools.decoding import as_object
 from media_agent.tools.job_arguments import TOOLS
 from media_agent.tools.new_videos import derive_idempotency_key
-from media_agent_schemas import JobStatus
+from media_agent_schemas import JobStatus, VideoJob
 from media_agent_schemas.capabilities import Segment
 
 pytestmark = pytest.mark.anyio
@@ -292,6 +292,25 @@ async def test_waiting_is_bounded(client: VideoClient) -> None:
     assert answer["next"] == f"call wait_video with job_id {job.id}"
     assert 7 <= clock.seconds < 8
     await client.cancel(job.id)
+
+
+async def test_the_end_of_a_job_of_this_process_is_heard_and_not_looked_for(
+    client: VideoClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = ToolBox(client)
+    job = await client.start(CreateVideo(**ARGUMENTS).to_request())
+    looks, look = 0, client.get
+
+    async def count(job_id: str) -> VideoJob:
+        nonlocal looks
+        looks += 1
+        return await look(job_id)
+
+    monkeypatch.setattr(client, "get", count)
+    answer = await box.call("wait_video", {"job_id": job.id, "seconds": 50})
+
+    assert answer["status"] == "completed"
+    assert looks <= 2
 
 
 async def test_a_cancelled_job_says_so(client: VideoClient, box: ToolBox) -> None:

@@ -19,7 +19,7 @@ _FRAMES = "frames"
 
 def digest_work(request: VideoRequest, weights: str, loras: Iterable[str]) -> str:
     """Return a digest of all that decides the frames, but for the inputs and the machine."""
-    asked = request.model_dump(mode="json", exclude={"inputs", "labels"})
+    asked = request.model_dump(mode="json", exclude={"inputs", "labels", "consent"})
     text = json.dumps([asked, weights, *loras], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -40,6 +40,7 @@ def collect_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags)
         "mode": VideoMode.VIDEO_EDIT if video.restyle else None,
         "negative_prompt": video.negative_prompt,
         "inputs": _build_inputs(video) or None,
+        "consent": video.consent,
         "camera": video.camera,
         "endless": video.endless or None,
         "fps": read_number("fps", video.fps),

@@ -105,6 +105,8 @@ class VideoFlags:
     """Video to continue, from its end."""
     restyle: Flag = False
     """Restyle that video as the prompt describes, instead of continuing it."""
+    consent: Text = None
+    """Your declaration that the people in the inputs agreed; kept in the record."""
     fit: Literal["crop", "pad"] | None = None
     """Crop an image whose shape differs from the video's, or pad it with black."""
     size: Annotated[str | None, Parameter(metavar="WxH")] = None

@@ -52,6 +52,8 @@ async def plan_branch(
     shots = new_shots(options.prompt, options.duration, options.shots)
     store = context.store
     job = store.jobs.get(job_id)
+    if job.plan.remade_as is not None:  # that is the video that was delivered
+        job = store.jobs.get(job.plan.remade_as)
     capabilities = (await context.open_backend(job.plan)).capabilities(job.plan.model)
     check_branches(capabilities, job)
     work = context.work_folder
@@ -62,7 +64,9 @@ async def plan_branch(
         store, parent, origin, shots, capabilities, source=source, endless=options.endless
     ).model_copy(update={"budget": build_budget(options.max_cost_usd)})
     words = options.allow_unknown_words
-    plans = await planner.plans(request, options.policy, allow_unknown_words=words)
+    plans = await planner.plans(
+        request, options.policy, allow_unknown_words=words, caller=options.caller
+    )
     warnings = (*plans[0].warnings, *again, *lost, *_left_out(job, origin, options.at))
     return plans[0].model_copy(update={"origin": origin, "warnings": warnings})
 

@@ -39,7 +39,9 @@ async def plan_extension(
     check_place(video)
     own_id = None if delivered is None else delivered.own_id_for(options.model)
     request, words = build_request(video, options, own_id), options.allow_unknown_words
-    plans = await planner.plans(request, options.policy, allow_unknown_words=words)
+    plans = await planner.plans(
+        request, options.policy, allow_unknown_words=words, caller=options.caller
+    )
     said = await asyncio.to_thread(foresee_join, request)
     plans = tuple(each.model_copy(update={"warnings": (*each.warnings, *said)}) for each in plans)
     return request, plans if delivered is None else tuple(map(delivered.note_in, plans))
@@ -97,6 +99,7 @@ def as_branch(job_id: str, options: ExtendOptions) -> BranchOptions:
         shots=options.shots,
         policy=options.policy,
         allow_unknown_words=options.allow_unknown_words,
+        caller=options.caller,
         max_cost_usd=options.max_cost_usd,
         idempotency_key=options.idempotency_key,
     )

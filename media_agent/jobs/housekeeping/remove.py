@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent.errors import JobError
+from media_agent.jobs.checks import REFUSED
 from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files
 from media_agent.jobs.housekeeping.prune import remove_files
 from media_agent.ledger.ledger import Ledger
@@ -49,7 +50,8 @@ def remove_job(
         freed = remove_files(files, kinds)
         if videos:
             _remove_record(job)
-        shutil.rmtree(store.jobs.folder(job_id) / INPUTS, ignore_errors=True)
+        for folder in (INPUTS, REFUSED):
+            shutil.rmtree(store.jobs.folder(job_id) / folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # not empty, or never there
             store.jobs.folder(job_id).rmdir()
         for name in reversed(family):  # if it ends in between, the job still has what is left

@@ -6,15 +6,6 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from tenacity import (
-    AsyncRetrying,
-    before_sleep_log,
-    retry_if_exception,
-    stop_after_attempt,
-    wait_chain,
-    wait_fixed,
-)
-
 from media_agent.errors import SubmitUncertainError
 from media_agent.jobs.context import JobContext
 from media_agent.ledger.state import OwnershipLostError, Submission
@@ -68,20 +59,17 @@ async def write_patiently(write: Callable[[], object], context: JobContext) -> N
 
 
 async def _retry(write: Callable[[], object], context: JobContext) -> None:
-    retrying = AsyncRetrying(
-        retry=retry_if_exception(_may_pass),
-        wait=wait_chain(*map(wait_fixed, _WRITE_AGAIN)),
-        stop=stop_after_attempt(len(_WRITE_AGAIN) + 1),
-        sleep=context.sleep,
-        before_sleep=before_sleep_log(_LOGGER, logging.DEBUG, exc_info=True),
-        reraise=True,
-    )
-    await retrying(asyncio.to_thread, write)
-
-
-def _may_pass(error: BaseException) -> bool:
-    """Return whether it is a lock, a full disk, no memory: not a word about the job."""
-    return isinstance(error, Exception) and not isinstance(error, OwnershipLostError)
+    for pause in _WRITE_AGAIN:
+        try:
+            await asyncio.to_thread(write)
+        except OwnershipLostError:
+            raise
+        except Exception:  # a lock, a full disk, no memory: not a word about the job
+            _LOGGER.debug("written again in %s s", pause, exc_info=True)
+            await context.sleep(pause)
+        else:
+            return
+    await asyncio.to_thread(write)
 
 
 def _address_in(ref: OperationRef) -> str | None:

@@ -31,12 +31,11 @@ _SECRET_BYTES = 32
 _COARSE = timedelta(minutes=10)
 """How exact the last use of a key is kept: writing it costs a transaction."""
 
-_LIMITS = """
+_IS_OVER = "(revoked_at IS NOT NULL OR coalesce(expires_at <= :now, 0))"
+_LIMITS = f"""
 SELECT min(usd_per_day) AS per_day, min(usd_total) AS total, min(concurrent_jobs) AS jobs
 FROM api_keys WHERE owner = :owner
-GROUP BY {is_over} ORDER BY {is_over} LIMIT 1""".format(
-    is_over="(revoked_at IS NOT NULL OR coalesce(expires_at <= :now, 0))"
-)
+GROUP BY {_IS_OVER} ORDER BY {_IS_OVER} LIMIT 1"""
 _AT_WORK = """
 SELECT count(*) AS jobs FROM jobs
 WHERE caller = :owner AND status IN ('queued', 'in_progress')
@@ -55,6 +54,8 @@ class KeyTerms:
     requests_per_minute: int | None = None
     concurrent_jobs: int | None = None
     expires_at: datetime | None = None
+    policies: frozenset[str] = frozenset()
+    """Policies of the settings that apply, beside those that apply to all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class ApiKeys:
                 usd_total=terms.usd_total,
                 requests_per_minute=terms.requests_per_minute,
                 concurrent_jobs=terms.concurrent_jobs,
+                policies=" ".join(sorted(terms.policies)),
                 created_at=now,
                 expires_at=terms.expires_at,
             )
@@ -133,6 +135,18 @@ class ApiKeys:
         with self._database.reading() as transaction:
             query = "SELECT * FROM api_keys ORDER BY created_at, id"
             return [_key_of(row) for row in transaction.rows(query)]
+
+    def policies_of(self, owner: str, now: datetime) -> frozenset[str]:
+        """Return the policies that any valid key of an owner names; if all are over, any of them.
+
+        They hold for all that is theirs, whichever key it was asked with, as budgets do.
+        """
+        query = f"""
+            SELECT policies, {_IS_OVER} AS is_over FROM api_keys WHERE owner = :owner"""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(query, owner=owner, now=text_of(now))
+        valid = [row for row in rows if not row["is_over"]]
+        return frozenset(name for row in valid or rows for name in row["policies"].split())
 
     def are_there_any(self) -> bool:
         """Return whether there is a key, or ever was one that was not removed."""
@@ -168,7 +182,9 @@ class ApiKeys:
 
 
 def limits_of(transaction: Transaction, owner: str, now: datetime) -> OwnerLimits:
-    """Return what the keys of an owner allow together."""
+    """Return what the keys of an owner allow together; this machine has none, and no limit."""
+    if owner == LOCAL:
+        return OwnerLimits(None, None, None)
     row = transaction.row(_LIMITS, owner=owner, now=text_of(now))
     if row is None:
         return OwnerLimits(None, None, None)
@@ -244,6 +260,7 @@ def _key_of(row: Row) -> ApiKey:
             usd_total=row["usd_total"],
             requests_per_minute=row["requests_per_minute"],
             concurrent_jobs=row["concurrent_jobs"],
+            policies=frozenset(row["policies"].split()),
             expires_at=_time_of(row["expires_at"]),
         ),
         created_at=datetime.fromisoformat(row["created_at"]),

@@ -17,6 +17,7 @@ from media_agent.errors import (
     LedgerBusyError,
     StorageError,
 )
+from media_agent.ledger.store.flush import Flushes
 from media_agent.ledger.store.tables import APPLICATION_ID, LEDGER_VERSION, TABLES
 from media_agent.storage.files import storage_errors
 
@@ -136,6 +137,7 @@ class Database:
         self._idle: list[sqlite3.Connection] = []
         self._process: int | None = None  # that has opened the file
         self._opening = threading.Lock()
+        self._flushes = Flushes(path)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
@@ -153,15 +155,25 @@ class Database:
     def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
         """Give a transaction that is alone in writing, on disk at its end if `durably`.
 
+        Else it is on disk soon, and once `flushed` was waited for.
+
         Raises:
             StorageError: as `reading`, or the disk is full.
             ConfigurationError, InvalidRequestError: as `reading`.
             DuplicateError: a unique value was there already.
         """
-        synchronous = "FULL" if durably else "NORMAL"
-        begin = (f"PRAGMA synchronous = {synchronous}", "BEGIN IMMEDIATE")
-        with self._transaction(*begin) as transaction:
+        with self._transaction("BEGIN IMMEDIATE") as transaction:
             yield transaction
+        if durably:
+            self._flushes.flush()
+
+    async def flushed(self) -> None:
+        """Return when all that was written before this call is on disk.
+
+        Raises:
+            StorageError: nobody knows whether it is.
+        """
+        await self._flushes.wait()
 
     def close(self) -> None:
         """Close all connections; the next use opens the file again."""
@@ -170,14 +182,14 @@ class Database:
             self._process = None
             while self._idle:
                 self._idle.pop().close()
+            self._flushes.close()
 
     @contextlib.contextmanager
-    def _transaction(self, *begin: str) -> Iterator[Transaction]:
+    def _transaction(self, begin: str) -> Iterator[Transaction]:
         with self._translate_errors():
             connection = self._connection()
             try:
-                for statement in begin:
-                    connection.execute(statement)
+                connection.execute(begin)
                 yield Transaction(connection)
                 connection.execute("COMMIT")
             except BaseException:
@@ -198,6 +210,7 @@ class Database:
         if self._process not in (None, os.getpid()):
             _OF_PARENTS.extend(self._idle)
             self._idle, self._process = [], None
+            self._flushes = Flushes(self.path)  # the thread of the other one stayed with the parent
 
     def _connect(self) -> sqlite3.Connection:
         """Open the file; transactions are begun by us, and threads pass the connection on."""
@@ -209,6 +222,7 @@ class Database:
         )
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = NORMAL")  # what must be on disk is flushed by us
         return connection
 
     def _open(self) -> sqlite3.Connection:

@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 8
+LEDGER_VERSION = 9
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -109,6 +109,7 @@ CREATE TABLE api_keys (
     usd_total FLOAT,
     requests_per_minute INTEGER,
     concurrent_jobs INTEGER,
+    policies TEXT NOT NULL,  -- names of the settings, with spaces between
     created_at TEXT NOT NULL,
     last_used_at TEXT,  -- roughly
     expires_at TEXT,

@@ -30,6 +30,7 @@ GENERATED = f"{_SOURCES}trainedAlgorithmicMedia"
 """Made by a model."""
 COMPOSITE = f"{_SOURCES}compositeWithTrainedAlgorithmicMedia"
 """Made by a model in part."""
+_WATERMARKED = "c2pa.watermarked.unbound"  # it finds the job, not the manifest
 _TEXTS = ("prompt", "negative_prompt", "text", "words")
 _PLAIN = ("size", "resolution", "aspect_ratio", "camera", "quality")
 
@@ -74,9 +75,16 @@ def build_assertion(
 
 
 def build_manifest(
-    assertion: GenerationAssertion, ingredients: Sequence[Ingredient], now: datetime
+    assertion: GenerationAssertion,
+    ingredients: Sequence[Ingredient],
+    now: datetime,
+    *,
+    is_watermarked: bool = False,
 ) -> dict[str, Any]:
     """Return the definition of a manifest as c2pa reads it."""
+    actions = list(_list_actions(assertion, ingredients, now))
+    if is_watermarked:
+        actions.append({"action": _WATERMARKED})
     content = assertion.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     return {
         "claim_generator_info": [{"name": GENERATOR, "version": assertion.software or "unknown"}],
@@ -84,7 +92,7 @@ def build_manifest(
         "assertions": [
             {
                 "label": "c2pa.actions.v2",
-                "data": {"actions": list(_list_actions(assertion, ingredients, now))},
+                "data": {"actions": actions},
             },
             {"label": LABEL, "data": {"version": assertion.version, **content}},
         ],

@@ -3,6 +3,9 @@
 The clock is that of this machine, as c2pa looks at it too.
 """
 
+import asyncio
+import threading
+import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +25,10 @@ from media_agent_schemas.provenance import SignerKind
 
 _tried: set[tuple[bytes, str | None]] = set()
 """The certificates, and callbacks, that have signed in this process."""
+_KEPT_SECONDS = 60.0
+_found: dict[Signing, tuple[float, list[str]]] = {}
+"""What was found lately, and when: a server is asked for hundreds of videos in a second."""
+_looking = threading.Lock()
 
 
 def prepare(signing: Signing) -> Credentials:
@@ -37,6 +44,32 @@ def prepare(signing: Signing) -> Credentials:
         try_signing(credentials)
         _tried.add(key)
     return credentials
+
+
+async def look_before_work(signing: Signing) -> list[str]:
+    """Return what `check_before_work` does, found out once a minute.
+
+    Raises:
+        ConfigurationError: as `check_before_work`.
+    """
+    known = _find(signing)
+    return await asyncio.to_thread(_look, signing) if known is None else known
+
+
+def _look(signing: Signing) -> list[str]:
+    with _looking:
+        known = _find(signing)
+        if known is None:
+            known = check_before_work(signing)
+            _found[signing] = time.monotonic(), known
+    return known
+
+
+def _find(signing: Signing) -> list[str] | None:
+    if not signing.is_on:
+        return []
+    when, said = _found.get(signing, (0.0, None))
+    return said if time.monotonic() - when < _KEPT_SECONDS else None
 
 
 def check_before_work(signing: Signing) -> list[str]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent.provenance.quality import scores
-from media_agent.provenance.quality.findings import list_findings, share_repeated
+from media_agent.provenance.quality.embedding import EmbeddingSpec
+from media_agent.provenance.quality.findings import Limits, list_findings, share_repeated
 from media_agent.provenance.quality.signals import PARTS, Signals, read_signals
-from media_agent.provenance.quality.subject import Embed
 from media_agent.video.codec import probe
 from media_agent_schemas.media import VideoMetadata
 from media_agent_schemas.quality import Boundaries, Drift, QualityReport
@@ -26,7 +26,8 @@ def inspect_video(
     *,
     metadata: VideoMetadata | None = None,
     boundaries: Sequence[int] = (),
-    embed: Embed | None = None,
+    embedding: EmbeddingSpec | None = None,
+    limits: Limits | None = None,
 ) -> Inspection:
     """Measure a video.
 
@@ -34,18 +35,25 @@ def inspect_video(
         path: The video.
         metadata: What it holds, where that is known already.
         boundaries: The first frame of each chunk, window or segment after the first one.
-        embed: A better embedding of a frame of 64x36 pixels than that of this project.
+        embedding: A better embedding of frames than that of this project.
+        limits: From where on something is told, where it is not the usual limit of its kind.
 
     Raises:
         StorageError: the file is missing or not a readable video.
+        PluginError: the embedding broke.
     """
     facts = probe(path) if metadata is None else metadata
-    signals = read_signals(path, frames=facts.frames, embed=embed)
-    return Inspection(_build_report(signals, facts, boundaries), signals)
+    signals = read_signals(path, frames=facts.frames, embedding=embedding)
+    name = None if embedding is None else embedding.name
+    return Inspection(_build_report(signals, facts, boundaries, limits, name), signals)
 
 
 def _build_report(
-    signals: Signals, facts: VideoMetadata, boundaries: Sequence[int]
+    signals: Signals,
+    facts: VideoMetadata,
+    boundaries: Sequence[int],
+    limits: Limits | None,
+    embedding: str | None,
 ) -> QualityReport:
     seconds = max(facts.duration, len(signals) / facts.fps)
     is_empty = len(signals) == 0
@@ -56,14 +64,14 @@ def _build_report(
         motion=0.0 if len(signals) < 2 else round(float(signals.change[1:].mean()), 2),
         repeated=round(share_repeated(signals, facts.fps), 3),
         flicker=round(scores.score_flicker(signals.brightness), 2),
-        drift=_measure_drift(signals),
+        drift=_measure_drift(signals, embedding),
         boundaries=_score_boundaries(signals, facts.fps, boundaries),
         loudness=signals.loudness,
-        findings=tuple(list_findings(signals, facts.fps, boundaries)),
+        findings=tuple(list_findings(signals, facts.fps, boundaries, limits)),
     )
 
 
-def _measure_drift(signals: Signals) -> Drift | None:
+def _measure_drift(signals: Signals, embedding: str | None) -> Drift | None:
     if len(signals.parts) < PARTS or len(signals) <= PARTS:
         return None
     return Drift(
@@ -72,6 +80,7 @@ def _measure_drift(signals: Signals) -> Drift | None:
         contrast=round(scores.ratio_of_ends(signals.contrast, least=0.5), 2),
         motion=round(scores.ratio_of_ends(signals.change[1:], least=0.1), 2),
         subject=signals.subject_similarity,
+        embedding=None if signals.subject_similarity is None else embedding,
     )
 
 

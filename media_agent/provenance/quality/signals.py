@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.loudness import LoudnessMeter
-from media_agent.provenance.quality.subject import Embed, SubjectMeter, Thumb
+from media_agent.provenance.quality.subject import SubjectMeter, Thumb
 from media_agent.video.codec import open_video
 from media_agent.video.images import matrix_of
 from media_agent_schemas.quality import Loudness
@@ -60,16 +61,17 @@ class Signals:
         return len(self.brightness)
 
 
-def read_signals(path: Path, *, frames: int, embed: Embed | None = None) -> Signals:
+def read_signals(path: Path, *, frames: int, embedding: EmbeddingSpec | None = None) -> Signals:
     """Decode a video and its sound once; `frames` is how many its file counts.
 
     Raises:
         StorageError: the file is missing or not a readable video.
+        PluginError: the embedding broke.
     """
     from av.audio.frame import AudioFrame
     from av.video.frame import VideoFrame
 
-    meter, listener = FrameMeter(frames, embed), LoudnessMeter()
+    meter, listener = FrameMeter(frames, embedding), LoudnessMeter()
     with open_video(path) as video:
         audio = video.streams.audio[:1]
         for frame in video.decode([video.streams.video[0], *audio]):
@@ -84,7 +86,7 @@ def read_signals(path: Path, *, frames: int, embed: Embed | None = None) -> Sign
 class FrameMeter:
     """Takes the frames of a video in their order; holds one of them, made small."""
 
-    def __init__(self, frames: int, embed: Embed | None = None) -> None:
+    def __init__(self, frames: int, embedding: EmbeddingSpec | None = None) -> None:
         """Begin a video of about so many frames."""
         self._frames = max(1, frames)
         self._shrinker = _Shrinker()
@@ -92,7 +94,8 @@ class FrameMeter:
         self._before: Numbers | None = None
         self._sums = np.zeros((PARTS, _CELLS, 4))
         self._counts = np.zeros(PARTS)
-        self._subject = SubjectMeter(self._frames, embed)
+        self._subject = SubjectMeter(self._frames, embedding)
+        self._embedding = embedding
 
     def add(self, frame: "VideoFrame") -> None:
         """Measure the next frame."""
@@ -112,7 +115,8 @@ class FrameMeter:
         part = min(number * PARTS // self._frames, PARTS - 1)
         self._sums[part] += _split_cells(thumb)
         self._counts[part] += 1
-        self._subject.add(number, thumb)
+        if self._subject.wants(number):
+            self._subject.add(number, self._for_embedding(frame, thumb))
 
     def finish(self, loudness: Loudness | None) -> Signals:
         """Return what was measured."""
@@ -124,6 +128,10 @@ class FrameMeter:
             subject_similarity=self._subject.compare(),
             loudness=loudness,
         )
+
+    def _for_embedding(self, frame: "VideoFrame", thumb: Thumb) -> Thumb:
+        spec = self._embedding
+        return thumb if spec is None else self._shrinker.scale(frame, spec.width, spec.height)
 
     def _compare(self, light: Numbers) -> tuple[float, float, float]:
         if self._before is None:
@@ -163,7 +171,7 @@ class _Shrinker:
     def __init__(self) -> None:
         from av.video.reformatter import VideoReformatter
 
-        self._narrow, self._grey, self._thumb = (VideoReformatter() for _ in range(3))
+        self._narrow, self._grey, self._thumb, self._own = (VideoReformatter() for _ in range(4))
 
     def shrink(self, frame: "VideoFrame") -> tuple[NDArray[np.uint8], Thumb]:
         """Return a frame in grey, at most 320 pixels wide, and all of it at 64x36."""
@@ -178,3 +186,11 @@ class _Shrinker:
             frame, _WIDTH, _HEIGHT, "rgb24", src_colorspace=matrix, interpolation="AREA"
         )
         return np.asarray(grey.to_ndarray(), np.uint8), np.asarray(thumb.to_ndarray(), np.uint8)
+
+    def scale(self, frame: "VideoFrame", width: int, height: int) -> Thumb:
+        """Return all of a frame at a size, in red, green and blue."""
+        matrix = matrix_of(frame)
+        scaled = self._own.reformat(
+            frame, width, height, "rgb24", src_colorspace=matrix, interpolation="AREA"
+        )
+        return np.asarray(scaled.to_ndarray(), np.uint8)

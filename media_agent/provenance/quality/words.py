@@ -73,7 +73,10 @@ def _describe_numbers(report: QualityReport) -> str:
     drift = report.drift
     if drift is None:
         return f"{facts}; too short to tell a drift"
-    subject = "" if drift.subject is None else f", likeness of what is shown {drift.subject:.2f}"
+    by = "" if drift.embedding is None else f" (by {drift.embedding})"
+    subject = (
+        "" if drift.subject is None else f", likeness of what is shown {drift.subject:.2f}{by}"
+    )
     return (
         f"{facts}; from start to end: colour moved {drift.colour:.1f} levels, "
         f"sharpness x{drift.sharpness:.2f}, contrast x{drift.contrast:.2f}, "

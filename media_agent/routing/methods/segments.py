@@ -76,14 +76,14 @@ class SegmentRow:
         """Add segments of similar length until `frames` are reached; return how many were added."""
         made = 0
         while made < frames:
-            if len(self.made) >= MOST_SEGMENTS:
+            shared = self._count_shared()
+            most = max(1, self.find_longest() - shared)
+            count = math.ceil((frames - made) / most)
+            if self.made and len(self.made) + count > MOST_SEGMENTS:  # at the least
                 raise UnsupportedRequestError(
                     f"{self.first.name} would need more than {MOST_SEGMENTS} segments",
                     hint="ask for less, or choose a backend without a length limit",
                 )
-            shared = self._count_shared()
-            most = max(1, self.find_longest() - shared)
-            count = math.ceil((frames - made) / most)
             made += self.add(prompt, math.ceil((frames - made) / count) + shared).new_frames
         return made
 

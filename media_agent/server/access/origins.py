@@ -8,6 +8,7 @@ apart (Sec-Fetch-Site); programs send the first only.
 import urllib.parse
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.datastructures import Headers
 
@@ -86,6 +87,7 @@ def _host_of(value: str) -> str | None:
     return None if parts is None else parts[1]
 
 
+@lru_cache(maxsize=256)  # every call names this server, and few others
 def _parts(address: str) -> tuple[str, str, int] | None:
     """Return scheme, host and port of an origin or an address; None: it has none, as "null"."""
     try:

@@ -9,13 +9,13 @@ import asyncio
 import contextlib
 import ipaddress
 import socket
-
-import httpx
-from httpx_secure import httpx_ssrf_protection
+from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.addresses import is_inner, parsed_address
-from media_agent.storage.network import certificates
+
+if TYPE_CHECKING:
+    import httpx
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -25,8 +25,13 @@ _USUAL_PORTS = frozenset({80, 443})
 _FIRST_FREE_PORT = 1024
 
 
-def open_public_client(*, timeout: httpx.Timeout) -> httpx.AsyncClient:
+def open_public_client(*, timeout: "httpx.Timeout") -> "httpx.AsyncClient":
     """Return a client that connects to public addresses only, and follows no redirect."""
+    import httpx
+    from httpx_secure import httpx_ssrf_protection
+
+    from media_agent.storage.network import certificates
+
     client = httpx.AsyncClient(
         trust_env=False,  # through a proxy nobody could tell where a connection ends
         verify=certificates(),
@@ -46,7 +51,7 @@ def is_public(address: Address) -> bool:
     return not has_zone and not is_inner(str(address)) and str(address) not in _OF_CLOUDS
 
 
-async def check_public(text: str) -> httpx.URL:
+async def check_public(text: str) -> "httpx.URL":
     """Return an address that may be asked; all that may not be are refused alike.
 
     Raises:
@@ -60,7 +65,7 @@ async def check_public(text: str) -> httpx.URL:
     return url
 
 
-def unreachable_error(url: httpx.URL) -> InvalidRequestError:
+def unreachable_error(url: "httpx.URL") -> InvalidRequestError:
     """Return the error of an address that is forbidden or not there: which of both is not told."""
     return InvalidRequestError(
         f"{url.host[:100]} cannot be reached at a public address",
@@ -68,13 +73,13 @@ def unreachable_error(url: httpx.URL) -> InvalidRequestError:
     )
 
 
-def _is_well_written(url: httpx.URL) -> bool:
+def _is_well_written(url: "httpx.URL") -> bool:
     if url.userinfo or is_inner(url.host):
         return False
     return url.port is None or url.port in _USUAL_PORTS or url.port >= _FIRST_FREE_PORT
 
 
-async def _means_public(url: httpx.URL) -> bool:
+async def _means_public(url: "httpx.URL") -> bool:
     """Return whether a name has public addresses only."""
     port = url.port or (443 if url.scheme == "https" else 80)
     try:

@@ -1,15 +1,20 @@
-"""How often a key may call, and an address may fail to name one."""
+"""How often a key may call, and an address may fail to name one.
+
+The package that counts is loaded with the first call that counts: many servers have no such key.
+"""
 
 import math
 import time
 from dataclasses import dataclass
-
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage
-from limits.strategies import MovingWindowRateLimiter
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from media_agent.errors import RateLimitError
 from media_agent.ledger.serving.api_keys import ApiKey
+
+if TYPE_CHECKING:
+    from limits.storage import MemoryStorage
+    from limits.strategies import MovingWindowRateLimiter
 
 FAILURES_PER_MINUTE = 20
 _MOST_ADDRESSES = 10_000  # that are remembered for failures; past that all of them are forgotten
@@ -39,12 +44,6 @@ class Allowance:
 class Rates:
     """Counts calls in moving windows of a minute, in memory."""
 
-    def __init__(self) -> None:
-        self._calls = MovingWindowRateLimiter(MemoryStorage())
-        self._failures_kept = MemoryStorage()
-        self._failures = MovingWindowRateLimiter(self._failures_kept)
-        self._failures_allowed = RateLimitItemPerMinute(FAILURES_PER_MINUTE)
-
     def take_call(self, key: ApiKey) -> Allowance | None:
         """Count a call of a key, and return what is left; None: it has no limit.
 
@@ -54,6 +53,8 @@ class Rates:
         limit = key.terms.requests_per_minute
         if limit is None:
             return None
+        from limits import RateLimitItemPerMinute
+
         item = RateLimitItemPerMinute(limit)
         is_taken = self._calls.hit(item, key.id)
         begins_again, remaining = self._calls.get_window_stats(item, key.id)
@@ -70,9 +71,35 @@ class Rates:
         Raises:
             RateLimitError: it does so all the time.
         """
+        from limits import RateLimitItemPerMinute
+
         if len(self._failures_kept.events) > _MOST_ADDRESSES:
             self._failures_kept.reset()
-        if not self._failures.hit(self._failures_allowed, address):
+        if not self._failures.hit(RateLimitItemPerMinute(FAILURES_PER_MINUTE), address):
             raise RateLimitError(
                 "too many calls without a valid API key came from this address", retry_after=60.0
             )
+
+    @cached_property
+    def _calls(self) -> "MovingWindowRateLimiter":
+        return _count_in(_new_storage())
+
+    @cached_property
+    def _failures_kept(self) -> "MemoryStorage":
+        return _new_storage()
+
+    @cached_property
+    def _failures(self) -> "MovingWindowRateLimiter":
+        return _count_in(self._failures_kept)
+
+
+def _new_storage() -> "MemoryStorage":
+    from limits.storage import MemoryStorage
+
+    return MemoryStorage()
+
+
+def _count_in(storage: "MemoryStorage") -> "MovingWindowRateLimiter":
+    from limits.strategies import MovingWindowRateLimiter
+
+    return MovingWindowRateLimiter(storage)

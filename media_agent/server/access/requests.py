@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from media_agent.errors import ForbiddenError, InvalidRequestError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import LARGEST_INPUT, InputRoom, fetch_input
+from media_agent.server.access.input_room import InputRoom
 from media_agent.server.access.public_network import check_public
 from media_agent_schemas.media import MediaInput
 from media_agent_schemas.request import VideoRequest
@@ -64,7 +64,7 @@ async def check_names(model: str | None, options: Options, caller: Caller) -> No
 
 
 async def admit_request(
-    request: Request, caller: Caller, folder: Path, *, max_bytes: int = LARGEST_INPUT
+    request: Request, caller: Caller, folder: Path, *, max_bytes: int
 ) -> Request:
     """Check a request and bring what it names by addresses; a local caller's stays as it is.
 
@@ -89,6 +89,8 @@ async def admit_request(
 async def _bring(medium: MediaInput, folder: Path, room: InputRoom) -> MediaInput:
     if medium.url is None:
         return medium
+    from media_agent.server.access.inputs import fetch_input
+
     path = await fetch_input(medium.url, folder, max_bytes=room.left)
     room.take((await asyncio.to_thread(path.stat)).st_size)
     return medium.model_copy(update={"url": None, "path": str(path), "mime_type": None})

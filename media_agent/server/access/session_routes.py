@@ -2,14 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Cookie, Request, Response
+from fastapi import Cookie, Request, Response
 
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.sessions import COOKIE, SESSION_SECONDS
 from media_agent.server.context import CallerHere, Server
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.base import Schema
 
-router = APIRouter(tags=["session"])
+router = new_router("session")
 
 
 class Session(Schema):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from media_agent.server.access.caller import Caller
 from media_agent.server.wording import info_to_http
-from media_agent.tools.elsewhere import hide_paths
+from media_agent.wording import hide_paths
 from media_agent_schemas.base import Schema
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import JobSummary, VideoJob

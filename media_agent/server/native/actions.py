@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 
 from media_agent.server.access.caller import Caller
@@ -22,11 +22,12 @@ from media_agent.server.native.bodies import (
     Steering,
 )
 from media_agent.server.native.jobs import Key, make_once
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
 
-router = APIRouter(tags=["jobs"])
+router = new_router("jobs")
 
 Planned = tuple[VideoRequest, tuple[Plan, ...]]
 """What a continuation is a request for, and the plans to follow, the first that works."""
@@ -85,7 +86,7 @@ async def reconcile_job(job: OwnJob, server: Server, caller: CallerHere) -> Resp
 @router.post("/v1/jobs/{job_id}/branch/plan", response_model=Plan)
 async def plan_branch(job: OwnJob, body: NewBranch, server: Server, caller: CallerHere) -> Response:
     """Return what such a branch would be and cost; nothing is started or spent."""
-    _, (plan,) = await _plan_branch(server, job.id, body)
+    _, (plan,) = await _plan_branch(server, caller, job.id, body)
     return JSONResponse(view(plan, "", caller))
 
 
@@ -98,7 +99,7 @@ async def branch_job(
     idempotency_key: Key = None,
 ) -> Response:
     """Make a second video that begins as this one does."""
-    plan = partial(_plan_branch, server, job.id, body)
+    plan = partial(_plan_branch, server, caller, job.id, body)
     return await _begin(server, caller, f"branch {job.id}", body, idempotency_key, plan)
 
 
@@ -150,7 +151,9 @@ async def _begin(
     return await make_once(server, caller, route, body, key, make)
 
 
-async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> Planned:
+async def _plan_branch(
+    server: ServerContext, caller: Caller, job_id: str, body: NewBranch
+) -> Planned:
     plan = await server.host.call(
         lambda client: client.plan_branch(
             job_id,
@@ -162,6 +165,7 @@ async def _plan_branch(server: ServerContext, job_id: str, body: NewBranch) -> P
             max_cost_usd=body.max_cost_usd,
             policy=body.policy,
             allow_unknown_words=body.allow_unknown_words,
+            caller=caller.name,
         )
     )
     return plan.request, (plan,)
@@ -185,5 +189,6 @@ async def _plan_extension(
             max_cost_usd=body.max_cost_usd,
             policy=body.policy,
             allow_unknown_words=body.allow_unknown_words,
+            caller=caller.name,
         )
     )

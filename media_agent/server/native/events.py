@@ -4,15 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import Header, Query
 from fastapi.responses import StreamingResponse
 
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import CallerHere, Server
 from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.events import EventHub
+from media_agent.server.operation.openapi import new_router
 
-router = APIRouter(tags=["events"])
+router = new_router("events")
 _PAUSE = 15.0  # seconds between two signs of life, shorter than proxies wait
 _ALIVE = b": alive\n\n"
 _LARGEST = 2**53  # a number that every client can say

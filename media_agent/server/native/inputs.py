@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import InputRoom
+from media_agent.server.access.input_room import InputRoom
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.inputs.file_store import find_file
 from media_agent.storage.files import storage_errors

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path as FilePath
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import Header, Path, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
@@ -22,11 +22,12 @@ from media_agent.server.jobs.repeats import LONGEST_KEY, NewJobCall, read_call
 from media_agent.server.list_page import answer_page
 from media_agent.server.native.bodies import JobPage, NewJob, RemovedJob
 from media_agent.server.native.inputs import bring_files
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Budget, VideoRequest
 
-router = APIRouter(tags=["jobs"])
+router = new_router("jobs")
 
 Key = Annotated[
     str | None,

@@ -3,17 +3,18 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import Path, Response
 
-from media_agent.errors import JobNotFoundError
+from media_agent.errors import JobNotFoundError, VideoNotReadyError
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.hls import Segments, measure_peak, write_playlist
 from media_agent.server.live.master import write_master
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.events import ChunkReady
-from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.jobs import JobStatus, VideoJob
 
-router = APIRouter(prefix="/v1/jobs/{job_id}/live", tags=["live video"])
+router = new_router("live video", prefix="/v1/jobs/{job_id}/live")
 _PLAYLIST = "application/vnd.apple.mpegurl"
 _KEPT = {"Cache-Control": "private, max-age=3600"}
 _CHANGES = {"Cache-Control": "no-store"}
@@ -72,6 +73,10 @@ async def get_segment(job: OwnJob, number: Number, server: Server) -> Response:
 
 
 async def _find(job: VideoJob, server: ServerContext) -> Segments:
+    if job.plan.held and job.status is not JobStatus.COMPLETED:
+        if job.status.is_terminal:
+            raise JobNotFoundError(f"job {job.id} has no video")
+        raise VideoNotReadyError(f"nothing of job {job.id} is shown until it is complete")
     newest = await server.host.read(lambda ledger: ledger.events.newest_chunk(job.id))
     path = newest.event.path if newest and isinstance(newest.event, ChunkReady) else None
     frames: tuple[int, ...] = ()

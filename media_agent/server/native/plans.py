@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 
 from media_agent.errors import InvalidRequestError
@@ -15,9 +15,10 @@ from media_agent.server.jobs.public import view
 from media_agent.server.native.bodies import ModelPage, NewPlan, OfferedModel, ServedReport
 from media_agent.server.native.inputs import bring_files
 from media_agent.server.native.jobs import LISTED
+from media_agent.server.operation.openapi import new_router
 from media_agent.server.wording import report_to_http, to_http
 
-router = APIRouter(tags=["plans"])
+router = new_router("plans")
 
 
 @router.post("/v1/plan", response_model=ServedReport)
@@ -33,6 +34,7 @@ async def plan_video(body: NewPlan, server: Server, caller: CallerHere) -> Respo
                 best=body.best,
                 policy=body.policy,
                 allow_unknown_words=body.allow_unknown_words,
+                caller=caller.name,
             )
         )
     shown = ServedReport(**dict(report_to_http(report)) | {"request": body.request})

@@ -5,7 +5,7 @@ import contextlib
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from media_agent.client import VideoClient
@@ -22,11 +22,12 @@ from media_agent.server.jobs.own_job import OwnJob
 from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind
 
-router = APIRouter(tags=["videos"])
+router = new_router("videos")
 
 _PATIENCE = 30.0  # seconds until the first chunk of a video
 
@@ -70,7 +71,7 @@ async def get_content(
     if variant == "partial":
         return await _answer(request, job, _find_partial(job))
     number = _read_number(variant, index)
-    if number == 0 and not job.status.is_terminal:
+    if number == 0 and not job.status.is_terminal and not job.plan.held:
         if request.method == "HEAD" and await _streams(server, job):
             return _announce_stream()
         job = await _await_chunk(server, job)

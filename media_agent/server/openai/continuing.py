@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, MediaAgentError
@@ -31,34 +31,30 @@ from media_agent.server.openai.new_video import (
     parse_call,
     start,
 )
-from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.videos import answer_video
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoMode, VideoRequest
 
-router = APIRouter(tags=["videos"])
-
-_EDIT = describe_new_video(("video",), video=True)
-_EXTENSION = describe_new_video(("video",), video=True, inputs=False)
-_REMIX = describe_new_video(("prompt",))
+router = new_router("videos")
 
 
-@router.post("/v1/videos/edits", response_model=Video, openapi_extra=_EDIT)
+@router.post("/v1/videos/edits", response_model=Video)
 async def edit(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to change a video as a prompt says, with a model that edits videos."""
     return await _begin(request, server, caller, "edit", _edit)
 
 
-@router.post("/v1/videos/extensions", response_model=Video, openapi_extra=_EXTENSION)
+@router.post("/v1/videos/extensions", response_model=Video)
 async def extend(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to continue a video; the result is the whole of it: the source, then the new part."""
     return await _begin(request, server, caller, "extend", _extend)
 
 
-@router.post("/v1/videos/{job_id}/remix", response_model=Video, openapi_extra=_REMIX)
+@router.post("/v1/videos/{job_id}/remix", response_model=Video)
 async def remix(job: OwnJob, request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin a video like a finished one with another prompt.
 
@@ -171,7 +167,7 @@ async def _extend(
             else:
                 place = str(await bring_source(server, caller, source, folder))
             request, plans = await server.host.call(
-                lambda client: _plan_extension(client, place, asked_for, own)
+                lambda client: _plan_extension(client, caller, place, asked_for, own)
             )
             labels = {**request.labels, **asked_for.labels}
             if source.job is not None:
@@ -183,7 +179,7 @@ async def _extend(
 
 
 async def _plan_extension(
-    client: VideoClient, place: str, asked: VideoRequest, own: OwnFields
+    client: VideoClient, caller: Caller, place: str, asked: VideoRequest, own: OwnFields
 ) -> tuple[VideoRequest, Sequence[Plan]]:
     return await client.plan_extension(
         place,
@@ -197,6 +193,7 @@ async def _plan_extension(
         max_cost_usd=None if asked.budget is None else asked.budget.max_cost_usd,
         policy=own.policy,
         allow_unknown_words=own.allow_unknown_words,
+        caller=caller.name,
     )
 
 

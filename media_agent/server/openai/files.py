@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
@@ -22,17 +22,17 @@ from media_agent.server.openai.inputs.file_store import (
     remove_file,
     store_file,
 )
-from media_agent.server.openai.request_schema import describe_new_file
 from media_agent.server.openai.wire import File, FileDeleted, FileDetails, FileList
+from media_agent.server.operation.openapi import new_router
 from media_agent.validation import in_words
 
-router = APIRouter(tags=["files"])
+router = new_router("files")
 
 FileId = Annotated[str, Path(description="The id of a file, as it was answered.", max_length=100)]
 _LISTED = 1000
 
 
-@router.post("/v1/files", response_model=File, openapi_extra=describe_new_file())
+@router.post("/v1/files", response_model=File)
 async def create(request: Request, server: Server, caller: CallerHere) -> JSONResponse:
     """Keep a file, to be given as `file_id` in calls."""
     body = await read_body(request, server)

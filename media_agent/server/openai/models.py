@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import HTTPException, Path, Query
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
@@ -10,9 +10,10 @@ from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
 from media_agent.routing.listing import Listed
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.openai.wire import Model, ModelDetails, ModelList
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.capabilities import Capabilities
 
-router = APIRouter(tags=["models"])
+router = new_router("models")
 
 
 @router.get("/v1/models", response_model=ModelList)

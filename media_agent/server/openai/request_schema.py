@@ -3,7 +3,8 @@
 The schemas are made of the models that the bodies are checked with, so that both say the same.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from media_agent.server.openai.create_fields import INPUT_FIELDS, NewFile, NewVideo, OwnFields
@@ -37,7 +38,7 @@ _VIDEO_ID = {
 }
 
 
-def describe_new_video(
+def _describe_new_video(
     required: Sequence[str] = (), *, video: bool = False, inputs: bool = True
 ) -> dict[str, Any]:
     """Return the body of a route that makes a video, as JSON and as a form."""
@@ -62,7 +63,7 @@ def describe_new_video(
     return _body({"application/json": json, "multipart/form-data": _object(form_fields, required)})
 
 
-def describe_new_file() -> dict[str, Any]:
+def _describe_new_file() -> dict[str, Any]:
     """Return the body of the route that keeps a file."""
     fields = schema_of(NewFile)["properties"]
     form = _object({"file": {"type": "string", "format": "binary"}, **fields}, ("file", "purpose"))
@@ -93,5 +94,17 @@ def _object(fields: Mapping[str, Any], required: Sequence[str]) -> dict[str, Any
 
 
 def _body(content: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {kind: {"schema": schema} for kind, schema in content.items()}
-    return {"requestBody": {"required": True, "content": kinds}}
+    return {
+        "required": True,
+        "content": {kind: {"schema": schema} for kind, schema in content.items()},
+    }
+
+
+BODIES: dict[str, Callable[[], dict[str, Any]]] = {
+    "/v1/videos": _describe_new_video,
+    "/v1/videos/edits": partial(_describe_new_video, ("video",), video=True),
+    "/v1/videos/extensions": partial(_describe_new_video, ("video",), video=True, inputs=False),
+    "/v1/videos/{job_id}/remix": partial(_describe_new_video, ("prompt",)),
+    "/v1/files": _describe_new_file,
+}
+"""What POST takes, by its path."""

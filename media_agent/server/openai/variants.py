@@ -6,7 +6,6 @@ from media_agent.errors import StorageError
 from media_agent.provenance.job_sheet import sheet_name
 from media_agent.storage.destination import is_there
 from media_agent.storage.files import storage_errors, write_aside
-from media_agent.tools.files import find_sheet
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
 
@@ -47,6 +46,7 @@ def make_sheet(job: VideoJob, video: Artifact, folder: Path) -> Path:
         StorageError: the video is gone or cannot be read.
     """
     from media_agent.ingest.source import open_medium
+    from media_agent.tools.files import find_sheet
     from media_agent.video.images import as_jpeg
 
     target = _beside(video, folder, ".jpg")

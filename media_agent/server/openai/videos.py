@@ -5,7 +5,7 @@ import contextlib
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from media_agent.client import VideoClient
@@ -18,12 +18,12 @@ from media_agent.server.jobs.own_job import OwnJob, find_job
 from media_agent.server.list_page import answer_page
 from media_agent.server.openai.body import read_body
 from media_agent.server.openai.new_video import create_video
-from media_agent.server.openai.request_schema import describe_new_video
 from media_agent.server.openai.view import choose_pause, view_video
 from media_agent.server.openai.wire import Video, VideoDeleted, VideoList
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
-router = APIRouter(tags=["videos"])
+router = new_router("videos")
 
 LISTED = 20
 MOST_LISTED = 100
@@ -31,7 +31,7 @@ _PATIENCE = 5.0  # seconds in which a video that is deleted should have stopped
 _LOOK_SECONDS = 0.1
 
 
-@router.post("/v1/videos", response_model=Video, openapi_extra=describe_new_video())
+@router.post("/v1/videos", response_model=Video)
 async def create(request: Request, server: Server, caller: CallerHere) -> Response:
     """Begin to make a video, and answer with it at once."""
     body = await read_body(request, server)

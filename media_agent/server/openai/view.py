@@ -48,7 +48,7 @@ def view_video(job: VideoJob) -> Video:
         progress=100 if completed else min(99, int(100 * (job.progress or 0))),
         created_at=int(job.created_at.timestamp()),
         completed_at=int(job.updated_at.timestamp()) if completed else None,
-        prompt=_prompt_of(job),
+        prompt="\n".join(job.request.prompts()) or None,
         size=_size_of(job),
         seconds=_seconds_of(job),
         remixed_from_video_id=_source_of(job),
@@ -107,15 +107,6 @@ def _error_of(job: VideoJob) -> WireError | None:
         return None
     error = info_to_http(error)
     return WireError(code=error.code, message=in_one_sentence(error))
-
-
-def _prompt_of(job: VideoJob) -> str | None:
-    prompts = [shot.prompt for shot in job.request.storyboard()] if _has_words(job) else []
-    return "\n".join(prompts) or None
-
-
-def _has_words(job: VideoJob) -> bool:
-    return job.request.prompt is not None or bool(job.request.shots)
 
 
 def _size_of(job: VideoJob) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Literal
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -11,9 +11,10 @@ from media_agent.distribution import own_version
 from media_agent.errors import BackendUnavailableError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.server.context import Server
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.base import Schema
 
-router = APIRouter(tags=["operation"])
+router = new_router("operation")
 _PATIENCE = 2.0  # seconds for the ledger
 
 

@@ -6,17 +6,18 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 
 from media_agent.ledger.ledger import Ledger
 from media_agent.server.context import Server
 from media_agent.server.operation.counts import BOUNDS, CallCounts
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.jobs import JobStatus
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
-router = APIRouter(tags=["operation"])
+router = new_router("operation")
 _DAY = timedelta(days=1)
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 

@@ -1,8 +1,12 @@
-"""What /openapi.json says beside what FastAPI knows: errors, keys, names of operations."""
+"""What /openapi.json says beside what FastAPI knows: errors, keys, bodies, names of operations.
 
+It is worked out when somebody asks for it: a start does not wait for that.
+"""
+
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from pydantic.json_schema import models_json_schema
@@ -49,38 +53,57 @@ class ErrorReply(BaseModel):
     media_agent: ErrorDetails
 
 
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"model": ErrorReply, "description": "The call is refused; nothing was done."},
-    "5XX": {"model": ErrorReply, "description": "The server or a provider is at fault."},
+_ERRORS = {
+    "4XX": "The call is refused; nothing was done.",
+    "5XX": "The server or a provider is at fault.",
 }
 """How every route may answer besides."""
+_OF_FASTAPI = ("HTTPValidationError", "ValidationError")  # its errors are answered as ours
+_PLACE = "#/components/schemas/{model}"
 
 
-def name_operation(route: APIRoute) -> str:
-    """Return a name that is one operation's alone: jobs_create_job, videos_list_videos."""
-    group = str(route.tags[0]).replace(" ", "_") if route.tags else "server"
-    return f"{group}_{route.name}"
+def new_router(tag: str, **options: Any) -> APIRouter:
+    """Return a router whose operations have names that are theirs alone: jobs_create_job."""
+    return APIRouter(tags=[tag], generate_unique_id_function=_name_operation, **options)
 
 
-def _schemas_of_events() -> dict[str, Any]:
-    """Return what the data of server-sent events refer to."""
-    template = "#/components/schemas/{model}"
-    _, found = models_json_schema([(JobEvent, "serialization")], ref_template=template)
-    schemas: dict[str, Any] = found["$defs"]
-    return schemas
+def _name_operation(route: APIRoute) -> str:
+    return f"{str(route.tags[0]).replace(' ', '_')}_{route.name}"
 
 
-def describe_api(app: FastAPI) -> None:
-    """Let the application describe itself as it is."""
+def describe_api(app: FastAPI, bodies: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
+    """Let the application describe itself as it is; `bodies` has those that are read by hand."""
     generate = app.openapi
 
     def describe() -> dict[str, Any]:
         if app.openapi_schema is None:
-            document = generate()
-            document["info"]["description"] = _ABOUT
-            document.setdefault("components", {})["securitySchemes"] = _KEYS
-            document["components"]["schemas"].update(_schemas_of_events())
-            document["security"] = [{}, *({name: []} for name in _KEYS)]
+            _complete(generate(), bodies)
         return generate()  # which keeps the one document
 
     app.openapi = describe  # type: ignore[method-assign]  # as FastAPI's guide does it
+
+
+def _complete(document: dict[str, Any], bodies: Mapping[str, Callable[[], dict[str, Any]]]) -> None:
+    document["info"]["description"] = _ABOUT
+    document["security"] = [{}, *({name: []} for name in _KEYS)]
+    schemas = document["components"]["schemas"]
+    document["components"]["securitySchemes"] = _KEYS
+    _, found = models_json_schema(
+        [(ErrorReply, "serialization"), (JobEvent, "serialization")],  # server-sent events too
+        ref_template=_PLACE,
+    )
+    schemas.update(found["$defs"])
+    for name in _OF_FASTAPI:
+        schemas.pop(name, None)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"] |= _describe_errors()
+    for path, describe_body in bodies.items():
+        document["paths"][path]["post"]["requestBody"] = describe_body()
+
+
+def _describe_errors() -> dict[str, Any]:
+    schema = {"$ref": _PLACE.format(model=ErrorReply.__name__)}
+    content = {"application/json": {"schema": schema}}
+    return {name: {"description": said, "content": content} for name, said in _ERRORS.items()}

@@ -4,7 +4,7 @@ import asyncio
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import Depends, Response
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
@@ -13,9 +13,10 @@ from media_agent.config.settings import Settings
 from media_agent.errors import ConfigurationError
 from media_agent.server.access.caller import Caller
 from media_agent.server.context import Server, ServerContext, require
+from media_agent.server.operation.openapi import new_router
 from media_agent_schemas.base import Schema
 
-router = APIRouter(tags=["operation"])
+router = new_router("operation")
 _FIXED = ("host", "port", "public_url", "allowed_origins", "webhooks", "callbacks")
 """Settings of [server] that a running server keeps."""
 Administrator = Annotated[Caller, Depends(require("admin"))]

@@ -4,21 +4,23 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-
-import httpx
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from media_agent.backend.protocol import CallbackSigning
 from media_agent.server.webhooks.callbacks import Check
 from media_agent.server.webhooks.sender import open_client
 from media_agent.server.webhooks.signing import is_signed, is_signed_by_fal, read_key_set
 
+if TYPE_CHECKING:
+    import httpx
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
 _KEPT_SECONDS = 24 * 3600.0  # as fal allows its keys to be kept
 _RETRY_SECONDS = 600.0  # before keys that could not be had, or did not fit, are asked for again
 _LARGEST_KEY_SET = 2**16  # bytes
 _LOGGER = logging.getLogger(__name__)
 
-FetchKeys = Callable[[], Awaitable[tuple[Ed25519PublicKey, ...]]]
+FetchKeys = Callable[[], Awaitable["tuple[Ed25519PublicKey, ...]"]]
 
 
 def check_for(
@@ -65,6 +67,8 @@ class KeySet:
 
     async def _renew(self) -> None:
         """Ask for the keys, unless that was done lately; one answer serves all that wait."""
+        import httpx
+
         async with self._asking:
             if self._age() < _RETRY_SECONDS:
                 return
@@ -75,10 +79,12 @@ class KeySet:
             self._asked_at = self._clock()
 
 
-def fetch_keys(url: str, open_client: Callable[[], httpx.AsyncClient] = open_client) -> FetchKeys:
+def fetch_keys(url: str, open_client: "Callable[[], httpx.AsyncClient]" = open_client) -> FetchKeys:
     """Return what fetches the keys at an address."""
 
-    async def fetch() -> tuple[Ed25519PublicKey, ...]:
+    async def fetch() -> "tuple[Ed25519PublicKey, ...]":
+        import httpx
+
         async with open_client() as client, client.stream("GET", url) as response:
             response.raise_for_status()
             body = bytearray()

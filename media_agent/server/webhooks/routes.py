@@ -2,8 +2,9 @@
 
 from typing import Annotated, cast
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi import Depends, HTTPException, Request, Response
 
+from media_agent.server.operation.openapi import new_router
 from media_agent.server.webhooks.callbacks import LARGEST_BODY, Callbacks, Verdict
 
 PATH = "/v1/webhooks/{backend}"
@@ -14,7 +15,7 @@ _REFUSALS = {
 }
 _TOO_LARGE = HTTPException(413, f"a callback may have {LARGEST_BODY} bytes")
 
-router = APIRouter(tags=["webhooks"])
+router = new_router("webhooks")
 """The route over `Callbacks`, which stand in the state of the application."""
 
 

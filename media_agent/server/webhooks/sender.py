@@ -4,14 +4,15 @@ import asyncio
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-
-import httpx
-from httpx_secure import SSRFProtectionError
+from typing import TYPE_CHECKING
 
 from media_agent.ledger.serving.deliveries import Delivery
 from media_agent.server.access.public_network import open_public_client
 from media_agent.server.webhooks.signing import sign
 from media_agent.storage.addresses import is_inner, parsed_address
+
+if TYPE_CHECKING:
+    import httpx
 
 SECONDS = 15.0
 """How long an endpoint may take to answer."""
@@ -38,8 +39,10 @@ class Attempt:
 _NOT_PUBLIC = Attempt(Result.MISSED, "its address is not public, and only public ones are called")
 
 
-def open_client() -> httpx.AsyncClient:
+def open_client() -> "httpx.AsyncClient":
     """Return a client that reaches public addresses only, and follows no redirect."""
+    import httpx
+
     return open_public_client(timeout=httpx.Timeout(SECONDS))
 
 
@@ -65,7 +68,7 @@ def build_request(
 
 
 async def send(
-    client: httpx.AsyncClient,
+    client: "httpx.AsyncClient",
     url: str,
     delivery: Delivery,
     *,
@@ -73,6 +76,9 @@ async def send(
     now: float,
 ) -> Attempt:
     """Send an event once; of the answer only the status is read."""
+    import httpx
+    from httpx_secure import SSRFProtectionError
+
     body, headers = build_request(delivery, secrets=secrets, now=now)
     address = parsed_address(url)
     if address is None or is_inner(address.host):  # before anything is looked up or connected to

@@ -7,8 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
-
-import httpx
+from typing import TYPE_CHECKING
 
 from media_agent.config.settings import Settings
 from media_agent.config.webhook_sections import SecretSource
@@ -22,6 +21,9 @@ from media_agent.server.webhooks.checks import check_for, fetch_keys
 from media_agent.server.webhooks.deliverer import Deliverer, Endpoint
 from media_agent.server.webhooks.sender import Attempt, build_request, open_client, send
 from media_agent.server.webhooks.signing import read_secrets
+
+if TYPE_CHECKING:
+    import httpx
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -80,7 +82,7 @@ async def open_webhooks(
     host: ClientHost,
     settings: Settings,
     *,
-    open_client: Callable[[], httpx.AsyncClient] = open_client,
+    open_client: "Callable[[], httpx.AsyncClient]" = open_client,
 ) -> AsyncIterator[Callbacks]:
     """Deliver events while the context lasts; yields what takes callbacks.
 
@@ -105,7 +107,7 @@ async def send_test(
     name: str,
     endpoint: Endpoint,
     *,
-    open_client: Callable[[], httpx.AsyncClient] = open_client,
+    open_client: "Callable[[], httpx.AsyncClient]" = open_client,
 ) -> Attempt:
     """Send an event of the type "webhook.test" to an endpoint once, and say what it answered."""
     now = time.time()
@@ -127,7 +129,7 @@ def _build_test(name: str, now: float) -> Delivery:
 
 
 async def _deliver(
-    path: Path, endpoints: Mapping[str, Endpoint], open_client: Callable[[], httpx.AsyncClient]
+    path: Path, endpoints: Mapping[str, Endpoint], open_client: "Callable[[], httpx.AsyncClient]"
 ) -> None:
     """Deliver over a database of its own: clients are closed when the settings are read again."""
     async with contextlib.AsyncExitStack() as stack:

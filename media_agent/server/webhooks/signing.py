@@ -9,12 +9,14 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from pydantic import JsonValue
 
 from media_agent.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 TOLERANCE = 300
 """Seconds that the clock of a sender may differ from ours."""
@@ -81,7 +83,7 @@ def is_signed(
 
 
 def is_signed_by_fal(
-    headers: Mapping[str, str], body: bytes, keys: Sequence[Ed25519PublicKey], *, now: float
+    headers: Mapping[str, str], body: bytes, keys: "Sequence[Ed25519PublicKey]", *, now: float
 ) -> bool:
     """Return whether a callback has fal's signature by one of its keys, and is of this time."""
     request, user, time, signature = (
@@ -97,14 +99,16 @@ def is_signed_by_fal(
     return any(_verifies(key, given, signed) for key in keys)
 
 
-def read_key_set(data: JsonValue) -> tuple[Ed25519PublicKey, ...]:
+def read_key_set(data: JsonValue) -> "tuple[Ed25519PublicKey, ...]":
     """Return the Ed25519 keys of a JSON Web Key Set; what else is in it is left out."""
     listed = data.get("keys") if isinstance(data, dict) else None
     keys = (_read_key(each) for each in (listed if isinstance(listed, list) else ()))
     return tuple(key for key in keys if key is not None)
 
 
-def _read_key(data: JsonValue) -> Ed25519PublicKey | None:
+def _read_key(data: JsonValue) -> "Ed25519PublicKey | None":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
     if not isinstance(data, dict) or data.get("kty") != "OKP" or data.get("crv") != "Ed25519":
         return None
     point = str(data.get("x"))
@@ -116,7 +120,9 @@ def _read_key(data: JsonValue) -> Ed25519PublicKey | None:
         return None
 
 
-def _verifies(key: Ed25519PublicKey, signature: bytes, signed: bytes) -> bool:
+def _verifies(key: "Ed25519PublicKey", signature: bytes, signed: bytes) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
     try:
         key.verify(signature, signed)
     except InvalidSignature:

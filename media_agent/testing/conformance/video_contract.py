@@ -19,7 +19,7 @@ from media_agent_schemas.media import CameraMove
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import Shot
 
-_FOR_THE_CORE = frozenset({"schema_version", "mode", "labels", "budget", "routing", "n"})
+_FOR_THE_CORE = frozenset({"schema_version", "mode", "labels", "consent", "budget", "routing", "n"})
 _FIELDS: dict[str, object] = {
     "negative_prompt": "a blue square",
     "camera": CameraMove.ZOOM_IN,

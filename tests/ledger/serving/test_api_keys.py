@@ -225,3 +225,21 @@ def test_a_job_that_is_taken_up_again_counts_among_those_under_way(ledger: Ledge
     ledger.events.append("two", JobCompleted(artifacts=()), NOW)
     ledger.jobs.check_may_run("one", NOW)
     assert ledger.events.reopen("one", "found", NOW) is not None
+
+
+def test_the_policies_of_an_owner_are_those_of_any_valid_key_else_of_those_that_are_over(
+    ledger: Ledger,
+) -> None:
+    def add(*policies: str, **terms: object) -> str:
+        named = replace(ALICE, policies=frozenset(policies), **terms)  # type: ignore[arg-type]  # any of the fields
+        return ledger.api_keys.add(named, NOW)[0].id
+
+    add("old", expires_at=NOW - timedelta(days=1))
+    kids, consent = add("kids"), add("consent", "kids")
+
+    assert ledger.api_keys.policies_of("alice", NOW) == {"kids", "consent"}
+    ledger.api_keys.revoke(consent, NOW)
+    assert ledger.api_keys.policies_of("alice", NOW) == {"kids"}
+    ledger.api_keys.revoke(kids, NOW)
+    assert ledger.api_keys.policies_of("alice", NOW) == {"old", "kids", "consent"}
+    assert ledger.api_keys.policies_of("bob", NOW) == frozenset()

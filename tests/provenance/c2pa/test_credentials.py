@@ -1,6 +1,7 @@
 """Whose certificate signs, and what is said of one that cannot."""
 
 import stat
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from cryptography.hazmat.primitives.serialization import (
 from pydantic import SecretStr
 
 from media_agent.errors import ConfigurationError
-from media_agent.provenance.c2pa import credentials as credentials_module
 from media_agent.provenance.c2pa.credentials import find_credentials
 from media_agent.provenance.c2pa.development import FILE, NAME, development_certificate
 from media_agent.provenance.c2pa.key_types import as_raw_signature, choose_algorithm, sign_with
@@ -174,7 +174,7 @@ def test_a_key_without_a_certificate_is_refused_and_not_ignored(tmp_path: Path) 
 def test_without_c2pa_the_way_to_it_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(credentials_module, "find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "c2pa", None)
 
     with pytest.raises(ConfigurationError, match="not installed") as caught:
         find_credentials(Signing(policy="try", folder=tmp_path), NOW)

@@ -9,6 +9,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.provenance.quality import of_jobs
 from media_agent.provenance.quality.of_jobs import measure_quality
+from media_agent.provenance.quality.rules import QualityRules
 from media_agent.provenance.record import read_record
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import describe
@@ -51,7 +52,7 @@ async def test_nothing_is_measured_where_the_setting_says_off() -> None:
 async def test_findings_warn_only_where_the_setting_says_so(
     monkeypatch: pytest.MonkeyPatch, quality: str, warns: bool
 ) -> None:
-    monkeypatch.setattr("media_agent.provenance.quality.findings.CUT", 0.5)  # any change is one
+    monkeypatch.setenv("MEDIA_AGENT_FINDINGS__CUT__LIMIT", "0.5")  # any change is one
 
     job, record = await generate(quality)
 
@@ -67,11 +68,11 @@ def test_a_video_that_is_too_long_or_damaged_is_not_measured(
     path = tmp_path / "video.mp4"
     write_video(path, np.zeros((4, 32, 32, 3), np.uint8), fps=24)
     video, job = describe(path), VideoJob.model_construct(id="job")
-    assert measure_quality(job, [video], ()) is not None
+    assert measure_quality(job, video, (), QualityRules()) is not None
 
     monkeypatch.setattr(of_jobs, "MOST_FRAMES", 3)
-    assert measure_quality(job, [video], ()) is None
+    assert measure_quality(job, video, (), QualityRules()) is None
 
     monkeypatch.undo()
     path.write_text("no video")
-    assert measure_quality(job, [video], ()) is None
+    assert measure_quality(job, video, (), QualityRules()) is None

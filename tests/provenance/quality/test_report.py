@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from media_agent.errors import StorageError
+from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.report import inspect_video
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import probe
@@ -170,7 +171,8 @@ def test_a_better_embedding_can_be_given(tmp_path: Path, inspect: Inspect, good:
         looked_at.append(thumb.shape)
         return np.array([1.0, 0.0] if len(looked_at) <= 7 else [0.0, 1.0], np.float32)
 
-    drift = inspect_video(tmp_path / "video.mp4", embed=embed).report.drift
+    spec = EmbeddingSpec("mine", lambda: embed, width=64, height=36)
+    drift = inspect_video(tmp_path / "video.mp4", embedding=spec).report.drift
 
     assert drift is not None
     assert drift.subject == 0

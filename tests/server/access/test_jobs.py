@@ -142,8 +142,7 @@ async def test_the_key_of_one_caller_repeats_no_job_of_another(
     http: httpx.AsyncClient, new_key: NewKey
 ) -> None:
     made = []
-    for owner in ("alice", "bob"):
-        key = bearer(new_key(owner=owner))
+    for key in [bearer(new_key(owner=owner)) for owner in ("alice", "bob")]:
         sent = {**key, "Idempotency-Key": "once"}
         made.append(
             await finish(

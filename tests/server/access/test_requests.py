@@ -8,7 +8,7 @@ import pytest
 from pydantic import JsonValue
 
 from media_agent.errors import ForbiddenError, InvalidRequestError, TooLargeError
-from media_agent.server.access import requests
+from media_agent.server.access import inputs
 from media_agent.server.access.caller import LOCAL_CALLER, Caller
 from media_agent.server.access.requests import admit_request, check_names, check_request
 from media_agent_schemas.media import InputRole, MediaInput
@@ -46,7 +46,7 @@ async def test_a_request_that_names_a_file_is_refused(
     request_: VideoRequest, caller: Caller, tmp_path: Path
 ) -> None:
     with pytest.raises(ForbiddenError) as error:
-        await admit_request(request_, caller, tmp_path)
+        await admit_request(request_, caller, tmp_path, max_bytes=1000)
 
     assert "/etc" not in str(error.value)
     check_request(request_, LOCAL_CALLER)
@@ -86,7 +86,7 @@ async def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(
     }
 
     with pytest.raises(ForbiddenError):
-        await admit_request(with_option(value[depth]), ALICE, tmp_path)
+        await admit_request(with_option(value[depth]), ALICE, tmp_path, max_bytes=1000)
     await check_names(None, {"fal": {"extra": value[depth]}}, LOCAL_CALLER)
 
 
@@ -108,12 +108,14 @@ async def test_an_option_that_is_written_as_a_path_is_refused_at_any_depth(
 async def test_other_options_pass(value: JsonValue, tmp_path: Path) -> None:
     asked = with_option(value)
 
-    assert await admit_request(asked, ALICE, tmp_path) == asked
+    assert await admit_request(asked, ALICE, tmp_path, max_bytes=1000) == asked
 
 
 async def test_an_address_within_an_option_is_public(tmp_path: Path) -> None:
+    asked = with_option({"image": ["http://10.0.0.1/a.png"]})
+
     with pytest.raises(InvalidRequestError, match="public"):
-        await admit_request(with_option({"image": ["http://10.0.0.1/a.png"]}), ALICE, tmp_path)
+        await admit_request(asked, ALICE, tmp_path, max_bytes=1000)
 
 
 async def write_four_bytes(url: str, folder: Path, *, max_bytes: int) -> Path:
@@ -126,7 +128,7 @@ async def test_the_inputs_of_a_request_share_one_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = VideoRequest(inputs=with_input(url="https://cdn.example/a.png").inputs * 2)
-    monkeypatch.setattr(requests, "fetch_input", write_four_bytes)
+    monkeypatch.setattr(inputs, "fetch_input", write_four_bytes)
 
     admitted = await admit_request(two, ALICE, tmp_path, max_bytes=8)
 
@@ -140,21 +142,21 @@ async def test_an_input_by_its_address_becomes_a_file_and_a_local_one_stays(
 ) -> None:
     asked = with_input(url="https://cdn.example/a.png")
 
-    monkeypatch.setattr(requests, "fetch_input", write_four_bytes)
+    monkeypatch.setattr(inputs, "fetch_input", write_four_bytes)
 
     admitted = await admit_request(asked, ALICE, tmp_path, max_bytes=7)
 
     assert admitted.inputs[0].path == str(tmp_path / "a.png-7")
     assert admitted.inputs[0].url is None
     assert admitted.inputs[0].role is InputRole.FIRST_FRAME
-    assert await admit_request(asked, LOCAL_CALLER, tmp_path) is asked
+    assert await admit_request(asked, LOCAL_CALLER, tmp_path, max_bytes=7) is asked
 
 
 async def test_a_request_has_so_many_inputs_at_most(tmp_path: Path) -> None:
-    medium = MediaInput(role=InputRole.SUBJECT, data=b"x")
+    asked = VideoRequest(inputs=(MediaInput(role=InputRole.SUBJECT, data=b"x"),) * 33)
 
     with pytest.raises(InvalidRequestError, match="at most 32"):
-        await admit_request(VideoRequest(inputs=(medium,) * 33), ALICE, tmp_path)
+        await admit_request(asked, ALICE, tmp_path, max_bytes=1000)
 
 
 def test_a_new_field_of_a_request_that_may_name_a_file_is_thought_of_here() -> None:

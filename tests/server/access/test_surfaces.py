@@ -75,7 +75,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
             raise InvalidRequestError("it cannot be reached at a public address")
         return httpx.URL(url)
 
-    monkeypatch.setattr("media_agent.server.access.requests.fetch_input", fetch)
+    monkeypatch.setattr("media_agent.server.access.inputs.fetch_input", fetch)
     monkeypatch.setattr("media_agent.server.access.requests.check_public", judge)
     return asked
 

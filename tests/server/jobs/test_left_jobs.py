@@ -1,6 +1,7 @@
 """Jobs that nobody works on any more are taken up again while the server runs."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.errors import StorageError
+from media_agent.errors import LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent.server.host import ClientHost
 from media_agent.server.jobs.left_jobs import keep_adopting
+from media_agent_schemas.events import BackendEvent, ChunkReady, JobEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
@@ -68,6 +70,34 @@ async def leave_job(host: ClientHost, job_id: str) -> None:
 
 async def status_of(host: ClientHost, job_id: str) -> JobStatus:
     return (await host.read(lambda ledger: ledger.jobs.get(job_id))).status
+
+
+async def test_a_job_whose_events_could_not_be_kept_for_a_while_is_observed_again() -> None:
+    host = ClientHost(VideoClient(settings=load_settings(default_backend="sandbox")))
+    store, failed = host.client.store, threading.Event()
+    append = store.events.append
+
+    def fail_once(job_id: str, event: BackendEvent, now: datetime) -> JobEvent | None:
+        if isinstance(event, ChunkReady) and not failed.is_set():
+            failed.set()
+            raise LedgerBusyError("the ledger is locked")
+        return append(job_id, event, now)
+
+    store.events.append = fail_once  # type: ignore[method-assign]  # as a ledger that is locked
+    request = VideoRequest(prompt="x", duration=3, fps=4, size=Size(width=32, height=32))
+    try:
+        job = await host.call(lambda client: client.start(request, caller="alice"))
+        async with asyncio.timeout(20):
+            while not (await host.call(VideoClient.adopt_left)):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            while await status_of(host, job.id) is not JobStatus.COMPLETED:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        done = await host.call(lambda client: client.get(job.id))
+    finally:
+        await host.aclose()
+
+    assert failed.is_set()
+    assert (done.chunks_ready, done.frames_ready) == (3, 12)
 
 
 async def test_a_job_that_cannot_be_read_keeps_no_other_from_being_continued() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from media_agent.server.access.caller import Caller
 from media_agent.server.jobs.public import view_job
-from media_agent.tools.elsewhere import hide_paths
+from media_agent.wording import hide_paths
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact, ArtifactKind
 from tests.ledger.samples import job

@@ -7,10 +7,10 @@ from io import BytesIO
 import httpx
 import openai
 import pytest
-from fastapi import FastAPI
 
+from media_agent.server.access import gate
 from media_agent.server.access.caller import LOCAL_CALLER
-from media_agent.server.context import ServerContext, get_caller
+from media_agent.server.context import ServerContext
 from media_agent.server.openai.inputs.file_store import keep_removing_expired, store_file
 from tests.server.openai.test_videos import ALICE
 
@@ -61,12 +61,12 @@ async def test_a_name_is_shown_and_never_a_path(
 
 
 async def test_a_file_of_somebody_else_is_not_there(
-    app: FastAPI, http: httpx.AsyncClient, png: bytes
+    monkeypatch: pytest.MonkeyPatch, http: httpx.AsyncClient, png: bytes
 ) -> None:
     sent = await http.post("/v1/files", files={"file": ("x", png)}, data={"purpose": "vision"})
     own = f"/v1/files/{sent.json()['id']}"
 
-    app.dependency_overrides[get_caller] = lambda: ALICE
+    monkeypatch.setattr(gate, "LOCAL_CALLER", ALICE)
     replies = [
         await http.get(own),
         await http.get(f"{own}/content"),

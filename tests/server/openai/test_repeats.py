@@ -5,9 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
-from media_agent.server.context import ServerContext, get_caller
+from media_agent.server.access import gate
+from media_agent.server.context import ServerContext
 from media_agent.server.jobs.repeats import read_call
 from media_agent_schemas.jobs import VideoJob
 from tests.server.openai.conftest import SMALL
@@ -85,12 +85,12 @@ async def test_a_later_attempt_whose_first_never_arrived_makes_the_video(
 
 
 async def test_attempts_of_two_callers_have_nothing_in_common(
-    app: FastAPI, http: httpx.AsyncClient
+    monkeypatch: pytest.MonkeyPatch, http: httpx.AsyncClient
 ) -> None:
     keyed = {"Idempotency-Key": "one"}
     own, of_key = await create(http, FIRST), await create(http, keyed)
 
-    app.dependency_overrides[get_caller] = lambda: ALICE
+    monkeypatch.setattr(gate, "LOCAL_CALLER", ALICE)
 
     assert await create(http, AGAIN) != own
     assert await create(http, keyed) != of_key

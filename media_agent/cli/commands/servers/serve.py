@@ -1,5 +1,6 @@
 """The command that serves videos over HTTP."""
 
+import gc
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -23,6 +24,7 @@ def serve(
         port: Port to listen on; default: as in [server], else 8000.
         log: Print a line for each request.
     """
+    gc.disable()  # a quarter of a start would be looking for garbage among what is just loaded
     from media_agent.config.settings import load_settings
 
     check_installed()
@@ -31,8 +33,14 @@ def serve(
 
     host = settings.server.host if host is None else host
     port = settings.server.port if port is None else port
-    run(settings, host=host, port=port, say=write_stderr, logs=log)
+    run(settings, host=host, port=port, say=write_stderr, on_ready=_begin_to_collect, logs=log)
     return 0
+
+
+def _begin_to_collect(url: str) -> None:
+    """Look for garbage from now on, and never among what the start has loaded."""
+    gc.freeze()
+    gc.enable()
 
 
 def check_installed() -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from media_agent.ledger.serving.api_keys import ApiKey
 
+Policies = Annotated[tuple[str, ...], Parameter(name="--policy", negative=())]
 Scopes = Annotated[
     tuple[Literal["videos:read", "videos:write", "admin"], ...], Parameter(negative=())
 ]
@@ -40,6 +41,7 @@ def add_key(
     budget_total: Number = None,
     rpm: Number = None,
     concurrent: Number = None,
+    policies: Policies = (),
     expires: str | None = None,
     json: Flag = False,
 ) -> int:
@@ -52,6 +54,7 @@ def add_key(
         budget_total: USD that may be spent in all.
         rpm: Calls a minute.
         concurrent: Jobs under way at once.
+        policies: A policy of the settings, [policies.NAME], that applies; may be repeated.
         expires: When it is over: a span such as 90d or 2w, or a date such as 2027-06-01.
         json: Print JSON: the key as in list, and "key", the secret.
     """
@@ -61,6 +64,7 @@ def add_key(
     from media_agent.ledger.serving.api_keys import KeyTerms
 
     now = datetime.now(UTC)
+    _check_policies(policies)
     terms = KeyTerms(
         owner=owner,
         scopes=frozenset(scope),
@@ -68,6 +72,7 @@ def add_key(
         usd_total=read_number("budget-total", budget_total),
         requests_per_minute=read_whole_number("rpm", rpm),
         concurrent_jobs=read_whole_number("concurrent", concurrent),
+        policies=frozenset(policies),
         expires_at=None if expires is None else read_until("expires", expires, now),
     )
     key, secret = open_ledger().api_keys.add(terms, now)
@@ -94,7 +99,18 @@ def list_keys(*, json: Flag = False) -> int:
     if json:
         write_json({"data": [_as_json(key, now) for key in keys]})
     elif keys:
-        heads = ("ID", "OWNER", "STATE", "SCOPES", "USD/DAY", "USD", "RPM", "JOBS", "USED")
+        heads = (
+            "ID",
+            "OWNER",
+            "STATE",
+            "SCOPES",
+            "USD/DAY",
+            "USD",
+            "RPM",
+            "JOBS",
+            "POLICIES",
+            "USED",
+        )
         write_table(heads, [_as_row(key, now) for key in keys])
     else:
         write_stdout("no keys yet; make one with media-agent server-keys add NAME")
@@ -133,6 +149,25 @@ def remove_key(key_id: str, /) -> int:
     return 0
 
 
+def _check_policies(names: tuple[str, ...]) -> None:
+    """Refuse a policy that the settings do not have: with it nothing would be made.
+
+    Raises:
+        InvalidRequestError: there is none of this name.
+    """
+    from media_agent.config.settings import load_settings
+    from media_agent.errors import InvalidRequestError
+    from media_agent.suggest import did_you_mean
+
+    known = load_settings().policies if names else {}
+    for name in names:
+        if name not in known:
+            raise InvalidRequestError(
+                f"the settings have no policy {name!r}",
+                hint=f"{did_you_mean(name, known)}; policies are sections [policies.NAME]",
+            )
+
+
 def _as_json(key: "ApiKey", now: "datetime") -> "dict[str, JsonValue]":
     terms = key.terms
     times = {
@@ -150,6 +185,7 @@ def _as_json(key: "ApiKey", now: "datetime") -> "dict[str, JsonValue]":
         "budget_total_usd": terms.usd_total,
         "requests_per_minute": terms.requests_per_minute,
         "concurrent_jobs": terms.concurrent_jobs,
+        "policies": [*sorted(terms.policies)],
         **{name: None if time is None else time.isoformat() for name, time in times.items()},
     }
 
@@ -169,5 +205,6 @@ def _as_row(key: "ApiKey", now: "datetime") -> tuple[str, ...]:
         "valid" if key.is_valid(now) else over,
         " ".join(sorted(terms.scopes)),
         *("-" if limit is None else f"{limit:g}" for limit in limits),
+        " ".join(sorted(terms.policies)) or "-",
         "never" if used is None else f"{used.astimezone():%Y-%m-%d %H:%M}",
     )

@@ -8,6 +8,7 @@ from media_agent.cli.screen import write_json, write_raw_line, write_stdout
 from media_agent.cli.store import open_ledger
 
 if TYPE_CHECKING:
+    from media_agent.provenance.quality.rules import QualityRules
     from media_agent_schemas.media import Artifact
 
 _NAME_WIDTH = 16
@@ -38,7 +39,14 @@ def inspect(
     from media_agent.provenance.quality.words import report_in_words
 
     metadata = None if known is None else known.metadata
-    inspection = inspect_video(path, metadata=metadata, boundaries=boundaries)
+    rules = _read_rules()
+    inspection = inspect_video(
+        path,
+        metadata=metadata,
+        boundaries=boundaries,
+        embedding=rules.find_embedding(),
+        limits=rules.limits,
+    )
     if out is not None:
         write_chart(path, inspection, out, boundaries=boundaries)
     if json:
@@ -71,6 +79,15 @@ def find_video(video: str) -> "tuple[Path, Artifact | None, list[int]]":
     if known is None or known.path is None:
         raise InvalidRequestError(f"job {job.id} has no video on this machine")
     return Path(known.path), known, find_boundaries(job, known, store.events.read(job.id))
+
+
+def _read_rules() -> "QualityRules":
+    """Return the limits and the embedding of the settings."""
+    from media_agent.config.settings import load_settings
+    from media_agent.registry.registry import Registry
+
+    settings = load_settings()
+    return settings.quality_rules(lambda: Registry().find_embedding(settings.embedding))
 
 
 def _exists(path: Path) -> bool:

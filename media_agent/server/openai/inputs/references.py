@@ -19,7 +19,7 @@ from starlette.datastructures import UploadFile
 
 from media_agent.errors import InvalidRequestError
 from media_agent.server.access.caller import Caller
-from media_agent.server.access.inputs import InputRoom, fetch_input
+from media_agent.server.access.input_room import InputRoom
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Value, digest_of
 from media_agent.server.openai.inputs.file_store import find_file
@@ -106,6 +106,8 @@ async def _bring_one(
     elif source[:5].lower() == "data:":
         await asyncio.to_thread(_write_data_url, reference.field, source, target)
     else:
+        from media_agent.server.access.inputs import fetch_input
+
         return await fetch_input(source, target.parent, max_bytes=room.left)
     return target
 

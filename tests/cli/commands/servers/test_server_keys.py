@@ -26,7 +26,19 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(capfd: Read) 
     assert secret.startswith("sk-ma-")
     assert secret not in listed
     assert listed.splitlines()[1].split() == [
-        *(key_id, "alice", "valid", "videos:read", "videos:write", "2.5", "-", "60", "-", "never")
+        *(
+            key_id,
+            "alice",
+            "valid",
+            "videos:read",
+            "videos:write",
+            "2.5",
+            "-",
+            "60",
+            "-",
+            "-",
+            "never",
+        )
     ]
     assert " revoked " in revoked
     assert "no keys yet" in read(capfd, "list")
@@ -45,6 +57,16 @@ def test_programs_get_json(capfd: Read) -> None:
     assert made["id"] in secret
 
 
+def test_a_key_names_policies_of_the_settings(capfd: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_POLICIES", '{"kids": {"for_all": false}, "consent": {}}')
+
+    read(capfd, "add", "school", "--policy", "kids", "--policy", "consent")
+
+    (listed,) = json.loads(read(capfd, "list", "--json"))["data"]
+    assert listed["policies"] == ["consent", "kids"]
+    assert " consent kids " in read(capfd, "list")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -56,6 +78,7 @@ def test_programs_get_json(capfd: Read) -> None:
         ("add", "alice", "--rpm", "0"),
         ("add", "alice", "--expires", "2020-01-01"),
         ("add", "alice", "--expires", "soon"),
+        ("add", "alice", "--policy", "nowhere"),
         ("revoke", "none"),
         ("revoke", "sk-ma-0123456789ab-Ab3dEf6hIj9lMn2pQr5tUv8x"),
         ("rm", "none"),

@@ -107,12 +107,12 @@ def test_a_variable_that_sets_nothing_is_warned_of(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text('default_backend = "sandbox"')
-    monkeypatch.setenv("MEDIA_AGENT_POLICI", "strict")
+    monkeypatch.setenv("MEDIA_AGENT_QUALTY", "strict")
 
     code, lines = checked(capsys)
 
     assert code == 0
-    assert "did you mean MEDIA_AGENT_POLICY?" in lines[0]
+    assert "did you mean MEDIA_AGENT_QUALITY?" in lines[0]
 
 
 def test_a_key_in_a_header_is_warned_of_and_never_shown(
@@ -219,7 +219,7 @@ def test_programs_get_every_finding_with_its_place(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file.write_text('default_backend = "sandbx"\npolicy = "lax"\n')
-    monkeypatch.setenv("MEDIA_AGENT_POLICI", "strict")
+    monkeypatch.setenv("MEDIA_AGENT_QUALTY", "strict")
     monkeypatch.setenv("MEDIA_AGENT_THREADS", "many")
 
     assert main(["config", "check", "--json"]) == 19
@@ -233,7 +233,7 @@ def test_programs_get_every_finding_with_its_place(
     assert found["policy"]["line"] == 2
     assert found["threads"]["variable"] == "MEDIA_AGENT_THREADS"
     assert found["threads"]["file"] is None
-    assert found["MEDIA_AGENT_POLICI"]["level"] == "warning"
+    assert found["MEDIA_AGENT_QUALTY"]["level"] == "warning"
 
 
 def test_programs_get_the_line_of_what_is_no_toml(
@@ -332,3 +332,19 @@ base_url = "https://videos.test/v1"
     assert f'backends.fal.model = "{model}"' in shown
     assert 'backends.fal.key_env = "FAL_KEY"' in shown
     assert 'backends.fal.base_url = "https://videos.test/v1"' in shown
+
+
+def test_a_policy_that_cannot_be_asked_is_a_fault_with_its_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(
+        'default_backend = "sandbox"\n[policies.words]\nkind = "bloklist"\n\n'
+        '[policies.consent.options]\nroles = ["face"]\n'
+    )
+
+    code, lines = checked(capsys)
+
+    assert code == 19
+    assert any(f"{file}:2: policies.words" in each for each in lines), lines
+    assert any("did you mean blocklist?" in each for each in lines)
+    assert any(f"{file}:6: policies.consent.options.roles" in each for each in lines)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from fastapi import FastAPI
 
+from media_agent.server.access import gate
 from media_agent.server.access.caller import LOCAL_CALLER
-from media_agent.server.context import ServerContext, get_caller
+from media_agent.server.context import ServerContext
 from media_agent.server.openai.body import Value
 from media_agent.server.openai.inputs.references import bring, list_references
 from media_agent_schemas.media import InputRole
@@ -94,11 +94,11 @@ async def test_every_way_to_give_bytes_gives_the_same(
 
 
 async def test_what_is_no_image_is_refused_and_leaves_nothing(
-    app: FastAPI, http: httpx.AsyncClient, server: ServerContext, png: bytes
+    monkeypatch: pytest.MonkeyPatch, http: httpx.AsyncClient, server: ServerContext, png: bytes
 ) -> None:
     sent = await http.post("/v1/files", files={"file": ("x", png)}, data={"purpose": "vision"})
     of_others = {"file_id": sent.json()["id"]}
-    app.dependency_overrides[get_caller] = lambda: ALICE
+    monkeypatch.setattr(gate, "LOCAL_CALLER", ALICE)
     for value in (
         "data:image/png;base64,AAAA",
         "data:image/png,AAAA",

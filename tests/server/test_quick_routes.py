@@ -1,11 +1,11 @@
-"""The quick way to the state of a job: what it answers is what the described routes answer."""
+"""The quick ways to a new video and to its state: they answer what the described routes answer."""
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from media_agent.server.operation.counts import CallCounts
-from media_agent.server.quick_status import QUICK_ROUTES
+from media_agent.server.quick_routes import QUICK_ROUTES
 
 pytestmark = pytest.mark.anyio
 SMALL = {"prompt": "a fox", "seconds": 1, "size": "64x64", "latency_seconds": 60}
@@ -49,3 +49,35 @@ async def test_it_is_counted_under_its_route(
     await http.get(f"/v1/{kind}/nothing")
 
     assert counts.by_status[("GET", f"/v1/{kind}/{{job_id}}"), 404] == 1
+
+
+@pytest.mark.parametrize(
+    "body", [{"prompt": 7}, {}, {**SMALL, "colour": "red"}, {**SMALL, "model": "sora-2"}]
+)
+async def test_a_video_is_refused_as_by_the_described_route(
+    app: FastAPI, http: httpx.AsyncClient, body: dict[str, object]
+) -> None:
+    quick = await http.post("/v1/videos", json=body)
+    for route in QUICK_ROUTES:
+        app.router.routes.remove(route)
+    described = await http.post("/v1/videos", json=body)
+
+    assert quick.status_code == 400
+    assert (quick.status_code, quick.json()) == (described.status_code, described.json())
+    assert quick.headers == described.headers
+
+
+async def test_a_video_is_made_as_by_the_described_route(
+    app: FastAPI, http: httpx.AsyncClient
+) -> None:
+    counts: CallCounts = app.state.context.counts
+    quick = await http.post("/v1/videos", json={**SMALL, "seed": 1})
+    counted = counts.by_status[("POST", "/v1/videos"), 200]
+    for route in QUICK_ROUTES:
+        app.router.routes.remove(route)
+    described = await http.post("/v1/videos", json={**SMALL, "seed": 1})
+
+    assert (quick.status_code, counted) == (200, 1)
+    assert quick.json().keys() == described.json().keys()
+    assert quick.headers.keys() == described.headers.keys()
+    assert quick.json()["id"] != described.json()["id"]

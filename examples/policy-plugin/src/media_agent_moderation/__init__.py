@@ -1,0 +1,1 @@
+"""A media-agent policy that asks a moderation service."""

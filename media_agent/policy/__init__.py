@@ -1,0 +1,1 @@
+"""Who may say no: policies are asked before a plan, before a submission and after a result."""
