@@ -14,8 +14,9 @@ from media_agent_magi.engine.transformer import Transformer
 TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
 """Chunk number -> its text, for all samples or one for each; None behind the end of the video."""
 
-TEXTS_KEPT = 8
-"""Texts that are kept as the model reads them, for chunks that say the same."""
+TEXTS_KEPT = 2
+"""Texts that are kept as the model reads them, for the next chunks if they say the same. Each may
+hold 100 MB of keys in a large model."""
 
 
 class ChunkTexts:
