@@ -30,6 +30,7 @@ class Computing:
     device: str = "cpu"
     dtype: str = "float32"
     _helper: list[ThreadPoolExecutor] = field(default_factory=list, repr=False, compare=False)
+    _stream: list[torch.cuda.Stream] = field(default_factory=list, repr=False, compare=False)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -63,6 +64,29 @@ class Computing:
     def _apart(self, work: Callable[[], Tensor]) -> Tensor:
         with torch.inference_mode(), self():
             return work()
+
+    def mark(self) -> torch.cuda.Event | None:
+        """Return the moment at which what was computed so far is there; None on a CPU: now."""
+        if self.device != "cuda":
+            return None
+        moment = torch.cuda.Event()
+        moment.record()
+        return moment
+
+    @contextmanager
+    def beside(self, moment: torch.cuda.Event | None) -> Iterator[None]:
+        """Compute beside what is computed after `moment`, on a GPU in a stream of its own.
+
+        What is computed here has to be on the CPU at the end, so that nothing is still in use.
+        """
+        if moment is None:
+            yield
+            return
+        if not self._stream:
+            self._stream.append(torch.cuda.Stream())
+        with torch.cuda.stream(self._stream[0]):
+            self._stream[0].wait_event(moment)
+            yield
 
     def facts(self) -> Computation:
         """Return what a video that is made so depends on, besides its weights and its request."""

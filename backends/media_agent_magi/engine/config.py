@@ -160,7 +160,7 @@ class SamplerConfig:
     shortcut_mode: str = "8,16,16"
     null_caption_tokens: int = 50
     ramp: bool = False
-    tokens_together: int = 2048
+    tokens_together: int = 512
     keep_keys: bool = True
 
     RUNTIME_KEYS: ClassVar[tuple[str, ...]] = (

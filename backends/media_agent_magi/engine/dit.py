@@ -16,11 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media_agent_magi.engine.attention import Attention, AttentionContext
-from media_agent_magi.engine.cache import KVCache, Past
-from media_agent_magi.engine.config import ModelConfig
-from media_agent_magi.engine.kernels import Kernel, kernel_for, rounded_once
-from media_agent_magi.engine.layers import (
+from media_agent_magi.engine.blocks.attention import Attention, AttentionContext
+from media_agent_magi.engine.blocks.kernels import Kernel, kernel_for, rounded_once
+from media_agent_magi.engine.blocks.layers import (
     MLP,
     CaptionEmbedder,
     FinalLinear,
@@ -31,7 +29,9 @@ from media_agent_magi.engine.layers import (
     body_dtype,
     gated_sum,
 )
-from media_agent_magi.engine.rope import rotary_table
+from media_agent_magi.engine.cache import KVCache, Past
+from media_agent_magi.engine.config import ModelConfig
+from media_agent_magi.engine.rope import rotary_table, turn_back
 from media_agent_magi.engine.text.keys import ChunkText, Text, cut
 
 
@@ -175,6 +175,10 @@ class VideoDiT(nn.Module):
     def rotary(self, grid: tuple[int, int, int], first_chunk: int, chunks: int) -> Tensor:
         """Return the position table of `chunks` chunks that fill a grid, (S, 2 * 3 * bands)."""
         return rotary_table(self.rope.bands, first_chunk * (grid[0] // chunks), *grid)
+
+    def turn_back(self, keys: Tensor, patches: int) -> Tensor:
+        """Return keys as if the video had started so many patches of time later."""
+        return turn_back(keys, self.rope.bands, patches)
 
     def condition(
         self, t: Tensor, drop_caption: bool | Tensor = False, step_size: float | None = None

@@ -16,10 +16,9 @@ from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache, Past
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.text.keys import ChunkText, Text, stack
-from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.transformer import Transformer
 
 CONDITIONS_KEPT, TABLES_KEPT, TEXTS_KEPT = 256, 4, 4
 
@@ -29,12 +28,6 @@ def count_tokens(config: ModelConfig, latents: Tensor) -> int:
     frames, rows, columns = latents.shape[2:]
     size = config.patch_size
     return (frames // config.t_patch_size) * (rows // size) * (columns // size)
-
-
-def read_rows(model: VideoDiT, rows: Sequence[TextRow]) -> ChunkText:
-    """Let the model read the captions of one chunk, a row for each sample or one for all."""
-    caption = torch.stack([row.caption for row in rows])  # N L width
-    return model.read(caption, torch.stack([row.mask for row in rows]))
 
 
 RunPair = Callable[[Callable[[], Tensor], Callable[[], Tensor]], tuple[Tensor, Tensor]]
@@ -84,7 +77,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: VideoDiT,
+        model: Transformer,
         config: SamplerConfig,
         cache: KVCache,
         pair: RunPair | None = None,
@@ -260,7 +253,7 @@ class Predictor:
 
 
 def _condition(
-    model: VideoDiT,
+    model: Transformer,
     times: tuple[float, ...],
     drops: tuple[bool, ...],
     step_size: float | None = None,

@@ -31,11 +31,11 @@ class Engine:
     def __init__(self, models: Models, *, threads: int = 1) -> None:
         """Take the models; `threads` of the CPU make the video, whoever calls."""
         self.models = models
-        weight = models.transformer.x_embedder.weight
+        device = models.transformer.null_caption().device.type
         self.computing = Computing(
             threads,
-            workers=workers_here(threads) if weight.device.type == "cpu" else 1,
-            device=weight.device.type,
+            workers=workers_here(threads) if device == "cpu" else 1,
+            device=device,
             dtype=models.transformer.config.params_dtype,
         )
 
@@ -115,7 +115,7 @@ class Engine:
         Raises:
             GenerationFailedError: The model made what are no numbers.
         """
-        with self.computing():
+        with self.computing(), self.computing.beside(chunk.ready):
             video = self.models.decode(chunk.latents, chunk.before)[:, :, : chunk.frames]
             if not bool(video.isfinite().all()):
                 raise GenerationFailedError(

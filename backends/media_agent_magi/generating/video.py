@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, cat
+from torch import Tensor, cat, cuda
 
 from media_agent_magi.computing import Computing
 from media_agent_magi.engine.config import SamplerConfig
@@ -32,7 +32,8 @@ class VideoChunk:
     """A finished chunk: latents (N, C, T, h, w), ready for `Engine.decode`.
 
     before: the latent frame before them, (N, C, 1, h, w), None at the start of a video. frames: how
-    many frames of it belong to the video. is_whole: no frame of it is cut off.
+    many frames of it belong to the video. is_whole: no frame of it is cut off. ready: when they are
+    there, on a GPU.
     """
 
     index: int
@@ -40,6 +41,7 @@ class VideoChunk:
     before: Tensor | None
     frames: int
     is_whole: bool
+    ready: cuda.Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +103,7 @@ class Video:
         if state is not None:
             kept, facts = load_state(state, self._facts)
             self.differences = computing.differences(facts.get("computation"))
-            if not kept.keys:
+            if not (kept.keys or config.keep_keys):
                 self.differences += (MADE_AGAIN,)
             whole, last = kept.prefix_chunks, kept.tail
             texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
@@ -165,7 +167,8 @@ class Video:
             is_whole = frames == holds and width == self._geometry.chunk_width
             before, self._before = self._before, chunk.latents[:, :, -1:]
             index = chunk.index + self._offset
-            yield VideoChunk(index, chunk.latents, before, frames, is_whole)
+            ready = self._computing.mark()
+            yield VideoChunk(index, chunk.latents, before, frames, is_whole, ready)
 
     def change_now(self, prompt: str | Prompts, *, below: float = 0.3) -> int:
         """Give a prompt to the chunks in work that are noisier than t = `below`.
@@ -186,8 +189,14 @@ class Video:
         prompts = {str(chunk): text for chunk, text in self._script.prompts.items()}
         computation = self._computing.facts().model_dump()
         facts = self._facts | {"prompts": prompts, "computation": computation}
-        state = self._sampler.state()
-        return lambda path: save_state(path, state, facts)
+        state, moment = self._sampler.state(), self._computing.mark()
+        computing = self._computing
+
+        def save(path: Path) -> None:
+            with computing.beside(moment):
+                save_state(path, state, facts)
+
+        return save
 
 
 def source_of_chunk(options: VideoOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:

@@ -1,6 +1,7 @@
 """The cleaning of captions that the T5 of MAGI-1 was fed with; it is diffusers' own."""
 
 import re
+from importlib.util import find_spec
 from typing import Any
 
 DELETED = re.compile("[\u31c0-\u9fff]")
@@ -19,12 +20,11 @@ def clean_caption(caption: str) -> str:
     Raises:
         CleaningError: diffusers, ftfy or beautifulsoup4 is missing.
     """
-    try:
-        import bs4  # noqa: F401 - diffusers uses both where they are there, and fails without
-        import ftfy  # noqa: F401
-        from diffusers.pipelines.pixart_alpha.pipeline_pixart_alpha import PixArtAlphaPipeline
-    except ImportError as error:
-        raise CleaningError(f"cleaning captions needs {error.name}") from error
+    absent = [name for name in ("diffusers", "ftfy", "bs4") if find_spec(name) is None]
+    if absent:
+        raise CleaningError(f"cleaning captions needs {', '.join(absent)}")
+    from diffusers.pipelines.pixart_alpha.pipeline_pixart_alpha import PixArtAlphaPipeline
+
     cleaner: Any = PixArtAlphaPipeline
     for _ in range(2):
         caption = cleaner._clean_caption(cleaner, caption)  # it uses constants of the class alone

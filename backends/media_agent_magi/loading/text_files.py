@@ -10,7 +10,7 @@ from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.loading.headers import find_unfinished, read_file
 
 KINDS = ("t5", "umt5")
-TOKENIZERS = ("spiece.model", "tokenizer.json")
+TOKENIZER = "spiece.model"
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -30,8 +30,8 @@ class TextFiles:
         if config.get("model_type") not in KINDS:
             kind = config.get("model_type")
             raise WeightsError(f"{self.path} holds a {kind!r}, and T5 or UMT5 is wanted")
-        if not any((self.path / name).is_file() for name in TOKENIZERS):
-            raise WeightsError(f"{self.path} has no tokenizer: {' or '.join(TOKENIZERS)}")
+        if not (self.path / TOKENIZER).is_file():
+            raise WeightsError(f"in {self.path} the tokenizer {TOKENIZER} is missing")
         faults = [fault for name in self.weight_names() if (fault := self._find_fault(name))]
         if faults:
             raise WeightsError(f"in {self.path} {'; '.join(faults)}")

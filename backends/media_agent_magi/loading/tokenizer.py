@@ -21,13 +21,7 @@ def tokenize(folder: Path, prompt: str) -> list[int]:
 
 @lru_cache(4)
 def _load(folder: Path) -> Split:
-    model = folder / "spiece.model"
-    if model.is_file():
-        from sentencepiece import SentencePieceProcessor
+    from sentencepiece import SentencePieceProcessor
 
-        processor = SentencePieceProcessor(model_file=str(model))
-        return lambda text: list(processor.encode(text))
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    return lambda text: list(tokenizer.encode(text, add_special_tokens=False).ids)
+    processor = SentencePieceProcessor(model_file=str(folder / "spiece.model"))
+    return lambda text: list(processor.encode(text))

@@ -5,7 +5,7 @@ from pathlib import Path
 from media_agent.errors import StorageError
 from media_agent_magi.magi.folder import STEM, T5_NAMES, VAE_STEM, list_weights
 
-TEXT_FILES = ("config.json", "spiece.model", "tokenizer.json", "special_tokens_map.json")
+TEXT_FILES = ("config.json", "spiece.model")
 
 
 def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:

@@ -16,10 +16,10 @@ from media_agent_magi.engine.guidance import (
     Predictor,
     StepInput,
     count_tokens,
-    read_rows,
 )
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
+from media_agent_magi.engine.text.of_chunks import read_rows
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.parity.comparison import (
     ROUNDED,

@@ -17,21 +17,25 @@ from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.tiny.models import TinyModels
 
 
-def load_tiny(folder: Path = WEIGHTS, *, threads: int = 1, dtype: str | None = None) -> Engine:
+def load_tiny(
+    folder: Path = WEIGHTS, *, threads: int = 1, dtype: str | None = None, device: str = "cpu"
+) -> Engine:
     """Load magi/tiny, about 0.2 s after torch is there.
 
     Args:
         folder: Where the weights are.
         threads: How many of the CPU make its videos.
-        dtype: Numbers of the blocks and of the decoder; what suits this CPU if not given.
+        dtype: Numbers of the blocks and of the decoder; what suits the device if not given.
+        device: Where they are.
 
     Raises:
         WeightsError: The weights are missing, damaged, or of another model.
     """
-    return Engine(load_models(folder, dtype or usual_dtype()), threads=threads)
+    dtype = dtype or (usual_dtype() if device == "cpu" else "bfloat16")
+    return Engine(load_models(folder, dtype, device), threads=threads)
 
 
-def load_models(folder: Path = WEIGHTS, dtype: str = "float32") -> TinyModels:
+def load_models(folder: Path = WEIGHTS, dtype: str = "float32", device: str = "cpu") -> TinyModels:
     """Load the parts of magi/tiny, blocks and decoder in `dtype`.
 
     Raises:
@@ -59,4 +63,4 @@ def load_models(folder: Path = WEIGHTS, dtype: str = "float32") -> TinyModels:
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"the weights {path} do not fit their description: {error}") from error
     vae.decoder.to(getattr(torch, dtype))
-    return TinyModels(model, vae, description)
+    return TinyModels(model.to(device), vae.to(device), description)

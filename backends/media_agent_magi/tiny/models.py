@@ -51,6 +51,10 @@ class TinyModels:
         """What ties a state to these weights."""
         return {"model": self.description.model.model_name, "weights": self.description.sha256}
 
+    @property
+    def _device(self) -> torch.device:
+        return self.model.dit.null_caption().device
+
     def guidance(self, scale: float | None) -> Guidance:
         """Return the description's guidance, or the same scale for all chunks."""
         return self.description.guidance if scale is None else Guidance(scale, scale, scale)
@@ -64,7 +68,7 @@ class TinyModels:
         known = [self._numbers[word] for word in tokenize(prompt) if word in self._numbers]
         length = self.model.dit.config.caption_max_length
         numbers = (known + [0] * length)[:length]
-        rows, mask = self.model.text(torch.tensor([numbers]))
+        rows, mask = self.model.text(torch.tensor([numbers], device=self._device))
         return TextRow(rows[0], mask[0])
 
     def cache(self) -> KVCache:
@@ -76,8 +80,9 @@ class TinyModels:
 
     def encode(self, video: Tensor) -> Tensor:
         """Return latents (1, C, T/4, 8, 8) of a video (1, 3, T, 64, 64)."""
-        return self.vae.encode(video)
+        return self.vae.encode(video.to(self._device))
 
     def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
         """Return the video of latents, as a continuation of the latent frame before them."""
+        before = None if before is None else before.to(latents.device)
         return self.vae.decode(latents, before)

@@ -2,11 +2,17 @@ import pytest
 import torch
 from torch.nn.attention import SDPBackend
 
-from media_agent_magi.engine.attention import interleave
+from media_agent_magi.engine.blocks.attention import interleave
+from media_agent_magi.engine.blocks.kernels import (
+    KernelError,
+    fused,
+    pinned,
+    rounded_once,
+    written_out,
+)
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.kernels import KernelError, fused, pinned, rounded_once, written_out
 
 CONFIG = ModelConfig(
     num_layers=2,
@@ -111,7 +117,7 @@ def test_a_pinned_kernel_is_used_or_fails_loudly(model: VideoDiT) -> None:
 
 @pytest.mark.parametrize("most", [0, 2**25])
 def test_16_bit_attention_is_rounded_once(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("media_agent_magi.engine.kernels.MOST_SCORES", most)
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.MOST_SCORES", most)
     q, k, v = (torch.randn(1, heads, 5, 16).bfloat16() for heads in (4, 2, 2))
 
     expected = fused(q.double(), k.double(), v.double()).bfloat16()

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.attention import apply_rotary
+from media_agent_magi.engine.blocks.attention import apply_rotary
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.rope import rotary_table, turn_back

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from media_agent_magi.engine.blocks.kernels import HALF, Kernel
+from media_agent_magi.engine.blocks.layers import Norm, body_dtype
 from media_agent_magi.engine.cache import Past
 from media_agent_magi.engine.config import ModelConfig
-from media_agent_magi.engine.kernels import HALF, Kernel
-from media_agent_magi.engine.layers import Norm, body_dtype
 from media_agent_magi.engine.text.keys import Text
 
 JOIN_PIECES = 8
