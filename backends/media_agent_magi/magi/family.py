@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.local import describe_missing
+from media_agent.backend.protocol import ForeignFolderError
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.generating.geometry import Geometry
@@ -22,7 +23,7 @@ from media_agent_magi.loading.memory import (
 )
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.magi.config import MagiConfig
-from media_agent_magi.magi.folder import MagiFolder
+from media_agent_magi.magi.folder import MagiFolder, NoModelError
 from media_agent_magi.magi.sizes import HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
 from media_agent_schemas.capabilities import (
     Capabilities,
@@ -387,6 +388,8 @@ def is_weights(file: Path) -> bool:
 
 def damage_error(error: WeightsError) -> StorageError:
     """Say that the weights cannot be used, and what to do."""
+    if isinstance(error, NoModelError):
+        return ForeignFolderError(str(error), hint="name a folder that holds released weights")
     return StorageError(
         str(error), hint="fetch what is missing again: media-agent models fetch; then models check"
     )
