@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from media_agent.server.context import ServerContext
-from tests.server.openai.conftest import SMALL, TINY, Finish
+from tests.server.openai.conftest import SMALL, Finish
 
 pytestmark = pytest.mark.anyio
 
@@ -112,23 +112,30 @@ async def test_an_unknown_variant_and_a_file_that_is_gone_are_refused(
 
 
 async def test_a_video_plays_while_it_is_made(http: httpx.AsyncClient, finish: Finish) -> None:
-    made = await http.post("/v1/videos", json={**TINY, "num_frames": 48})
+    slow = {**SMALL, "prompt": "a fox", "seconds": 3, "latency_seconds": 1.5}
+    made = await http.post("/v1/videos", json=slow)
     video = made.json()["id"]
 
-    head = await http.head(f"/v1/videos/{video}/content")
-    begun = await http.get(f"/v1/videos/{video}")
     growing = await http.get(f"/v1/videos/{video}/content")
     finished = await finish(video)
     whole = await http.get(f"/v1/videos/{video}/content")
 
     assert made.json()["status"] == "queued"
-    assert begun.json()["media_agent"]["chunks_ready"] == 0  # the head waited for none
-    assert (head.status_code, "content-length" in head.headers) == (200, False)
     assert growing.headers["content-type"] == "video/mp4"
     assert "content-length" not in growing.headers
-    assert count_frames(growing.content) == count_frames(whole.content) == 48
+    assert count_frames(growing.content) == count_frames(whole.content) == 12
     assert growing.content != whole.content
     assert finished["media_agent"]["next"].endswith("/content")
+
+
+async def test_the_head_of_a_video_waits_for_no_chunk_of_it(http: httpx.AsyncClient) -> None:
+    slow = {**SMALL, "prompt": "a fox", "latency_seconds": 600}
+    video = (await http.post("/v1/videos", json=slow)).json()["id"]
+
+    head = await http.head(f"/v1/videos/{video}/content")
+
+    assert (head.status_code, "content-length" in head.headers) == (200, False)
+    assert (await http.delete(f"/v1/videos/{video}")).status_code == 200
 
 
 async def test_a_video_that_failed_or_comes_at_the_end_only_has_no_content_yet(
