@@ -145,7 +145,11 @@ class MagiBackend(LocalBackend):
                     backend=self.name,
                     model=family.model,
                     next_chunk=due,
-                    data={"state": state_name(due), "first_chunk": how.first_chunk},
+                    data={
+                        "state": state_name(due),
+                        "first_chunk": how.first_chunk,
+                        "exact": video.resumes_exactly,
+                    },
                 ),
                 video.saver() if chunk.is_whole else None,  # else no video continues from it
             )

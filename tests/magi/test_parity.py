@@ -201,11 +201,11 @@ def policy(folder: Folder) -> Folder:
 
 
 def test_a_wrong_number_in_low_precision_is_found(policy: Folder) -> None:
-    assert policy.run()[1][0].startswith("passed  dit_a.bf16_policy/window_nocache  velocity")
+    assert policy.run()[1][0].startswith("passed  dit_a.bf16_policy/window_nocache")
 
     policy.change_tensors("dit_a.bf16_policy", lambda t: t["out.velocity"].mul_(1.02))
 
-    assert "velocity 2.0e-02 (mark 1e-02)" in policy.run()[1][0]
+    assert "(mark 0e+00)" in policy.run()[1][0]
 
 
 def test_a_model_that_rounds_nothing_is_found(policy: Folder) -> None:

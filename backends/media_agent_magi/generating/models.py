@@ -6,8 +6,8 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.transformer import Transformer
 from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.geometry import Geometry
 
@@ -21,7 +21,7 @@ class Models(Protocol):
         ...
 
     @property
-    def transformer(self) -> VideoDiT:
+    def transformer(self) -> Transformer:
         """Predicts where the latents go."""
         ...
 

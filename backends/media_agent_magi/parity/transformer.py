@@ -15,10 +15,10 @@ from media_agent_magi.engine.guidance import (
     Predictor,
     StepInput,
     count_tokens,
-    read_rows,
 )
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
+from media_agent_magi.engine.text.of_chunks import read_rows
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.parity.comparison import (
     ROUNDED,
@@ -110,9 +110,10 @@ def _forward(
         )
     expected = tensors.under("out.")
     for layer_name, entries in expected.under("kv_cache.layer").items():
-        held = cache.read(int(layer_name), len(entries))
-        if held is None:
-            raise CaseError(f"the cache holds nothing for layer {layer_name}")
+        try:
+            held = cache.read(int(layer_name), 0, len(entries))
+        except ValueError as error:
+            raise CaseError(str(error)) from error
         done.close(f"cache of layer {layer_name}", held[0], entries, SINGLE)
     done.close("velocity", velocity, expected["velocity"], mark)
     note_uncompared(done, {n for n in expected if n != "velocity" and "kv_cache" not in n})
