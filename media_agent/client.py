@@ -71,6 +71,7 @@ class VideoClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw_seed: Callable[[], int] = lambda: secrets.randbelow(2**31),
         checkpoint: Callable[[str], None] = lambda step: None,
+        free_memory: FreeMemory | None = None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
         self.store = Ledger(self.settings.ledger_path) if store is None else store
@@ -98,7 +99,7 @@ class VideoClient:
             quality=self.settings.quality_rules(self._find_embedding),
             signing=self.settings.signing(),
         )
-        self._free_memory = FreeMemory()
+        self._free_memory = FreeMemory() if free_memory is None else free_memory
         self._hints = Hints()
         self._planner = Planner(
             self.settings,

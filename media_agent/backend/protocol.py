@@ -291,6 +291,8 @@ class BackendSpec:
     """Where a key of these variables may go if the settings name a `base_url`: to this origin."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""
+    has_models: bool = False
+    """Whether it has models besides those in folders; else it is nothing without a folder."""
     choose_files: Callable[[Path, str | None], tuple[str, ...]] | None = None
     """Returns which files of a model it loads, by a folder and the variant that is wanted; None:
     models are not fetched for it. In the folder all but the small JSON files are empty, and what
