@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -414,13 +414,12 @@ class VideoClient:
         """Return how many jobs this client works on."""
         return self._running.working
 
-    @property
-    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
-        """The work of this client on jobs that it started or adopted, by job.
+    def work_on(self, job_id: str) -> "asyncio.Task[None] | None":
+        """Return the work of this client on a job that it started or adopted, None if it has none.
 
-        Wait for a task to hear at once when a job has ended; what it did stands in the job.
+        Wait for it to hear at once when the job has ended; what it did stands in the job.
         """
-        return self._running.works
+        return self._running.works.get(job_id)
 
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""

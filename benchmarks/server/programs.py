@@ -144,6 +144,7 @@ def media_agent(folder: Path, ports: Mapping[str, int]) -> Program:
         for name, port in ports.items()
     ]
     settings = folder / "media-agent.toml"
+    sections.append('[provenance]\nsign = "off"\n')  # LiteLLM hands videos on as they are
     settings.write_text("\n".join(sections), encoding="utf-8")
     port = free_port()
     command = [str(Path(sys.executable).with_name("media-agent")), "serve", "--port", str(port)]

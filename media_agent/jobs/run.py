@@ -26,11 +26,12 @@ from media_agent.errors import (
 )
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.deliver import Deliverer, clean_up, reserve_destination
+from media_agent.jobs.delivering.deliver import Deliverer
+from media_agent.jobs.delivering.places import clean_up, reserve_destination
+from media_agent.jobs.delivering.remake import Remaker
 from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
-from media_agent.jobs.remake import Remaker
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState

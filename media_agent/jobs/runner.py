@@ -13,7 +13,7 @@ from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import link_parent
-from media_agent.jobs.deliver import reserve_destination
+from media_agent.jobs.delivering.places import reserve_destination
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.jobs.segment_jobs import SegmentRunner

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent.errors import JobError
-from media_agent.jobs.checks import REFUSED
+from media_agent.jobs.delivering.checks import REFUSED
 from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files
 from media_agent.jobs.housekeeping.prune import remove_files
 from media_agent.ledger.ledger import Ledger

@@ -1,72 +1,56 @@
-"""Where the video of a job goes, and the last part of the job: video and record put there."""
+"""The last part of a job: its video and record put where they belong."""
 
 import asyncio
-import contextlib
 import logging
-import shutil
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import datetime
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from media_agent.errors import (
-    BackendError,
     BackendResponseError,
     BelowQualityError,
     PolicyRefusedError,
     StorageError,
     to_info,
 )
-from media_agent.jobs.checks import ResultChecks
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.continuing.branch_state import can_branch
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
-from media_agent.jobs.mark import mark_video, place_marking, wants_marks
-from media_agent.jobs.quality import QualityChecks
-from media_agent.jobs.remake import Remaker
-from media_agent.jobs.sign import VideoSigner
-from media_agent.jobs.stopping import while_wanted
-from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission
+from media_agent.jobs.delivering.checks import ResultChecks
+from media_agent.jobs.delivering.fetch import VideoFetcher, is_video
+from media_agent.jobs.delivering.mark import mark_video, place_marking, wants_marks
+from media_agent.jobs.delivering.quality import QualityChecks
+from media_agent.jobs.delivering.remake import Remaker
+from media_agent.jobs.delivering.sign import VideoSigner
+from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent.ledger.store.kept_text import text_that_reads_back
 from media_agent.provenance.deviations import differences
 from media_agent.provenance.quality.spread import measure_spread
 from media_agent.provenance.record import build_record
 from media_agent.provenance.seams import measure_seams
-from media_agent.storage.destination import Destination, is_there, reserve
+from media_agent.storage.destination import Destination
 from media_agent.storage.files import storage_errors, write_atomically
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
-from media_agent_schemas.media import Artifact, ArtifactKind
+from media_agent_schemas.media import Artifact
 from media_agent_schemas.provenance import Signature
 from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
 
 
-@contextlib.contextmanager
-def reserve_destination(
-    job_id: str, terms: JobOptions, context: JobContext, *, from_living: bool = False
-) -> Iterator[Destination]:
-    """Reserve where the video of a job goes; a video that this very job put there is no obstacle.
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A video that only has to be put in its place."""
 
-    With `from_living` a living process lost the job to this one, and with it the place.
-    """
-    store = context.store
-    video = store.jobs.find_publishing(job_id)
-    overwrite = terms.overwrite or (video is not None and is_there(video))
-    videos = max(plan.request.n for plan in terms.plans)
-    if terms.out is not None:
-        with reserve(
-            terms.out, overwrite=overwrite, videos=videos, force=from_living
-        ) as destination:
-            yield destination
-        return
-    folder = store.jobs.folder(job_id)
-    with storage_errors(f"the job folder {folder}"):
-        folder.mkdir(parents=True, exist_ok=True)
-    yield Destination(folder / "video.mp4", overwrite, videos)
+    video: Artifact
+    sha256: str | None
+    """If it was fetched and nothing was done to it since."""
+    delivered: str | None
+    """Where it lies as the backend delivered it."""
+    said: list[str]
 
 
 class Deliverer:
@@ -92,8 +76,9 @@ class Deliverer:
         self._backend = backend
         self._destination = destination
         self._context = context
-        self._is_unwanted = is_unwanted
-        self._ask_again = ask_again
+        self._fetcher = VideoFetcher(
+            job, backend, context, is_unwanted=is_unwanted, ask_again=ask_again
+        )
         self._checks = ResultChecks(job, context)
         self._remaker = remaker
         self._quality = QualityChecks(job, context, self._checks, remaker)
@@ -115,7 +100,7 @@ class Deliverer:
             end = self._checks.end_refused(end, error)
         except Exception as error:  # whatever broke here, what was made is not to be lost by it
             _LOGGER.debug("the video of job %s was not collected", self._job.id, exc_info=True)
-            elsewhere = tuple(map(self._to_look_at, filter(_is_elsewhere, end.artifacts)))
+            elsewhere = tuple(map(self._fetcher.to_look_at, filter(_is_elsewhere, end.artifacts)))
             end = end.model_copy(update={"artifacts": elsewhere})
             end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
         self._context.pass_checkpoint("collect")
@@ -132,41 +117,21 @@ class Deliverer:
     async def _collect(self, end: TerminalEvent, signer: VideoSigner) -> TerminalEvent:
         """Return the end with its video in place."""
         is_complete = isinstance(end, JobCompleted)
-        videos = [file for file in end.artifacts if _is_video(file)]
+        videos = [file for file in end.artifacts if is_video(file)]
         if is_complete and not videos:
             raise BackendResponseError(f"{self._backend} completed without a video")
         published: list[Artifact] = []
         said: list[str] = []
         wanted = videos[: self._destination.videos]
         for number, each in enumerate(wanted, start=1):
-            found, sha256 = await self._fetch_or_ask_again(each, number)
-            delivered = found.path  # before anything is done to it
-            allowed = await self._checks.allow(found, number)
-            if allowed is None:
+            ready = await self._prepare(each, number, is_complete=is_complete)
+            if ready is None:
                 continue
-            video, sha256 = allowed, sha256 if allowed is found else None
-            if wants_marks(video, self._job):
-                target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
-                work = partial(mark_video, video, self._job, target, is_whole=is_complete)
-                video, news = await asyncio.to_thread(work)
-                sha256 = sha256 if video.marking is None else None
-                said += news
-            if is_complete and find_source(self._job) is not None:
-                said += await asyncio.to_thread(self._compare, video)
-                video, news = await put_behind_source(
-                    video, self._job, self._context, number=number
-                )
-                sha256 = sha256 if video.joined is None or video.joined.by_backend else None
-                said += news
-            if is_complete:
-                passed = await self._quality.pass_on(video, number)
-                if passed is None:
-                    continue
-                if passed is not video:  # another job made it
-                    video, sha256, delivered = passed, None, passed.path
-            place = partial(self._publish, video, is_complete, number, fetched_sha256=sha256)
-            sign = partial(signer.sign, delivered=None if delivered is None else Path(delivered))
-            published.append(await asyncio.to_thread(place, sign=sign))
+            said += ready.said
+            delivered = None if ready.delivered is None else Path(ready.delivered)
+            sign = partial(signer.sign, delivered=delivered)
+            place = partial(self._publish, ready, is_complete, number, sign=sign)
+            published.append(await asyncio.to_thread(place))
             if is_complete and find_source(self._job) is None:
                 said += self._differences(published[-1])
             if is_complete:
@@ -175,10 +140,38 @@ class Deliverer:
         said += self._quality.warnings
         said += self._checks.check_any_left(published)
         rest = [file for file in end.artifacts if file not in wanted and not self._job.plan.held]
-        others = [self._to_look_at(file) for file in rest]
+        others = [self._fetcher.to_look_at(file) for file in rest]
         warnings = tuple(dict.fromkeys((*end.warnings, *said)))  # segments may have said the same
         changes = {"artifacts": (*published, *others), "warnings": warnings}
         return end.model_copy(update=changes)
+
+    async def _prepare(self, each: Artifact, number: int, *, is_complete: bool) -> "_Ready | None":
+        """Return a video as it is to be published; None: a policy or its quality keeps it back."""
+        said: list[str] = []
+        found, sha256 = await self._fetcher.fetch(each, number)
+        delivered = found.path  # before anything is done to it
+        allowed = await self._checks.allow(found, number)
+        if allowed is None:
+            return None
+        video, sha256 = allowed, sha256 if allowed is found else None
+        if wants_marks(video, self._job):
+            target = self._context.work_folder / self._job.id / f"marked-{number}.mp4"
+            work = partial(mark_video, video, self._job, target, is_whole=is_complete)
+            video, news = await asyncio.to_thread(work)
+            sha256 = sha256 if video.marking is None else None
+            said += news
+        if is_complete and find_source(self._job) is not None:
+            said += await asyncio.to_thread(self._compare, video)
+            video, news = await put_behind_source(video, self._job, self._context, number=number)
+            sha256 = sha256 if video.joined is None or video.joined.by_backend else None
+            said += news
+        if is_complete:
+            passed = await self._quality.pass_on(video, number)
+            if passed is None:
+                return None
+            if passed is not video:  # another job made it
+                video, sha256, delivered = passed, None, passed.path
+        return _Ready(video, sha256, delivered, said)
 
     def _compare(self, video: Artifact) -> list[str]:
         """Say how the new part differs from the plan, before it is put behind its source."""
@@ -205,95 +198,36 @@ class Deliverer:
         error = trouble.model_copy(update={"hint": hint})
         return JobOutcomeUnknown.model_validate({**facts, "error": error})
 
-    async def _fetch_or_ask_again(
-        self, video: Artifact, number: int
-    ) -> tuple[Artifact, str | None]:
-        """Fetch a video; where that fails, from the address that its backend says now."""
-        try:
-            return await self._fetch(video, number)
-        except BackendError:
-            fresh = await self._find_fresh(video, number)
-            if fresh is None:
-                raise
-        return await self._fetch(fresh, number)
-
-    async def _find_fresh(self, video: Artifact, number: int) -> Artifact | None:
-        """Return a video at another address, if its backend says one; None: it does not."""
-        if self._ask_again is None or self._is_unwanted() or video.uri is None:
-            return None
-        try:
-            end = await self._ask_again()
-        except BackendError:
-            return None
-        videos = [] if end is None else [file for file in end.artifacts if _is_video(file)]
-        fresh = videos[number - 1] if len(videos) >= number else None
-        return None if fresh is None or fresh.uri == video.uri else fresh
-
-    async def _fetch(self, video: Artifact, number: int) -> tuple[Artifact, str | None]:
-        """Return a video that is here, and its digest if it was fetched: then it is whole, too."""
-        if video.path is not None or video.uri is None:
-            return video, None
-        path = self._context.work_folder / self._job.id / f"fetched-{number}.mp4"
-        from media_agent.ingest.download import fetch
-
-        named_by = self._context.base_url(self._backend)
-        fetching = fetch(
-            video.uri,
-            path,
-            named_by=named_by,
-            size_bytes=video.size_bytes,
-            sleep=self._context.sleep,
-        )
-        try:
-            fetched = await while_wanted(fetching, self._is_unwanted)
-        except BackendError as error:
-            if video.expires_at is None or video.expires_at > self._context.now():
-                raise
-            raise BackendResponseError(
-                f"{error.message}; its address expired at {_minute(video.expires_at)}",
-                hint=f"look for it at {self._backend}",
-            ) from error
-        if video.sha256 not in (None, fetched.sha256):
-            raise BackendResponseError("the video received is not the one that was announced")
-        is_kept = "://" in video.uri and self._context.without_keys(video.uri) == video.uri
-        place = {"path": str(path), "uri": video.uri if is_kept else None}
-        return video.model_copy(update=place), fetched.sha256
-
-    def _to_look_at(self, video: Artifact) -> Artifact:
-        """Return a video that is not here, its address without keys: a later run asks for it."""
-        told = self._context.without_keys(video.uri or "")
-        return video.model_copy(update={"uri": told or None})
-
     def _publish(
         self,
-        video: Artifact,
+        ready: "_Ready",
         is_complete: bool,
         number: int,
         *,
-        fetched_sha256: str | None,
         sign: Callable[[Path, Artifact], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
         from media_agent.video.faststart import has_index_in_front, move_index
 
+        video, sha256 = ready.video, ready.sha256
         if video.path is None:
             raise BackendResponseError(f"{self._backend} delivered no file for its video")
         source = Path(video.path)
         if not source.exists():
             raise StorageError(f"the video {source} cannot be collected: it is gone")
-        if is_complete and fetched_sha256 is None:
+        if is_complete and sha256 is None:
             check_whole(source)
         if is_complete and not has_index_in_front(source):
             front = self._context.work_folder / self._job.id / f"indexed-{number}.mp4"
             with storage_errors(str(front)):
                 front.parent.mkdir(parents=True, exist_ok=True)
             if move_index(source, front):
-                source, fetched_sha256 = front, None
+                source, sha256 = front, None
         signed, signature = sign(source, video)
         if signature.signed:
-            source, fetched_sha256 = signed, None
-        found = describe(source, video.kind, sha256=fetched_sha256)
+            source, sha256 = signed, None
+        found = describe(source, video.kind, sha256=sha256)
         place = self._destination.place_of(is_complete, number)
         kept = ("uri", "expires_at", "own_id", "joined")
         facts = {name: getattr(video, name) for name in kept}
@@ -361,24 +295,6 @@ def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:
             )
 
 
-def clean_up(job: VideoJob, capabilities: Capabilities, context: JobContext) -> None:
-    """Remove what a completed job left and nobody needs; a video to branch from keeps chunks."""
-    stays = ("chunks", "states") if can_branch(capabilities) else ()
-    keys = {submission.key for submission in context.store.submissions.of(job.id)}
-    for name in {job.id, *keys}:
-        folder = context.work_folder / name
-        with contextlib.suppress(OSError):
-            for path in folder.iterdir():
-                if path.name in stays:
-                    continue
-                if path.is_dir():
-                    shutil.rmtree(path, ignore_errors=True)
-                else:
-                    path.unlink()
-            if not stays:
-                folder.rmdir()
-
-
 def _warn_index_behind(video: Artifact) -> list[str]:
     """Say that a video starts to play only when it is there as a whole."""
     from media_agent.video.faststart import has_index_in_front
@@ -390,11 +306,3 @@ def _warn_index_behind(video: Artifact) -> list[str]:
 
 def _is_elsewhere(artifact: Artifact) -> bool:
     return artifact.uri is not None
-
-
-def _is_video(artifact: Artifact) -> bool:
-    return artifact.kind in (ArtifactKind.VIDEO, ArtifactKind.PARTIAL_VIDEO)
-
-
-def _minute(time: datetime) -> str:
-    return f"{time:%Y-%m-%d %H:%M %Z}"

@@ -22,7 +22,7 @@ from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import ConfigurationError
-from media_agent.jobs import deliver
+from media_agent.jobs.delivering import deliver
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.c2pa.read import read_provenance
 from media_agent.provenance.record import read_record

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from media_agent.errors import BelowQualityError
-from media_agent.jobs.checks import ResultChecks
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.remake import Remaker
+from media_agent.jobs.delivering.checks import ResultChecks
+from media_agent.jobs.delivering.remake import Remaker
 from media_agent.provenance.quality.of_jobs import measure_quality
 from media_agent.provenance.quality.words import finding_in_words
 from media_agent_schemas.jobs import VideoJob

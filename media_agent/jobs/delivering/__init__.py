@@ -1,0 +1,1 @@
+"""What becomes of what a backend made: checked, marked, measured, put in its place and signed."""
