@@ -139,8 +139,11 @@ class ApiKeys:
     def policies_of(self, owner: str, now: datetime) -> frozenset[str]:
         """Return the policies that any valid key of an owner names; if all are over, any of them.
 
-        They hold for all that is theirs, whichever key it was asked with, as budgets do.
+        They hold for all that is theirs, whichever key it was asked with, as budgets do. This
+        machine has no key.
         """
+        if owner == LOCAL:
+            return frozenset()
         query = f"""
             SELECT policies, {_IS_OVER} AS is_over FROM api_keys WHERE owner = :owner"""
         with self._database.reading() as transaction:
