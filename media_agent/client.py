@@ -399,8 +399,11 @@ class VideoClient:
 
         Raises:
             JobNotFoundError: there is none of this id.
+            StorageError: nobody knows whether it is on disk.
         """
-        self._running.adopt(self.store.jobs.get(job_id))
+        job = self.store.jobs.get(job_id)
+        await self.store.flushed()  # another process may have made it this moment
+        self._running.adopt(job)
         return self.store.jobs.get(job_id)
 
     async def adopt_left(self) -> tuple[str, ...]:

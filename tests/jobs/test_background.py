@@ -134,6 +134,20 @@ async def test_nothing_is_sent_before_job_and_intent_are_on_disk(
     assert sent_before[kept] == 0  # the intent
 
 
+async def test_a_job_that_is_found_again_is_on_disk_before_it_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(file: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    async with new_client(tmp_path) as client:
+        job = await ended(client, (await client.start(SLATE)).id)
+        with monkeypatch.context() as broken:
+            broken.setattr(flush, "_sync", fail)
+            with pytest.raises(StorageError):
+                await client.adopt(job.id)
+
+
 async def test_a_job_that_cannot_be_put_on_disk_is_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
