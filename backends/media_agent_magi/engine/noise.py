@@ -8,8 +8,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-NoiseSource = Callable[[int], Tensor]
-"""Chunk number -> (1, channels, chunk_width, H, W), standard normal, float32."""
+NoiseSource = Callable[..., Tensor]
+"""Chunk number, and the step that adds it, 0 for what the chunk starts from (may be left out) ->
+(1, channels, chunk_width, H, W), standard normal, float32."""
 
 
 def seeded_noise(seed: int, shape: tuple[int, int, int, int], offset: int = 0) -> NoiseSource:
@@ -19,8 +20,9 @@ def seeded_noise(seed: int, shape: tuple[int, int, int, int], offset: int = 0) -
     to chunk numbers, for a sampler whose first chunk is not the first of its video.
     """
 
-    def draw(chunk: int) -> Tensor:
-        digest = hashlib.blake2b(f"{seed}/{chunk + offset}".encode(), digest_size=8).digest()
+    def draw(chunk: int, step: int = 0) -> Tensor:
+        name = f"{seed}/{chunk + offset}" + (f"/{step}" if step else "")
+        digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
         return torch.randn(1, *shape, generator=generator)
 
