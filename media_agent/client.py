@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +71,7 @@ class VideoClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw_seed: Callable[[], int] = lambda: secrets.randbelow(2**31),
         checkpoint: Callable[[str], None] = lambda step: None,
+        free_memory: FreeMemory | None = None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
         self.store = Ledger(self.settings.ledger_path) if store is None else store
@@ -98,7 +99,7 @@ class VideoClient:
             quality=self.settings.quality_rules(self._find_embedding),
             signing=self.settings.signing(),
         )
-        self._free_memory = FreeMemory()
+        self._free_memory = FreeMemory() if free_memory is None else free_memory
         self._hints = Hints()
         self._planner = Planner(
             self.settings,
@@ -421,13 +422,12 @@ class VideoClient:
         """Return how many jobs this client works on."""
         return self._running.working
 
-    @property
-    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
-        """The work of this client on jobs that it started or adopted, by job.
+    def work_on(self, job_id: str) -> "asyncio.Task[None] | None":
+        """Return the work of this client on a job that it started or adopted, None if it has none.
 
-        Wait for a task to hear at once when a job has ended; what it did stands in the job.
+        Wait for it to hear at once when the job has ended; what it did stands in the job.
         """
-        return self._running.works
+        return self._running.works.get(job_id)
 
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""

@@ -94,11 +94,15 @@ class KVCache:
         if ring is None or ring.shape[1] < tokens:
             samples, _, groups, width = like.shape
             held, old = self._held.get(layer, 0), ring
-            ring = like.new_empty(samples, max(tokens, self._capacity), groups, 2 * width)
+            ring = self._allocate(like, samples, max(tokens, self._capacity), groups, 2 * width)
             if old is not None:
                 ring[:, :held] = old[:, :held]
             self._rings[layer] = ring
         return ring
+
+    def _allocate(self, like: Tensor, *shape: int) -> Tensor:
+        """Return room for a ring, beside `like` and in its dtype."""
+        return like.new_empty(shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from media_agent.errors import GenerationFailedError
 from media_agent_magi.computing import Computing, workers_here
 from media_agent_magi.engine.autoencoders.conv_vae import to_uint8
 from media_agent_magi.engine.sampler import OnForward
@@ -109,9 +110,19 @@ class Engine:
 
     @torch.inference_mode()
     def decode(self, chunk: VideoChunk) -> "NDArray[np.uint8]":
-        """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread."""
+        """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread.
+
+        Raises:
+            GenerationFailedError: The model made what are no numbers.
+        """
         with self.computing(), self.computing.beside(chunk.ready):
             video = self.models.decode(chunk.latents, chunk.before)[:, :, : chunk.frames]
+            if not bool(video.isfinite().all()):
+                raise GenerationFailedError(
+                    f"{self.models.label} made what are no numbers (NaN) in chunk {chunk.index}",
+                    hint="its weights may be damaged, or made for other settings: "
+                    "media-agent models check",
+                )
             pixels = to_uint8(video).permute(0, 2, 3, 4, 1).contiguous().cpu()
         frames: NDArray[np.uint8] = pixels.numpy()
         return frames

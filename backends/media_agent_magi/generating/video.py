@@ -136,6 +136,7 @@ class Video:
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
+            cache=models.cache(),
             pair=computing.pair if computing.device == "cpu" else None,
             state=kept,
         )

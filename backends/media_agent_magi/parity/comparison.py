@@ -25,8 +25,8 @@ class CaseError(ValueError):
     """A case that is damaged, incomplete, or says what the engine does not know."""
 
 
-class NotYetError(CaseError):
-    """A case of a kind that is not checked yet."""
+class NotHereError(CaseError):
+    """A case that cannot be checked on this machine; the message says what it lacks."""
 
 
 @dataclass(frozen=True, slots=True)

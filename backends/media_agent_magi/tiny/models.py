@@ -1,11 +1,13 @@
 """The loaded parts of magi/tiny, as the engine wants them."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
+from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.text.rows import TextRow
@@ -68,6 +70,13 @@ class TinyModels:
         numbers = (known + [0] * length)[:length]
         rows, mask = self.model.text(torch.tensor([numbers], device=self._device))
         return TextRow(rows[0], mask[0])
+
+    def cache(self) -> KVCache:
+        """Return where the keys of a video are kept."""
+        return KVCache()
+
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Do nothing: prompts are encoded within a millisecond."""
 
     def encode(self, video: Tensor) -> Tensor:
         """Return latents (1, C, T/4, 8, 8) of a video (1, 3, T, 64, 64)."""
