@@ -182,12 +182,20 @@ class VideoClient:
 
         Raises:
             InvalidRequestError: the request names what does not exist.
+            ConfigurationError: the video must be signed, and cannot be.
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        return await self._planner.report(
+        report = await self._planner.report(
             request, asked.policy, allow_unknown_words=words, best=best, caller=asked.caller
         )
+        chosen = report.chosen
+        if chosen is None or chosen.plan is None:
+            return report
+        (plan,) = await self._foresee_signing(chosen.plan)
+        told = chosen.model_copy(update={"plan": plan})
+        candidates = tuple(told if each is chosen else each for each in report.candidates)
+        return report.model_copy(update={"candidates": candidates})
 
     async def generate(
         self,
