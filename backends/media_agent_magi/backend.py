@@ -120,7 +120,12 @@ class MagiBackend(LocalBackend):
         context.keep_states(options.keep_states, budget_bytes=budget)
         total = request.num_frames
         chunks = None if total is None else geometry.chunks(total)
-        steering = Steering(context, chunks=chunks, on_prompt=lambda text: warn(Shot(prompt=text)))
+
+        def hear(prompt: str) -> None:
+            warn(Shot(prompt=prompt))
+            engine.models.expect([prompt])
+
+        steering = Steering(context, chunks=chunks, on_prompt=hear)
         planned = prompt_of_chunk(request, geometry)
         due = 0 if context.resume is None else context.resume.next_chunk
 

@@ -20,6 +20,7 @@ from media_agent.errors import (
     ConfigurationError,
     Fault,
     ModelRetiredError,
+    StorageError,
     UnsupportedRequestError,
 )
 from media_agent.validation import faults_of
@@ -272,6 +273,10 @@ class CallbackSigning:
     scheme: Literal["standard-webhooks", "fal"]
     keys_url: str | None = None
     """Where its public keys are; None: it signs with a secret, which the settings say."""
+
+
+class ForeignFolderError(StorageError):
+    """A folder in no layout that a backend knows: it may be another's."""
 
 
 @dataclass(frozen=True, slots=True)

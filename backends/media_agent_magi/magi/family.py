@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.local import describe_missing
+from media_agent.backend.protocol import ForeignFolderError
 from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.generating.geometry import Geometry
-from media_agent_magi.generating.options import EngineOptions, common_options
+from media_agent_magi.generating.options import EngineOptions
 from media_agent_magi.loading.cleaning import find_deleted, is_readable
 from media_agent_magi.loading.memory import (
     GIB,
@@ -22,13 +23,20 @@ from media_agent_magi.loading.memory import (
 )
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.magi.config import MagiConfig
-from media_agent_magi.magi.folder import MagiFolder
+from media_agent_magi.magi.device import (
+    choose_device,
+    gpu_index,
+    is_extended,
+    name_device,
+    size_of,
+)
+from media_agent_magi.magi.folder import MagiFolder, NoModelError
+from media_agent_magi.magi.options import MagiOptions, declare_options
 from media_agent_magi.magi.sizes import HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
 from media_agent_schemas.capabilities import (
     Capabilities,
     Control,
     MemoryUse,
-    OptionSpec,
     SizeRange,
     Verification,
     VerificationLevel,
@@ -41,22 +49,11 @@ if TYPE_CHECKING:
 
 LICENCE = "Apache-2.0"
 MULTIPLE, SMALLEST, LARGEST = 16, 64, 2560  # pixels
-STEPS = {True: (8, 12, 16, 32), False: (8, 16, 32, 64)}
-"""By whether the weights are distilled."""
-SMALL = GIB
-"""Bytes of weights up to which a CPU is taken without being asked for."""
 LIBRARIES = ("torch", "safetensors", "transformers", "diffusers", "ftfy", "bs4", "sentencepiece")
 CHUNK_BYTES_PER_PIXEL = 2.5
 TAIL_CHUNKS = 4
 TOKENS_IN_FRONT = 2
 STATE_NUMBER = 4  # bytes
-
-
-class MagiOptions(EngineOptions):
-    """The options of a request."""
-
-    device: str = "auto"
-    text_precision: Literal["bfloat16", "float32", "int8"] = "bfloat16"
 
 
 class MagiFamily:
@@ -312,74 +309,6 @@ class MagiFamily:
         return text // 2, self._folder.read_vae().bytes // 2  # released as float32
 
 
-def declare_options(config: MagiConfig) -> tuple[OptionSpec, ...]:
-    """Declare the options of a request."""
-    common = common_options(
-        steps=STEPS[config.distilled],
-        usual_steps=config.sampler.num_steps,
-        guidance="the released scales",
-        shape="the shape of the video",
-        state="Each takes some ten megabytes.",
-        chunk=config.geometry.chunk_frames,
-    )
-    kept = (spec for spec in common if not (config.distilled and spec.name == "guidance_scale"))
-    usual = MagiOptions()
-    return (
-        *kept,
-        OptionSpec(
-            name="device",
-            type="string",
-            default=usual.device,
-            description="Where it computes: auto, cpu, cuda or cuda:1.",
-        ),
-        OptionSpec(
-            name="text_precision",
-            type="string",
-            default=usual.text_precision,
-            choices=("bfloat16", "float32", "int8"),
-            description="Numbers of the text encoder; int8 takes half the memory of bfloat16.",
-        ),
-    )
-
-
-def choose_device(options: MagiOptions, free: FreeMemory, weights: int) -> str | None:
-    """Return where to compute; None: there may be a GPU, and nobody knows what it has free.
-
-    Raises:
-        BackendUnavailableError: There is no GPU, and the model is too large for a CPU.
-    """
-    if options.device != "auto":
-        return options.device
-    if free.main_bytes is None or free.gpus:
-        return "cuda" if free.gpus else None
-    if free.gpus is None and weights > SMALL:
-        return None
-    if weights <= SMALL:
-        return "cpu"
-    return "cuda"  # refused there: nothing is free
-
-
-def is_extended(request: VideoRequest) -> bool:
-    """Whether a request continues a video."""
-    return request.infer_mode() is VideoMode.VIDEO_EXTEND
-
-
-def name_device(device: str) -> str:
-    """Return how a device is called in messages."""
-    return "this CPU" if device == "cpu" else "a GPU"
-
-
-def gpu_index(device: str) -> int:
-    """Return the number of a GPU."""
-    return int(device.partition(":")[2] or 0)
-
-
-def size_of(request: VideoRequest, config: MagiConfig) -> tuple[int, int]:
-    """Return rows and columns of pixels."""
-    size = request.size
-    return config.size if not isinstance(size, Size) else (size.height, size.width)
-
-
 def is_weights(file: Path) -> bool:
     """Whether a file holds weights."""
     return file.suffix in (".safetensors", ".bin")
@@ -387,6 +316,8 @@ def is_weights(file: Path) -> bool:
 
 def damage_error(error: WeightsError) -> StorageError:
     """Say that the weights cannot be used, and what to do."""
+    if isinstance(error, NoModelError):
+        return ForeignFolderError(str(error), hint="name a folder that holds released weights")
     return StorageError(
         str(error), hint="fetch what is missing again: media-agent models fetch; then models check"
     )

@@ -26,6 +26,10 @@ DEPTH = 4  # folders between what was named and the weights
 NEWER = ("1.1", "v1_1", "1_1")
 
 
+class NoModelError(WeightsError):
+    """A folder in another layout."""
+
+
 @dataclass(frozen=True, slots=True)
 class MagiFolder:
     """The parts of one model.
@@ -144,7 +148,7 @@ def choose_weights(path: Path) -> Path:
         return path
     found = list(list_weights(path))
     if not found:
-        raise WeightsError(
+        raise NoModelError(
             f"no weights in {path}: a folder {STEM}, {STEM}.distill or {STEM}.fp8.distill is wanted"
         )
     if len(found) > 1:

@@ -1,6 +1,7 @@
 """Loads a MAGI-1 model as a memory plan says."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from media_agent_magi.computing import Computing
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.fp8 import quantised
@@ -19,7 +21,7 @@ from media_agent_magi.loading.blocks import StreamedBlocks
 from media_agent_magi.loading.memory import Holding
 from media_agent_magi.loading.prompts import EncodedPrompts
 from media_agent_magi.loading.stream import Place, Report, fill, on_meta
-from media_agent_magi.loading.text_encoder import Precision, TextEncoder, encode
+from media_agent_magi.loading.text_encoder import EncodedText, Precision, TextEncoder, encode
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.config import MagiConfig
 from media_agent_magi.magi.folder import MagiFolder
@@ -72,6 +74,11 @@ def load_magi(
         precision,
         device if holding.text_on_device else "cpu",
     )
+
+    def encode_here(prompts: Sequence[str]) -> Iterator[EncodedText]:
+        with Computing(threads)():  # it runs in a thread of its own
+            yield from encode(encoder, prompts)
+
     models = MagiModels(
         label,
         config,
@@ -83,9 +90,7 @@ def load_magi(
             fps=config.fps,
             at_once=TILES_AT_ONCE if holding.tiles_at_once else 1,
         ),
-        prompts=EncodedPrompts(
-            lambda prompts: encode(encoder, prompts), texts, encoder.fingerprint()
-        ),
+        prompts=EncodedPrompts(encode_here, texts, encoder.fingerprint()),
         special=tokens_of(folder, config.model.caption_channels),
         fingerprint=fingerprint,
         keys_in_main=not holding.ring_on_device,

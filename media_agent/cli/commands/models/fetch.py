@@ -41,8 +41,7 @@ def fetch_model(
         repository: OWNER/NAME of a model in the layout of diffusers, or of MAGI-1.
         name: Name to register. Default: derived from the repository and the variant.
         revision: Branch, tag or commit. Default: main.
-        variant: Variant of the weights, such as fp16, or one of several models, such as
-            4.5B_distill. Default: the plain files.
+        variant: Variant of the weights, such as fp16, or one of several models.
         yes: Do not ask.
         json: Print JSON and ask nothing: without --yes nothing is downloaded.
     """
