@@ -5,17 +5,25 @@ On a CPU compiling takes longer than it saves.
 """
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 from torch._dynamo import config as dynamo
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
-from media_agent_magi.engine.blocks.attention import Attention, rotated
-from media_agent_magi.engine.blocks.layers import MLP, gated_sum
+from media_agent_magi.engine.blocks.attention import Attention
+from media_agent_magi.engine.blocks.layers import MLP
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import Block, VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule
 from media_agent_magi.engine.stepper import EulerStepper
+
+CACHE = "TORCHINDUCTOR_CACHE_DIR"
+USES: dict[type, str] = {Block: "gated_sum", Attention: "rotated", MLP: "activate"}
+"""Under which name a module uses the function that is compiled."""
 
 MOST_SHAPES = 64
 """Shapes that a function is compiled for. Torch's own limit is eight, and what comes later would
@@ -23,28 +31,38 @@ silently not be compiled; a window that grows, turns and shrinks has more."""
 
 
 def keep_compiled(folder: Path) -> None:
-    """Let inductor keep what it compiles in a folder, unless the environment names another."""
-    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(folder))
+    """Let inductor keep what it compiles in a folder, unless the environment names another.
+
+    Torch itself puts its usual folder there when it is imported.
+    """
+    if os.environ.get(CACHE) in (None, default_cache_dir()):
+        os.environ[CACHE] = str(folder)
 
 
-def compile_elementwise(model: VideoDiT, *, backend: str = "inductor") -> None:
-    """Let all blocks use the same compiled functions; each shape is compiled at its first use."""
+def compile_elementwise(model: VideoDiT, *, backend: str = "inductor") -> Callable[[], None]:
+    """Let all blocks use the same compiled functions; each shape is compiled at its first use.
+
+    Returns what takes that back.
+    """
     dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_SHAPES)
-    join, rotate = (torch.compile(f, backend=backend, dynamic=False) for f in (gated_sum, rotated))
-    activations = {}
+
+    @cache
+    def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        return torch.compile(function, backend=backend, dynamic=False)
+
+    replaced = []
     for module in model.modules():
-        match module:
-            case Block():
-                module.gated_sum = join
-            case Attention():
-                module.rotated = rotate
-            case MLP():
-                plain = module.activate
-                if plain not in activations:
-                    activations[plain] = torch.compile(plain, backend=backend, dynamic=False)
-                module.activate = activations[plain]
-            case _:
-                pass
+        name = USES.get(type(module))
+        if name is not None:
+            plain = getattr(module, name)
+            replaced.append((module, name, plain))
+            setattr(module, name, compiled(plain))
+
+    def undo() -> None:
+        for module, name, plain in replaced:
+            setattr(module, name, plain)
+
+    return undo
 
 
 def steady_chunks(config: SamplerConfig) -> tuple[int, ...]:
