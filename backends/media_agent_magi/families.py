@@ -29,12 +29,12 @@ class Families:
         own: Sequence[Family] = [TinyFamily()] if families is None else families
         self._usable = {family.model: family for family in own}
         self._faults: dict[str, StorageError] = {}
-        self._texts = settings.data_dir / "magi" / "texts"
+        kept = settings.data_dir / "magi"
         for model, path in settings.models.items():
             try:
                 folder = MagiFolder.find(path)
                 folder.check()
-                self._usable[model] = MagiFamily(model, folder.config, folder, texts=self._texts)
+                self._usable[model] = MagiFamily(model, folder.config, folder, kept=kept)
             except WeightsError as error:  # the other models work
                 self._faults[model] = damage_error(error)
 

@@ -16,14 +16,9 @@ from media_agent_magi.engine.blocks.layers import body_dtype
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.framing import CleanChunk, Framing
-from media_agent_magi.engine.guidance import (
-    Predictor,
-    RunPair,
-    StepInput,
-    count_tokens,
-)
+from media_agent_magi.engine.guidance import Predictor, RunPair, StepInput, count_tokens
 from media_agent_magi.engine.guidance_table import GuidanceTable
-from media_agent_magi.engine.noise import NoiseSource
+from media_agent_magi.engine.noise import NoiseSource, Source, Starts
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
 from media_agent_magi.engine.stepper import EulerStepper, Stepper
@@ -31,10 +26,6 @@ from media_agent_magi.engine.text.keys import ChunkText
 from media_agent_magi.engine.text.of_chunks import ChunkTexts, TextSource
 from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.transformer import Transformer
-
-Source = Callable[[int], tuple[Tensor, float] | None]
-"""Chunk number -> latents (1 or N, channels, frames, H, W) to be restyled and how much of them, in
-(0, 1]: at 1 nothing is left of them. None for a chunk made from noise alone."""
 
 OnForward = Callable[[int, int | None], None]
 """Called after every forward with (steps done, all steps or None); may raise to stop."""
@@ -93,20 +84,20 @@ class ChunkSampler:
     ) -> None:
         self._model, self._config = model, config
         self._device = model.null_caption().device
-        self._noise = (noise,) if callable(noise) else tuple(noise)
-        self._text, self._source, self._on_forward = text, source, on_forward
+        self._text, self._on_forward = text, on_forward
         table = GuidanceTable.from_config(config)
         self._guidance = guidance if guidance is not None else lambda _: table
         null = null_row(model.null_caption(), config.null_caption_tokens) if null is None else null
         self._texts = ChunkTexts(model, null)
         self._stepper: Stepper = EulerStepper(config) if stepper is None else stepper
+        self._starts = Starts(noise, source, self._stepper, self._device)
         self._rebase_every = rebase_every
         self._cache = KVCache() if cache is None else cache
         self._predictor = Predictor(model, config, self._cache, pair)
         self._levels: dict[int, int] = {}
         self._latents: dict[int, Tensor] = {}
         self._stage = self._index = 0
-        given = None if prefix is None or state is not None else self._for_all(prefix)
+        given = None if prefix is None or state is not None else self._starts.for_all(prefix)
         self._framing = Framing.after(
             given, config.chunk_width, frames=frames, shown=hand_out_prefix, exact=exact_prefix
         )
@@ -199,7 +190,9 @@ class ChunkSampler:
         newcomer = self._next
         if newcomer != self._total and self._schedule.entry(newcomer) == self._stage:
             if self._texts.ask(newcomer, self._text):
-                self._latents[newcomer] = self._start(newcomer)
+                self._latents[newcomer], level = self._starts.start(newcomer)
+                if level:
+                    self._levels[newcomer] = level
                 self._next += 1
             else:
                 self._total = newcomer
@@ -207,23 +200,6 @@ class ChunkSampler:
         if steps:
             self._forget(steps[0])
         return steps
-
-    def _start(self, chunk: int) -> Tensor:
-        """Return what a chunk starts from: noise, with its source in it where it has one."""
-        noise = self._draw(chunk)
-        given = None if self._source is None else self._source(chunk)
-        if given is None:
-            return noise
-        latents, strength = given
-        if not 0 < strength <= 1:
-            raise ValueError(f"strength of chunk {chunk} must be above 0 and at most 1: {strength}")
-        self._levels[chunk] = level = self._stepper.nearest(1 - strength)
-        return self._stepper.start(noise, self._for_all(latents), level)
-
-    def _draw(self, chunk: int, step: int = 0) -> Tensor:
-        """Draw the noise of a chunk: what it starts from, or what a step adds."""
-        drawn = [draw(chunk, step) if step else draw(chunk) for draw in self._noise]
-        return torch.cat(drawn).to(self._device, torch.float32)
 
     @torch.inference_mode()
     def _forget(self, step: Step) -> None:
@@ -285,7 +261,7 @@ class ChunkSampler:
         velocity = self.predict(given).chunk(len(chunks), dim=2)
         for c, v, level, waits in zip(chunks, velocity, step.levels, waiting, strict=True):
             if level is not None and not waits:
-                draw = partial(self._draw, c, level + 1)
+                draw = partial(self._starts.draw, c, level + 1)
                 self._latents[c] = self._stepper.step(self._latents[c], v, level, draw)
 
     def _input(self, step: Step, x: Tensor, texts: list[ChunkText]) -> StepInput:
@@ -312,11 +288,6 @@ class ChunkSampler:
         first = self._schedule.prefix_chunks
         if step.first_chunk <= first < step.window[1]:
             self._latents[first] = self._framing.begin(self._latents[first])
-
-    def _for_all(self, latents: Tensor) -> Tensor:
-        """Repeat given latents for all samples, on the model's device."""
-        latents = latents.to(self._device, torch.float32)
-        return latents.expand(len(self._noise), *latents.shape[1:])
 
     def _report(self) -> None:
         if self._on_forward is not None:

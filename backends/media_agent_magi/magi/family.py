@@ -46,6 +46,7 @@ from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 if TYPE_CHECKING:
     from media_agent_magi.generating.engine import Engine
+    from media_agent_magi.magi.compiled import Compiling
 
 LICENCE = "Apache-2.0"
 MULTIPLE, SMALLEST, LARGEST = 16, 64, 2560  # pixels
@@ -65,15 +66,15 @@ class MagiFamily:
         config: MagiConfig,
         folder: MagiFolder | None = None,
         *,
-        texts: Path | None = None,
+        kept: Path | None = None,
         missing: str | None = None,
     ) -> None:
         """Take the settings; `missing` says how to get weights that are not here.
 
-        `texts` is where encoded prompts are kept.
+        `kept` is the folder for encoded prompts and compiled code.
         """
         self.model, self._config, self._folder = model, config, folder
-        self._texts, self._missing = texts, missing
+        self._kept, self._missing = kept, missing
 
     @property
     def geometry(self) -> Geometry:
@@ -205,7 +206,8 @@ class MagiFamily:
         assert isinstance(options, MagiOptions)
         context = options.context_frames if is_extended(request) else None
         size = size_of(request, self._config)
-        return size, request.n, context, options.device, options.text_precision
+        numbers = options.text_precision, options.compile
+        return size, request.n, context, options.device, *numbers
 
     def load(
         self, *, threads: int, request: VideoRequest, options: EngineOptions, free: FreeMemory
@@ -229,11 +231,24 @@ class MagiFamily:
                 holding,
                 device=device,
                 precision=options.text_precision,
-                texts=self._texts,
+                texts=self._kept and self._kept / "texts",
                 threads=threads,
+                compiling=self._compiling(request, options, device),
             )
         except WeightsError as error:
             raise damage_error(error) from error
+
+    def _compiling(
+        self, request: VideoRequest, options: MagiOptions, device: str
+    ) -> "Compiling | None":
+        """Return what is compiled before the first video; None: nothing."""
+        from media_agent_magi.magi.compiled import Compiling
+
+        if not options.compiles(device):
+            return None
+        kept = self._kept and self._kept / "compiled"
+        shape = self.geometry.shape(*size_of(request, self._config))
+        return Compiling(shape, request.n, kept, required=options.compile == "on")
 
     def _hold(
         self, request: VideoRequest, options: MagiOptions, free: FreeMemory

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from media_agent_magi.computing import Computing
+from media_agent_magi.engine.blocks.kernels import kernel_for
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.fp8 import quantised
@@ -23,6 +24,7 @@ from media_agent_magi.loading.prompts import EncodedPrompts
 from media_agent_magi.loading.stream import Place, Report, fill, on_meta
 from media_agent_magi.loading.text_encoder import EncodedText, Precision, TextEncoder, encode
 from media_agent_magi.loading.text_files import TextFiles
+from media_agent_magi.magi.compiled import Compiling
 from media_agent_magi.magi.config import MagiConfig
 from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.models import MagiModels
@@ -41,6 +43,7 @@ def load_magi(
     precision: Precision = "bfloat16",
     texts: Path | None = None,
     threads: int = 1,
+    compiling: Compiling | None = None,
     report: Report = lambda what, fraction: None,
 ) -> Engine:
     """Load a model.
@@ -53,13 +56,19 @@ def load_magi(
         precision: Of the text encoder.
         texts: Where encoded prompts are kept; nowhere if not given.
         threads: Of the CPU.
+        compiling: What is compiled for which videos; nothing if not given.
         report: Hears what is loaded.
 
     Raises:
         WeightsError: A part is missing, damaged, or does not fit.
+        BackendUnavailableError: What has to be compiled cannot be compiled here.
     """
     place, config = torch.device(device), folder.config
     transformer, fingerprint = load_transformer(folder, holding, place, report)
+    sampler = sampler_of(config, holding)
+    if compiling is not None:
+        with Computing(threads)():
+            compiling.apply(transformer, sampler)
     is_cpu = place.type == "cpu"
     vae = load_vae(
         vae_config(folder.read_vae_config()),
@@ -83,7 +92,7 @@ def load_magi(
         label,
         config,
         transformer=transformer,
-        sampler=sampler_of(config, holding),
+        sampler=sampler,
         vae=ScaledVAE(
             vae,
             scale=config.scale_factor,
@@ -112,6 +121,7 @@ def load_transformer(
     if holding.blocks_on_device:
         transformer.prepare()
     else:
+        transformer.kernel = kernel_for(device)
         StreamedBlocks(list(transformer.videodit_blocks.layers), device)
     return transformer, files.fingerprint
 

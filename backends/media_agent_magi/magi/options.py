@@ -15,6 +15,11 @@ class MagiOptions(EngineOptions):
 
     device: str = "auto"
     text_precision: Literal["bfloat16", "float32", "int8"] = "bfloat16"
+    compile: Literal["auto", "on", "off"] = "auto"
+
+    def compiles(self, device: str) -> bool:
+        """Return whether elementwise work is compiled on a device."""
+        return self.compile == "on" or (self.compile == "auto" and device.startswith("cuda"))
 
 
 def declare_options(config: MagiConfig) -> tuple[OptionSpec, ...]:
@@ -43,5 +48,12 @@ def declare_options(config: MagiConfig) -> tuple[OptionSpec, ...]:
             default=usual.text_precision,
             choices=("bfloat16", "float32", "int8"),
             description="Numbers of the text encoder; int8 takes half the memory of bfloat16.",
+        ),
+        OptionSpec(
+            name="compile",
+            type="string",
+            default=usual.compile,
+            choices=("auto", "on", "off"),
+            description="Whether torch compiles what lies between products; auto: on a GPU.",
         ),
     )

@@ -228,9 +228,7 @@ class Database:
         connection = self._connect()
         try:
             use_wal(connection, self.path, self._busy_seconds)
-            connection.execute("BEGIN IMMEDIATE")
             prepare_tables(connection, self.path)
-            connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise

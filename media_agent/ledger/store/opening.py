@@ -33,11 +33,27 @@ def use_wal(connection: sqlite3.Connection, path: Path, busy_seconds: float) -> 
 
 
 def prepare_tables(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables.
+    """Make the tables where there are none; whoever finds them there waits for no writer.
 
     Raises:
         ConfigurationError: the file has others.
     """
+    connection.execute("BEGIN")
+    is_ready = _is_ready(connection, path)
+    connection.execute("COMMIT")
+    if is_ready:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    if not _is_ready(connection, path):  # another process may have been quicker
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _is_ready(connection: sqlite3.Connection, path: Path) -> bool:
+    """Return whether the file has our tables, or refuse one that has others."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -48,11 +64,7 @@ def prepare_tables(connection: sqlite3.Connection, path: Path) -> None:
         )
     if tables:
         _check_version(version, path)
-        return
-    for statement in TABLES:
-        connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+    return bool(tables)
 
 
 def _check_version(version: int, path: Path) -> None:
