@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -113,7 +114,7 @@ class VideoClient:
         self._backends: dict[str, VideoBackend] = {}
         self._running = JobRunner(self._context)
         self._intake = JobIntake(self._context, self._planner, self._running)
-        self._lock = asyncio.Lock()
+        self._opening = threading.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -181,12 +182,20 @@ class VideoClient:
 
         Raises:
             InvalidRequestError: the request names what does not exist.
+            ConfigurationError: the video must be signed, and cannot be.
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        return await self._planner.report(
+        report = await self._planner.report(
             request, asked.policy, allow_unknown_words=words, best=best, caller=asked.caller
         )
+        chosen = report.chosen
+        if chosen is None or chosen.plan is None:
+            return report
+        (plan,) = await self._foresee_signing(chosen.plan)
+        told = chosen.model_copy(update={"plan": plan})
+        candidates = tuple(told if each is chosen else each for each in report.candidates)
+        return report.model_copy(update={"candidates": candidates})
 
     async def generate(
         self,
@@ -567,15 +576,18 @@ class VideoClient:
         return self._intake.new_job_id()
 
     async def _backend(self, name: str) -> VideoBackend:
-        async with self._lock:
+        known = self._backends.get(name)
+        return await asyncio.to_thread(self._open_backend, name) if known is None else known
+
+    def _open_backend(self, name: str) -> VideoBackend:
+        with self._opening:  # a server lists models in another loop than that of the jobs
             if name not in self._backends:
                 own = self.settings.backend_settings(name, self._registry.spec(name))
                 settings = replace(own, free_memory=self._free_memory, hints=self._hints)
-                create = self._registry.create
                 keys = (settings.key, *(each.key for each in settings.keys))
                 self._keys |= {each.get_secret_value() for each in keys if each is not None}
-                self._backends[name] = await asyncio.to_thread(create, name, settings)
-        return self._backends[name]
+                self._backends[name] = self._registry.create(name, settings)
+            return self._backends[name]
 
     async def _foresee_signing(self, *plans: Plan) -> tuple[Plan, ...]:
         """Return plans with what there is to say before an unsigned video is made."""
