@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gpu_count import CAPTION, count_chunk, count_operations, count_video, table
+from gpu_count import CAPTION, HEAD, count_chunk, count_operations, count_video, line
 from machine import describe_machine
 from published import WholeSampler, by_the_published_algorithm
 
@@ -418,28 +418,24 @@ def say(text: str) -> None:
 
 
 def count() -> None:
-    """Print the counts of the full shapes."""
-    rows = []
+    """Print the counts of the full shapes, each when it is there: minutes on a slow core."""
+    print(HEAD, flush=True)
     for weights, name in (("4.5B_distill", "bf16"), ("4.5B_distill_quant", "fp8")):
         config = RELEASED[weights]
-        for side in (480, 720):
-            for window in (4, 1):
-                sampler = replace(config.sampler, num_steps=8, window_size=window)
-                label = f"{name} {side}x{side} window {window}"
-                say(f"{label} ...")
-                rows.append((label, count_chunk(config, (side, side), sampler)))
-        sampler = replace(config.sampler, num_steps=8)
-        label = f"{name} 480x480 window 4, not compiled"
-        rows.append((label, count_chunk(config, (480, 480), sampler, compiled=False)))
+        for side, window, compiled in (
+            (480, 4, True), (480, 4, False), (480, 1, True), (720, 4, True), (720, 1, True),
+        ):  # fmt: skip
+            sampler = replace(config.sampler, num_steps=8, window_size=window)
+            counts = count_chunk(config, (side, side), sampler, compiled=compiled)
+            how = "" if compiled else ", not compiled"
+            print(line(f"{name} {side}x{side} window {window}{how}", counts), flush=True)
     config = RELEASED["4.5B_distill"]
     for forwards, name in ((1, "distilled"), (3, "three forwards")):
         sampler = replace(config.sampler, num_steps=8, cfg_number=forwards, distill=forwards == 1)
         for published in (False, True):
-            label = f"10 s, {name}, {'published' if published else 'ours'}"
-            say(f"{label} ...")
             counts = count_video(config, (480, 480), sampler, BOTH_WAYS, published=published)
-            rows.append((label, counts))
-    print(table(rows))
+            who = "published" if published else "ours"
+            print(line(f"10 s, {name}, {who}, not compiled", counts), flush=True)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Counts kernels, bytes and operations of a chunk on the meta device: shapes alone, no numbers."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -206,12 +206,12 @@ def _options(
     }
 
 
-def table(rows: Iterable[tuple[str, Counts]]) -> str:
-    """Return counts as lines to read."""
-    head = f"{'':44} forwards  kernels  GB moved  TF products  TF attention  TF all"
-    lines = [
+HEAD = f"{'':44} forwards  kernels  GB moved  TF products  TF attention  TF all"
+
+
+def line(name: str, c: Counts) -> str:
+    """Return counts as a line below `HEAD`."""
+    return (
         f"{name:44} {c.forwards:8} {c.kernels:8} {c.bytes / 1e9:9.0f} {c.products / 1e12:12.1f} "
         f"{c.attention / 1e12:13.1f} {c.operations / 1e12:7.1f}"
-        for name, c in rows
-    ]
-    return "\n".join([head, *lines])
+    )
