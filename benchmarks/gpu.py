@@ -177,7 +177,7 @@ def both_ways(bench: Bench, until: float, *, forwards: int) -> dict[str, Any]:
     options = bench.options(scale.small) | {"total": scale.both_ways}
     shape = scale.base.geometry.shape(*scale.small)
     list(bench.times(ChunkSampler(model, config, **options), 2, until))  # warm
-    made: list[tuple[float, float, torch.Tensor]] = []
+    made: list[tuple[float, float | None, torch.Tensor]] = []
     for published in (False, True):
         reset_peak(scale.device)
         began, latents = time.perf_counter(), []
