@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine \
+.PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
 	bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine hostile fuzz licences open-servers wire \
 	frameworks adherence parity snapshots train clean
 
@@ -62,6 +62,9 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/, a
 
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
 	@$(BIN)/python benchmarks/endless.py
+
+bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk, random weights (nine minutes; ARGS=--rehearse or ARGS=--count without one)
+	@$(BIN)/python benchmarks/gpu.py $(ARGS)
 
 bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
 	@$(BIN)/python benchmarks/contention.py

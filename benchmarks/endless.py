@@ -6,15 +6,13 @@ changes in minutes: a forward of fixed input beside every chunk is the yardstick
 are those over it. While memory is measured, what is freed goes back at once
 (MALLOC_MMAP_THRESHOLD_), so that peaks are what is needed, not what the allocator has not given
 back yet; that costs half of the speed, so that time is measured without it. Reference: the same
-videos by the algorithm of the published code, written out below: keys of the whole video, a
-position table of the whole video at each forward, three forwards a step, pixels at the end. Its
+videos by the algorithm of the published code (published.py), pixels at the end. Its
 latents must equal ours, or the comparison does not count. First chunk: with the growing window,
 over a steady chunk. Ratios are of one run; times are medians.
 """
 
 import argparse
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -22,20 +20,19 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from machine import describe_machine, load_average
+from published import WholeSampler, by_the_published_algorithm
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
-from media_agent_magi.engine.cache import KVCache, Past
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import Predictor, StepInput
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
@@ -105,69 +102,6 @@ def subject(name: str) -> Subject:
     return Subject(VideoDiT(MEDIUM).eval().prepare(), tiny.vae, config, text)
 
 
-class WholeCache(KVCache):
-    """Keeps every key of the video, in one tensor a layer, allocated at once."""
-
-    def forget_before(self, token: int) -> None:
-        """Forget nothing."""
-
-
-def join_whole(self: Past, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Join everything before the window, moved whole, and its own, whatever is looked at."""
-    if self.stored:
-        stored = slice(self.stored)
-        self.cache.write(layer, self.end, keys[:, stored], values[:, stored])
-    if not self.end:
-        return keys, values
-    past_keys, past_values = self.cache.read(layer, 0, self.end).chunk(2, dim=-1)
-    keys, values = torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)
-    return keys[:, self.start :], values[:, self.start :]
-
-
-class ThreeForwards(Predictor):
-    """Text and history, history, nothing: all chunks in each, whatever its weight."""
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given)
-        self._rotary = self._table_from_the_start  # type: ignore[assignment]
-
-    def _table_from_the_start(
-        self, grid: tuple[int, int, int], first_chunk: int, chunks: int
-    ) -> Tensor:
-        """Make the table of the whole video so far again, and use its end."""
-        patches, rows, columns = grid
-        through = first_chunk + chunks
-        table = self.model.rotary((patches // chunks * through, rows, columns), 0, through)
-        return table[-patches * rows * columns :]
-
-    def _mix(self, given: StepInput) -> Tensor:
-        alone = self._alone(given, range(given.first_moving, len(given.t)))
-        text, history = self._with_text(given), self._history(given)
-        mixed = torch.zeros_like(given.x)
-        parts = zip(*(x.chunk(len(given.t), 2) for x in (mixed, text, history)), strict=True)
-        for c, (out, with_text, without) in enumerate(parts):
-            if c >= given.first_moving:
-                pull, scale = given.scales[c]
-                out.add_(scale * with_text + (pull - scale) * without)
-                out.add_((1 - pull) * alone[c - given.first_moving])
-        return mixed
-
-
-class WholeSampler(ChunkSampler):
-    """Our schedule by the published algorithm."""
-
-    def __init__(self, *given: Any, **options: Any) -> None:
-        tokens = (
-            options["total"] * math.prod(SHAPE[1:]) // (MODEL.t_patch_size * MODEL.patch_size**2)
-        )
-        super().__init__(*given, **options, cache=WholeCache(tokens), rebase_every=sys.maxsize)
-        self._whole = ThreeForwards(self._model, self._config, self._cache)
-
-    def predict(self, given: StepInput) -> Tensor:
-        """Return the velocity of one step."""
-        return self._whole.velocity(given)
-
-
 @torch.no_grad()
 def curve(name: str, chunks: int) -> dict[str, list[float]]:
     """Make a video; return megabytes and seconds up to and of each chunk, the first ones too."""
@@ -201,9 +135,11 @@ def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
     ours, our_chunks, our_time = time_video(
         chosen, chosen.sampler(seconds, **options), at_end=False
     )
-    with patch.object(Past, "join", join_whole):
+    with by_the_published_algorithm():
         theirs, their_chunks, their_time = time_video(
-            chosen, chosen.sampler(seconds, WholeSampler, **options), at_end=True
+            chosen,
+            chosen.sampler(seconds, partial(WholeSampler, shape=SHAPE), **options),
+            at_end=True,
         )
     error = float((ours - theirs).abs().max())
     if error > 1e-2:

@@ -1,0 +1,107 @@
+"""The benchmark of GPUs, rehearsed: what it counts, and that its parts run."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+ROOT = Path(__file__).parents[2]
+SIZE = (64, 64)
+TOKENS = 6 * 4 * 4  # of a chunk
+
+
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> "ModuleType":
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    import gpu_count
+
+    return gpu_count
+
+
+@pytest.fixture
+def rehearsal(counting: "ModuleType") -> Any:
+    import gpu
+
+    base = gpu.REHEARSAL.base
+    return replace(base, sampler=replace(base.sampler, num_steps=4, window_size=1))
+
+
+def test_operations_are_those_of_the_shapes(counting: "ModuleType", rehearsal: Any) -> None:
+    counts = counting.count_chunk(rehearsal, SIZE, rehearsal.sampler)
+
+    model = rehearsal.model
+    width, inner, layers = model.hidden_size, model.ffn_hidden_size, model.num_layers
+    heads, keys = model.num_attention_heads * 16, model.num_query_groups * 16
+    products = 2 * heads + 2 * keys + 2 * heads + 2 * inner  # outputs of a token, over the width
+    chunks = sum(counted_chunks(rehearsal))
+    assert counts.products >= 2 * chunks * TOKENS * layers * products * width
+    assert counts.products < 1.2 * 2 * chunks * TOKENS * layers * products * width
+    assert counts.forwards == len(counted_chunks(rehearsal)) == 4
+
+
+def counted_chunks(config: Any) -> list[int]:
+    from media_agent_magi.engine.schedule import ChunkSchedule
+    from media_agent_magi.engine.stepper import EulerStepper
+
+    time = EulerStepper(config.sampler).time
+    steps = ChunkSchedule(config.sampler).stage(4, None)
+    return [len(step.levels) + (time(step.levels[-1] or 0) > 0.3) for step in steps]
+
+
+@pytest.mark.parametrize("fp8", [False, True])
+def test_few_blocks_tell_the_operations_of_all(
+    counting: "ModuleType", rehearsal: Any, fp8: bool
+) -> None:
+    model = replace(rehearsal.model, num_layers=5)
+    config = replace(rehearsal, model=model, quantised=fp8)
+
+    counted = counting.count_chunk(config, SIZE, config.sampler).operations
+
+    assert counting.count_operations(config, SIZE, config.sampler) == counted
+
+
+def test_compiling_leaves_fewer_kernels_and_bytes(counting: "ModuleType", rehearsal: Any) -> None:
+    plain, compiled = (
+        counting.count_chunk(rehearsal, SIZE, rehearsal.sampler, compiled=compiled)
+        for compiled in (False, True)
+    )
+
+    assert compiled.operations == plain.operations
+    assert compiled.kernels < plain.kernels
+    assert compiled.bytes < plain.bytes
+
+
+def test_the_published_algorithm_moves_more(counting: "ModuleType", rehearsal: Any) -> None:
+    three = replace(rehearsal.sampler, cfg_number=3, distill=False)
+    ours, theirs = (
+        counting.count_video(rehearsal, SIZE, three, 4, published=published)
+        for published in (False, True)
+    )
+
+    assert theirs.operations > ours.operations
+    assert theirs.bytes > ours.bytes
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_the_rehearsal_runs_every_part_and_writes_nothing() -> None:
+    result = ROOT / "benchmarks" / "results" / "gpu.json"
+    before = result.read_bytes() if result.exists() else None
+
+    done = run("--rehearse")
+
+    parts = json.loads(done.stdout)["parts"]
+    assert len(parts) == 14
+    assert not [name for name, found in parts.items() if "error" in found]
+    assert (result.read_bytes() if result.exists() else None) == before
