@@ -97,7 +97,7 @@ class Blocklist:
 
 
 class BlocklistPolicy(VideoPolicy):
-    """Looks at what is asked and at what is sent: prompts, shots, and texts among the options.
+    """Looks at what is asked and at what is sent: prompts, shots, label, texts among the options.
 
     What a video is *not* to show, `negative_prompt`, is not looked at.
     """
@@ -162,6 +162,8 @@ def _list_texts(request: VideoRequest) -> Iterator[tuple[str, str]]:
         yield "prompt", request.prompt
     for number, shot in enumerate(request.shots):
         yield f"shots[{number}].prompt", shot.prompt
+    if request.visible_label is not None:  # it is read in the video
+        yield "visible_label", request.visible_label
     for backend, options in request.options.items():
         yield from _list_strings(f"options.{backend}", options)
 

@@ -83,6 +83,7 @@ def test_without_forms_only_the_word_itself_is_found() -> None:
             VideoRequest(prompt="a cat", options={"x": {"style": ["fine", "kills"]}}),
             "options.x.style[1]",
         ),
+        (VideoRequest(prompt="a cat", visible_label="Kill them"), "visible_label"),
     ],
 )
 def test_the_refusal_says_where_and_what(request_: VideoRequest, place: str) -> None:
