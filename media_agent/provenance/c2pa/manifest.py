@@ -144,13 +144,15 @@ def name_input(number: int, medium: MediaInput) -> str:
 
 
 def _without_words(adjustment: Adjustment) -> SignedAdjustment:
-    name = adjustment.field.rpartition(".")[2]
+    field, name = adjustment.field, adjustment.field.rpartition(".")[2]
+    if field.startswith("options."):  # what follows may be any words of the request
+        return SignedAdjustment(field="options", reason=adjustment.reason)
     if name in _TEXTS:  # the reason may quote them
-        return SignedAdjustment(field=adjustment.field)
+        return SignedAdjustment(field=field)
     return SignedAdjustment(
-        field=adjustment.field,
-        asked=_told(adjustment.field, adjustment.asked),
-        used=_told(adjustment.field, adjustment.used),
+        field=field,
+        asked=_told(field, adjustment.asked),
+        used=_told(field, adjustment.used),
         reason=_without_words_of_policy(adjustment.reason),
     )
 

@@ -303,6 +303,16 @@ def test_why_a_signed_file_cannot_be_written_is_said(
     assert not list(tmp_path.glob("*s.mp4*"))
 
 
+@pytest.mark.parametrize("when", ["2026-01-01T00:00:00", "never"])
+def test_a_time_without_a_zone_is_no_time(folder: Path, tmp_path: Path, when: str) -> None:
+    manifest = manifest_of("m", {**CREATED, "when": when})
+    sign_file(folder / "plain.mp4", tmp_path / "t.mp4", manifest, (), development(folder))
+
+    report = read_provenance(tmp_path / "t.mp4")
+
+    assert (report.state, report.claimed_at) == (ProvenanceState.VALID, None)
+
+
 def test_half_a_letter_in_the_name_of_a_model_is_no_obstacle(folder: Path, tmp_path: Path) -> None:
     manifest = manifest_of("half \ud800", CREATED)
 
