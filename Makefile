@@ -57,8 +57,8 @@ fix: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/
-	@$(BIN)/python benchmarks/engine.py
+bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/, against itself of before (half an hour)
+	@$(BIN)/python benchmarks/engine.py --repeats 9 --before 0c380e81
 
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
 	@$(BIN)/python benchmarks/endless.py

@@ -32,9 +32,9 @@ from machine import describe_machine, load_average
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
-from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.cache import KVCache, Past
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.dit import AttentionContext, VideoDiT
+from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.guidance import Predictor, StepInput
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.noise import seeded_noise
@@ -96,42 +96,32 @@ class Subject:
 
 def subject(name: str) -> Subject:
     """Load magi/tiny, or draw the weights of the larger model; the latter takes a step a stage."""
-    tiny = load_tiny().models
+    tiny = load_tiny(dtype="float32").models
     text = tiny.text_row("a red circle moving right on a black background")
     if name == "tiny":
         return Subject(tiny.model.dit, tiny.vae, SAMPLER, text)
     torch.manual_seed(0)
     config = replace(SAMPLER, num_steps=4)
-    return Subject(VideoDiT(MEDIUM).eval(), tiny.vae, config, text)
+    return Subject(VideoDiT(MEDIUM).eval().prepare(), tiny.vae, config, text)
 
 
 class WholeCache(KVCache):
     """Keeps every key of the video, in one tensor a layer, allocated at once."""
 
-    def __init__(self, tokens: int) -> None:
-        super().__init__()
-        self._tokens = tokens
-
-    def write(self, layer: int, first_token: int, entry: Tensor) -> None:
-        """Store an entry in its place."""
-        if layer not in self._entries:
-            samples, _, groups, width = entry.shape
-            self._entries[layer] = entry.new_zeros(samples, self._tokens, groups, width)
-        self._entries[layer][:, first_token : first_token + entry.shape[1]] = entry
-
     def forget_before(self, token: int) -> None:
         """Forget nothing."""
 
 
-def whole_keys_values(self: AttentionContext, layer: int, own: Tensor) -> tuple[Tensor, int]:
+def join_whole(self: Past, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Join everything before the window, moved whole, and its own, whatever is looked at."""
-    if self.cache is not None and self.tokens_to_store:
-        self.cache.write(layer, self.first_token, own[:, : self.tokens_to_store])
-    if self.cache is None or not self.first_token:
-        return own, self.first_token
-    past = self.cache.read(layer, self.first_token)
-    assert past is not None
-    return torch.cat([past, own], dim=1), 0
+    if self.stored:
+        stored = slice(self.stored)
+        self.cache.write(layer, self.end, keys[:, stored], values[:, stored])
+    if not self.end:
+        return keys, values
+    past_keys, past_values = self.cache.read(layer, 0, self.end).chunk(2, dim=-1)
+    keys, values = torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)
+    return keys[:, self.start :], values[:, self.start :]
 
 
 class ThreeForwards(Predictor):
@@ -211,7 +201,7 @@ def compare(name: str, seconds: int, guidance: str) -> dict[str, Any]:
     ours, our_chunks, our_time = time_video(
         chosen, chosen.sampler(seconds, **options), at_end=False
     )
-    with patch.object(AttentionContext, "keys_values", whole_keys_values):
+    with patch.object(Past, "join", join_whole):
         theirs, their_chunks, their_time = time_video(
             chosen, chosen.sampler(seconds, WholeSampler, **options), at_end=True
         )

@@ -2,10 +2,12 @@
 
 A video is what a caller gets: planned, generated, decoded, encoded, collected, probed and recorded.
 Each repeat runs in a process of its own, makes one short video to load and warm everything, then
-the video that counts. Medians over the repeats, with the smallest and the largest.
+the video that counts. Medians over the repeats, with the smallest and the largest. With --before
+the same is measured of an earlier commit, in turn, in the same run.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -14,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -32,6 +34,7 @@ MEASURES = {  # name -> (unit, digits, what it is)
     "real_time_factor": ("x", 2, "the same over 24 frames per second"),
     "steady_fps": ("frames/s", 1, "from the first finished chunk to the last"),
     "first_chunk_seconds": ("s", 3, "from the call to the first finished chunk, model loaded"),
+    "cpu_fps": ("frames/s", 1, "frames by seconds of CPU, of all threads"),
     "chunk_seconds": ("s", 3, "between finished chunks, median within a video"),
     "cold_first_chunk_seconds": ("s", 3, "the same in a fresh process: torch and weights loaded"),
     "peak_memory_mb": ("MB", 0, "largest resident size of that process"),
@@ -49,11 +52,22 @@ def main() -> None:
         print(json.dumps(measure_video(arguments.model, arguments.seconds, arguments.option)))
         return
     load = load_average()
-    videos = []
-    for number in range(arguments.repeats):
-        videos.append(measure_in_process(arguments))
-        fps = videos[-1]["video_fps"]
-        print(f"video {number + 1} of {arguments.repeats}: {fps:.1f} frames/s", file=sys.stderr)
+    with contextlib.ExitStack() as stack:
+        trees = [None]
+        if arguments.before is not None:
+            trees.insert(0, stack.enter_context(checked_out(arguments.before)))
+        by_tree: list[list[dict[str, float]]] = [[] for _ in trees]
+        for number in range(arguments.repeats):
+            for tree, measured in zip(trees, by_tree, strict=True):
+                measured.append(measure_in_process(arguments, tree))
+                name = "now" if tree is None else arguments.before
+                print(
+                    f"video {number + 1} of {arguments.repeats}, {name}: "
+                    f"{measured[-1]['video_fps']:.1f} frames/s, "
+                    f"{measured[-1]['cpu_fps']:.1f} by CPU",
+                    file=sys.stderr,
+                )
+    videos = by_tree[-1]
     runs = {name: [video[name] for video in videos] for name in videos[0]}
     runs |= start_times(arguments.repeats)
     result = {
@@ -68,6 +82,8 @@ def main() -> None:
         "machine": describe_machine(),
         "measures": {name: summarize(runs[name]) for name in MEASURES},
     }
+    if arguments.before is not None:
+        result["before"] = {"commit": arguments.before, "ratios": ratios(by_tree[0], videos)}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{arguments.name}.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
     (RESULTS / f"{arguments.name}.md").write_text(page(result), "utf-8")
@@ -81,18 +97,47 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=15.0, help="length of the video")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--before", metavar="COMMIT", help="measure this one too, in turn")
     parser.add_argument("--name", default="engine", help="of the files in benchmarks/results")
     parser.add_argument("--video", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def measure_in_process(arguments: argparse.Namespace) -> dict[str, float]:
-    """Run `measure_video` in a fresh interpreter."""
+@contextlib.contextmanager
+def checked_out(commit: str) -> Iterator[Path]:
+    """Check a commit out beside this checkout while the context is open."""
+    root = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder) / "before"
+        git = ["git", "-C", str(root), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), commit], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def ratios(
+    before: list[dict[str, float]], now: list[dict[str, float]]
+) -> dict[str, dict[str, float]]:
+    """Return how many times the frames there are now, of neighbours in time, by wall and CPU."""
+    return {
+        name: summarize([b[name] / a[name] for a, b in zip(before, now, strict=True)])
+        for name in ("video_fps", "cpu_fps")
+    }
+
+
+def measure_in_process(arguments: argparse.Namespace, tree: Path | None = None) -> dict[str, float]:
+    """Run `measure_video` in a fresh interpreter, with the packages of a tree if one is given."""
+    environment = dict(os.environ)
+    if tree is not None:
+        parts = [tree, *(tree / name for name in ("backends", "adapters", "schemas"))]
+        environment["PYTHONPATH"] = os.pathsep.join(map(str, parts))
     command = [sys.executable, __file__, "--video", "--model", arguments.model]
     command += ["--seconds", str(arguments.seconds)]
     for option in arguments.option:
         command += ["--option", option]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment)
     measured: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return measured
 
@@ -105,8 +150,8 @@ def measure_video(model: str, seconds: float, options: list[str]) -> dict[str, f
     from media_agent_schemas.jobs import JobStatus
     from media_agent_schemas.request import Shot, VideoRequest
 
-    def video(length: float) -> tuple[int, float, list[float]]:
-        """Return frames, seconds in all, and when each chunk was ready."""
+    def video(length: float) -> tuple[int, float, float, list[float]]:
+        """Return frames, seconds in all, of CPU, and when each chunk was ready."""
         shots = tuple(Shot(prompt=text, duration=length / len(PROMPTS)) for text in PROMPTS)
         chosen = {name: json.loads(value) for name, _, value in (o.partition("=") for o in options)}
         request = VideoRequest(
@@ -118,23 +163,24 @@ def measure_video(model: str, seconds: float, options: list[str]) -> dict[str, f
             if isinstance(event.event, ChunkReady):
                 ready.append(time.perf_counter() - began)
 
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         job = client.generate(request, on_event=note)
-        took = time.perf_counter() - began
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
         if job.status is not JobStatus.COMPLETED:
             sys.exit(f"the video is {job.status}: {job.error}")
-        return job.frames_ready, took, ready
+        return job.frames_ready, took, cpu, ready
 
     with (
         tempfile.TemporaryDirectory() as folder,
         BlockingVideoClient(settings=load_settings(data_dir=Path(folder))) as client,
     ):
-        _, _, cold = video(float(len(PROMPTS)))
-        frames, took, ready = video(seconds)
+        *_, cold = video(float(len(PROMPTS)))
+        frames, took, cpu, ready = video(seconds)
     gaps = [later - earlier for earlier, later in pairwise(ready)]
     first_chunk_frames = frames / len(ready)
     return {
         "video_fps": frames / took,
+        "cpu_fps": frames / cpu,
         "real_time_factor": frames / took / FPS,
         "steady_fps": (frames - first_chunk_frames) / (ready[-1] - ready[0]),
         "first_chunk_seconds": ready[0],
@@ -206,6 +252,14 @@ def page(result: dict[str, object]) -> str:
     for name, (unit, digits, meaning) in MEASURES.items():
         numbers = (f"{measures[name][key]:.{digits}f}" for key in ("median", "min", "max"))
         lines.append(f"| {name} | {' | '.join(numbers)} | {unit} | {meaning} |")
+    before = result.get("before")
+    if isinstance(before, dict):
+        lines += ["", f"Against commit {before['commit']}, in turn in the same run:", ""]
+        lines += [
+            f"* {MEASURES[name][2]}: {ratio['median']:.2f} times the frames per second "
+            f"({ratio['min']:.2f} to {ratio['max']:.2f})"
+            for name, ratio in before["ratios"].items()
+        ]
     return "\n".join(lines) + "\n"
 
 

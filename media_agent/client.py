@@ -2,7 +2,8 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import threading
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +72,7 @@ class VideoClient:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw_seed: Callable[[], int] = lambda: secrets.randbelow(2**31),
         checkpoint: Callable[[str], None] = lambda step: None,
+        free_memory: FreeMemory | None = None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
         self.store = Ledger(self.settings.ledger_path) if store is None else store
@@ -98,7 +100,7 @@ class VideoClient:
             quality=self.settings.quality_rules(self._find_embedding),
             signing=self.settings.signing(),
         )
-        self._free_memory = FreeMemory()
+        self._free_memory = FreeMemory() if free_memory is None else free_memory
         self._hints = Hints()
         self._planner = Planner(
             self.settings,
@@ -112,7 +114,7 @@ class VideoClient:
         self._backends: dict[str, VideoBackend] = {}
         self._running = JobRunner(self._context)
         self._intake = JobIntake(self._context, self._planner, self._running)
-        self._lock = asyncio.Lock()
+        self._opening = threading.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -180,12 +182,20 @@ class VideoClient:
 
         Raises:
             InvalidRequestError: the request names what does not exist.
+            ConfigurationError: the video must be signed, and cannot be.
         """
         asked = PlanOptions(**options)
         words = asked.allow_unknown_words
-        return await self._planner.report(
+        report = await self._planner.report(
             request, asked.policy, allow_unknown_words=words, best=best, caller=asked.caller
         )
+        chosen = report.chosen
+        if chosen is None or chosen.plan is None:
+            return report
+        (plan,) = await self._foresee_signing(chosen.plan)
+        told = chosen.model_copy(update={"plan": plan})
+        candidates = tuple(told if each is chosen else each for each in report.candidates)
+        return report.model_copy(update={"candidates": candidates})
 
     async def generate(
         self,
@@ -413,13 +423,12 @@ class VideoClient:
         """Return how many jobs this client works on."""
         return self._running.working
 
-    @property
-    def works(self) -> Mapping[str, "asyncio.Task[None]"]:
-        """The work of this client on jobs that it started or adopted, by job.
+    def work_on(self, job_id: str) -> "asyncio.Task[None] | None":
+        """Return the work of this client on a job that it started or adopted, None if it has none.
 
-        Wait for a task to hear at once when a job has ended; what it did stands in the job.
+        Wait for it to hear at once when the job has ended; what it did stands in the job.
         """
-        return self._running.works
+        return self._running.works.get(job_id)
 
     def is_running(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
@@ -567,15 +576,18 @@ class VideoClient:
         return self._intake.new_job_id()
 
     async def _backend(self, name: str) -> VideoBackend:
-        async with self._lock:
+        known = self._backends.get(name)
+        return await asyncio.to_thread(self._open_backend, name) if known is None else known
+
+    def _open_backend(self, name: str) -> VideoBackend:
+        with self._opening:  # a server lists models in another loop than that of the jobs
             if name not in self._backends:
                 own = self.settings.backend_settings(name, self._registry.spec(name))
                 settings = replace(own, free_memory=self._free_memory, hints=self._hints)
-                create = self._registry.create
                 keys = (settings.key, *(each.key for each in settings.keys))
                 self._keys |= {each.get_secret_value() for each in keys if each is not None}
-                self._backends[name] = await asyncio.to_thread(create, name, settings)
-        return self._backends[name]
+                self._backends[name] = self._registry.create(name, settings)
+            return self._backends[name]
 
     async def _foresee_signing(self, *plans: Plan) -> tuple[Plan, ...]:
         """Return plans with what there is to say before an unsigned video is made."""

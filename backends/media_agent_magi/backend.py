@@ -1,5 +1,6 @@
 """The native engine as a backend; torch is imported when the first video is made."""
 
+import gc
 from collections.abc import Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from media_agent.backend.local import (
 from media_agent.backend.protocol import BackendSettings
 from media_agent.distribution import install_hint
 from media_agent.errors import BackendUnavailableError, NotResumableError
-from media_agent_magi.families import all_families
+from media_agent_magi.families import Families
 from media_agent_magi.generating.family import Family
 from media_agent_magi.generating.options import EngineOptions, check_inputs, kept_bytes
 from media_agent_magi.generating.shots import prompt_of_chunk
@@ -40,29 +41,42 @@ class MagiBackend(LocalBackend):
 
     def __init__(self, settings: BackendSettings, families: Sequence[Family] | None = None) -> None:
         super().__init__(settings)
-        found = all_families(settings) if families is None else families
-        self._families = {family.model: family for family in found}
+        self._families = Families(settings, families)
+        found = self._families.usable.values()
         options = {spec.name: spec for each in found for spec in each.capabilities().options}
         every = {"options": tuple(options.values())}  # the settings are for all models
         check_settings(settings, self.capabilities().model_copy(update=every))
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[str, tuple[object, Engine]] = {}
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        """Say what a model can do; the first family's if none is named."""
-        names = tuple(self._families)
-        if model is not None and model not in names:
-            raise self.unknown_model(model, names)
-        own = self._families[names[0] if model is None else model].capabilities()
+        """Say what a model can do; the first family's if none is named.
+
+        Raises:
+            InvalidRequestError: There is no such model.
+            StorageError: Its folder is incomplete or damaged.
+        """
+        names = tuple(self._families.usable)
+        family = self._families.find(names[0] if model is None else model)
+        if family is None:
+            raise self.unknown_model(str(model), names)
+        own = family.capabilities()
         return own.model_copy(update={"backend": NAME, "models": names})
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        """Return a price of zero, and what is kept on disk; the time depends on the machine."""
-        family = self._family(request)
+        """Return a price of zero, what is kept on disk, and how it is held in memory.
+
+        The time depends on the machine.
+
+        Raises:
+            BackendUnavailableError: It does not fit into this machine, and what would.
+        """
+        family, options = self._family(request), self._options(request)
         size = request.size or family.capabilities().default_size
         assert isinstance(size, Size)  # every family has one
         return Estimate(
             cost_usd=0.0,
-            disk_bytes=kept_bytes(family, request, size, self._options(request)),
+            disk_bytes=kept_bytes(family, request, size, options),
+            memory=family.plan(request, options, self.settings.free_memory),
             source="own hardware",
         )
 
@@ -82,7 +96,7 @@ class MagiBackend(LocalBackend):
         """Hand a command to the running work; a prompt longer than the model reads is refused."""
         if isinstance(command, ChangePrompt):
             model = self.capabilities(ref.model).model
-            self._families[model].check_prompt(command.prompt)
+            self._named(model).check_prompt(command.prompt)
         await super().control(ref, command, number=number)
 
     def generate(
@@ -92,7 +106,8 @@ class MagiBackend(LocalBackend):
         family = self._family(request)
         geometry = family.geometry
         context.report(f"loading {NAME}/{family.model}", 0.0)
-        engine = self._load(family)
+        engine = self._load(family, request)
+        engine.models.expect([shot.prompt for shot in request.storyboard()])
         context.record_computation(engine.computing.facts())
 
         def warn(*shots: Shot) -> None:
@@ -105,7 +120,12 @@ class MagiBackend(LocalBackend):
         context.keep_states(options.keep_states, budget_bytes=budget)
         total = request.num_frames
         chunks = None if total is None else geometry.chunks(total)
-        steering = Steering(context, chunks=chunks, on_prompt=lambda text: warn(Shot(prompt=text)))
+
+        def hear(prompt: str) -> None:
+            warn(Shot(prompt=prompt))
+            engine.models.expect([prompt])
+
+        steering = Steering(context, chunks=chunks, on_prompt=hear)
         planned = prompt_of_chunk(request, geometry)
         due = 0 if context.resume is None else context.resume.next_chunk
 
@@ -145,13 +165,22 @@ class MagiBackend(LocalBackend):
                     backend=self.name,
                     model=family.model,
                     next_chunk=due,
-                    data={"state": state_name(due), "first_chunk": how.first_chunk},
+                    data={
+                        "state": state_name(due),
+                        "first_chunk": how.first_chunk,
+                        "exact": video.resumes_exactly,
+                    },
                 ),
                 video.saver() if chunk.is_whole else None,  # else no video continues from it
             )
 
     def _family(self, request: VideoRequest) -> Family:
-        return self._families[self.capabilities(request.split_model()[1]).model]
+        return self._named(self.capabilities(request.split_model()[1]).model)
+
+    def _named(self, model: str) -> Family:
+        family = self._families.find(model)
+        assert family is not None  # its capabilities were asked for
+        return family
 
     def _options(self, request: VideoRequest) -> EngineOptions:
         family = self._family(request)
@@ -159,16 +188,29 @@ class MagiBackend(LocalBackend):
         usual = {name: value for name, value in self.settings.options.items() if name in known}
         return family.read_options({**usual, **request.options.get(self.name, {})})
 
-    def _load(self, family: Family) -> "Engine":
-        engine = self._engines.get(family.model)
-        if engine is None:
-            try:
-                engine = family.load(threads=self.settings.threads or 1)
-            except ImportError as error:
-                raise BackendUnavailableError(
-                    f"magi needs {error.name}", hint=install_hint("magi")
-                ) from error
-            self._engines[family.model] = engine
+    def _load(self, family: Family, request: VideoRequest) -> "Engine":
+        """Return the engine of a family, held in memory as the request needs it.
+
+        Of those whose memory is planned there is one at a time.
+        """
+        options, free = self._options(request), self.settings.free_memory
+        demand = family.demand(request, options)
+        known = self._engines.get(family.model)
+        if known is not None and known[0] == demand:
+            return known[1]
+        if demand is not None:
+            self._engines = {name: kept for name, kept in self._engines.items() if kept[0] is None}
+            del known
+            gc.collect()  # models refer to themselves
+            free.read()
+        threads = self.settings.threads or 1
+        try:
+            engine = family.load(threads=threads, request=request, options=options, free=free)
+        except ImportError as error:
+            raise BackendUnavailableError(
+                f"magi needs {error.name}", hint=install_hint("magi")
+            ) from error
+        self._engines[family.model] = demand, engine
         return engine
 
 

@@ -14,8 +14,24 @@ def make(settings: BackendSettings) -> VideoBackend:
     return MagiBackend(settings)
 
 
+def choose_files(path: Path, variant: str | None) -> tuple[str, ...]:
+    """Return which files of a repository are loaded."""
+    from media_agent_magi.magi.fetching import choose_files
+
+    return choose_files(path, variant)
+
+
 @hookimpl
 def media_agent_backends() -> Iterable[BackendSpec]:
     """Offer the backend "magi"."""
     catalogue = Path(__file__).with_name("catalogue.yaml")
-    return [BackendSpec(name="magi", factory=make, catalogue=catalogue)]
+    return [
+        BackendSpec(
+            name="magi",
+            factory=make,
+            catalogue=catalogue,
+            takes_folders=True,
+            has_models=True,
+            choose_files=choose_files,
+        )
+    ]

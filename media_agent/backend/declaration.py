@@ -154,13 +154,7 @@ class Declaration(Schema):
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the price that the declaration says; None where it says none."""
-        seconds = request.seconds()
-        if self.usd_per_video is None and self.usd_per_second is None:
-            return Estimate()
-        if self.usd_per_second and seconds is None:
-            return Estimate()
-        cost = (self.usd_per_video or 0.0) + (self.usd_per_second or 0.0) * (seconds or 0.0)
-        return Estimate(cost_usd=cost, source="the settings")
+        return estimate_declared(request.seconds(), self.usd_per_second, self.usd_per_video)
 
     def _list_modes(self, takes_image: bool) -> Iterator[VideoMode]:
         if not self.needs_first_frame:
@@ -239,3 +233,15 @@ def _drop_point(number: float | None) -> float | int | None:
     if number is None or number != int(number):
         return number
     return int(number)
+
+
+def estimate_declared(
+    seconds: float | None, usd_per_second: float | None, usd_per_video: float | None
+) -> Estimate:
+    """Return the price of so many seconds of video as the settings say it; unknown without one."""
+    if usd_per_video is None and usd_per_second is None:
+        return Estimate()
+    if usd_per_second and seconds is None:
+        return Estimate()
+    cost = (usd_per_video or 0.0) + (usd_per_second or 0.0) * (seconds or 0.0)
+    return Estimate(cost_usd=cost, source="the settings")

@@ -61,6 +61,18 @@ def free_main_memory(group: Path = _GROUP) -> int:
     return max(0, min(available, most - used + cached))
 
 
+class SupposedMemory(FreeMemory):
+    """What would be free with one GPU of so many bytes; the main memory is the one that is here."""
+
+    def __init__(self, device_bytes: int) -> None:
+        super().__init__()
+        self._gpus = {0: device_bytes}
+
+    def read(self) -> None:
+        """Read what is free of the main memory."""
+        self.main_bytes = free_main_memory(self._group)
+
+
 @dataclass(frozen=True, slots=True)
 class Gpu:
     """An NVIDIA GPU, as the driver lists it."""

@@ -20,6 +20,7 @@ from media_agent.errors import (
     ConfigurationError,
     Fault,
     ModelRetiredError,
+    StorageError,
     UnsupportedRequestError,
 )
 from media_agent.validation import faults_of
@@ -274,6 +275,10 @@ class CallbackSigning:
     """Where its public keys are; None: it signs with a secret, which the settings say."""
 
 
+class ForeignFolderError(StorageError):
+    """A folder in no layout that a backend knows: it may be another's."""
+
+
 @dataclass(frozen=True, slots=True)
 class BackendSpec:
     """Declares a backend; the factory does the heavy imports and runs at first use."""
@@ -291,6 +296,8 @@ class BackendSpec:
     """Where a key of these variables may go if the settings name a `base_url`: to this origin."""
     takes_folders: bool = False
     """Whether it loads folders of weights; it gets the named ones in `BackendSettings.models`."""
+    has_models: bool = False
+    """Whether it has models besides those in folders; else it is nothing without a folder."""
     choose_files: Callable[[Path, str | None], tuple[str, ...]] | None = None
     """Returns which files of a model it loads, by a folder and the variant that is wanted; None:
     models are not fetched for it. In the folder all but the small JSON files are empty, and what

@@ -56,7 +56,7 @@ class Download:
 
     async def _fetch(self, file: HubFile) -> None:
         target, part = self.plan.folder / file.name, part_of(self.plan.folder, file)
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         self.report(file.name, count_present(self.plan.folder, file))
         if await _is_same(target, file):
             return

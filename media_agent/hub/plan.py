@@ -17,6 +17,8 @@ ChooseFiles = Callable[[Path, str | None], tuple[str, ...]]
 
 _LARGEST_SMALL = 4 * 2**20  # bytes of a JSON file that is read for the plan
 _DEPTH = 2  # parts of a name: a component and a file of it
+_DEEP = 6  # of the files of a model in a repository of several
+_DEEP_KINDS = (".json", ".safetensors", ".zst", ".bin", ".model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ async def plan_fetch(
             chosen = choose(skeleton, variant)
         except StorageError as error:
             said = error.message.replace(str(skeleton), name)
-            hint = "models in the layout of diffusers, with safetensors files, can be fetched"
+            hint = "models in the layout of diffusers, or of MAGI-1, can be fetched"
             raise InvalidRequestError(said, hint=hint) from error
     unknown = [each for each in chosen if each not in repository.files]
     if unknown:
@@ -119,7 +121,8 @@ async def _draw(hub: Hub, repository: Repository, skeleton: Path) -> None:
     """Write the repository with its small JSON files, and with all others empty."""
     for file in repository.files.values():
         path = PurePosixPath(file.name)
-        if len(path.parts) > _DEPTH:
+        most = _DEEP if path.suffix in _DEEP_KINDS else _DEPTH
+        if len(path.parts) > most:
             continue
         is_read = path.suffix == ".json" and file.size <= _LARGEST_SMALL
         content = b""
@@ -127,5 +130,5 @@ async def _draw(hub: Hub, repository: Repository, skeleton: Path) -> None:
             place = repository.path_of(file.name)
             content = await read(hub, place, repository.name, _LARGEST_SMALL)
         target = skeleton / path
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)

@@ -181,11 +181,18 @@ class JobRunner:
                     await asyncio.sleep(_BLINK)
 
     async def stop(self, job_id: str) -> None:
-        """Ask whoever works on a job to stop it; one that nobody works on is stopped here."""
-        job = self._store.jobs.get(job_id)
-        if job_id in self._runs:
-            with contextlib.suppress(OwnershipLostError):  # then whoever has it now is asked
-                return await self._runs[job_id].stop()
+        """Ask whoever works on a job to stop it; one that nobody works on is stopped here.
+
+        What was asked is kept: it outlives this process, and the one that works on the job.
+        """
+        job, run = self._store.jobs.get(job_id), self._runs.get(job_id)
+        if run is not None:
+            try:
+                self._store.owners.request_cancel(job_id)
+            finally:  # also where that could not be kept
+                with contextlib.suppress(OwnershipLostError):  # whoever has it now is asked
+                    await run.stop()
+            return
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
         if not self._end_unsent(job_id, JobCancelled(model=job.plan.model)):

@@ -127,12 +127,13 @@ class SegmentedBackend:
         self._find(ref).is_finishing = True
 
     async def cancel(self, ref: OperationRef) -> None:
-        """Stop the segment under way, and make no further one."""
-        state = self._find(ref)
+        """Stop the segment under way, also one of an earlier process, and make no further one."""
+        state, key = self._find(ref), ref.operation_id
         state.is_cancelled = True
-        if state.segment is not None:
+        segment = state.segment or self._last_begun(key)
+        if segment is not None:
             with contextlib.suppress(MediaAgentError):
-                await self._runner.stop(state.segment, part_of=ref.operation_id)
+                await self._runner.stop(segment, part_of=key)
 
     async def aclose(self) -> None:
         """Do nothing: those who make the segments are closed by their owner."""
@@ -149,7 +150,7 @@ class SegmentedBackend:
             if state.is_cancelled:
                 yield JobCancelled(**dict(await self._delivery(made, key)))
                 return
-            job_id = f"{key}.segment-{index + 1:04d}"
+            job_id = _segment_id(key, index)
             if state.is_finishing and index and not self._runner.is_begun(job_id, part_of=key):
                 break
             plan = await self._plan_of(segment, index, made)
@@ -195,6 +196,16 @@ class SegmentedBackend:
             return await self._runner.run(job_id, plan, on_event, part_of=part_of)
         finally:
             news.put_nowait(None)
+
+    def _last_begun(self, key: str) -> str | None:
+        """Return the segment that was begun last, in whichever process; None: none was."""
+        last = None
+        for index, _ in enumerate(self._segments()):
+            job_id = _segment_id(key, index)
+            if not self._runner.is_begun(job_id, part_of=key):
+                break
+            last = job_id
+        return last
 
     def _segments(self) -> Iterator[Segment]:
         for segment in self._plan.segments:
@@ -248,6 +259,10 @@ class SegmentedBackend:
             verification=capabilities.verification,
             warnings=tuple(dict.fromkeys(made.warnings)),
         )
+
+
+def _segment_id(key: str, index: int) -> str:
+    return f"{key}.segment-{index + 1:04d}"
 
 
 @contextlib.asynccontextmanager

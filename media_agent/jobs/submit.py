@@ -77,7 +77,8 @@ class Submitter:
         capabilities = _capabilities(backend, self._plans[last.number])
         if capabilities.resubmits:
             await self._ask_policies(last.number, backend)
-            self._check_wanted()
+            if not self._plans[last.number].segments:  # which may be at work at a provider
+                self._check_wanted()
             token = self._token(self._plans[last.number])
             again = self._store.submissions.record_retry(last)
             answer = await self._offer(backend, again, token, capabilities)

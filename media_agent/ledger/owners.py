@@ -11,6 +11,7 @@ from media_agent.ledger.rows import change_job
 from media_agent.ledger.state import OwnershipLostError
 from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent.ledger.store.tables import UNSETTLED
+from media_agent_schemas.jobs import JobStatus
 
 _LOGGER = logging.getLogger(__name__)
 _SOON = 10.0  # seconds in which a new job is claimed by whoever made it
@@ -77,12 +78,14 @@ class Owners:
         return tuple(row["id"] for row in rows if self._is_left(row))
 
     def request_cancel(self, job_id: str) -> bool:
-        """Ask the process that works on the job to stop it; return whether there is one."""
+        """Ask whoever works on the job, now or next, to stop it; return whether anybody does now.
+
+        It is asked until the job has ended, whichever processes end before that.
+        """
         with self._database.writing() as transaction:
-            if self._living_owner(self.row(transaction, job_id)) is None:
-                return False
+            living = self._living_owner(self.row(transaction, job_id))
             change_job(transaction, job_id, cancel_requested=True)
-        return True
+        return living is not None
 
     def check(self, job_id: str) -> None:
         """Make sure that no other process has taken a job of ours.
@@ -155,7 +158,8 @@ class Owners:
             if job_id in self._claimed or (living not in (None, self._owner) and not force):
                 who = (living or self._owner).place
                 raise JobError(f"{who} works on job {job_id}", hint="wait for it, or cancel it")
-            asked = row["cancel_requested"] and row["owner"] == self._own  # not another
+            has_ended = JobStatus(row["status"]).is_terminal  # whoever resumes it wants it again
+            asked = bool(row["cancel_requested"]) and not has_ended
             values = {"heartbeat": self._clock(), "cancel_requested": asked}
             change_job(transaction, job_id, owner=self._own, **values)
         self._claimed.add(job_id)
@@ -175,7 +179,7 @@ class Owners:
 
     def _release(self, job_id: str) -> None:
         free = """
-            UPDATE jobs SET owner = NULL, heartbeat = NULL, cancel_requested = FALSE
+            UPDATE jobs SET owner = NULL, heartbeat = NULL
             WHERE id = :id AND owner = :owner"""
         try:
             with self._database.writing(durably=False) as transaction:

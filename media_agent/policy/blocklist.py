@@ -134,9 +134,9 @@ def make_blocklist(settings: PolicySettings) -> VideoPolicy:
         entries += _read_words(settings.resolve_path(options.words_file))
     empty = [each for each in entries if not split_words(each) and not is_unspaced(each)]
     if empty or not entries:
-        said = "it has no words" if not entries else f"{empty[0]!r} is no word"
+        said = "has no words" if not entries else f"has {empty[0]!r}, which is no word"
         raise ConfigurationError(
-            f"policies.{settings.name}: {said}",
+            f"the blocklist {settings.name} {said}",
             hint=f'[policies.{settings.name}.options] words = ["..."], or words_file = "FILE"',
         )
     return BlocklistPolicy(Blocklist(entries, allowed=options.allow, forms=options.forms))

@@ -34,6 +34,7 @@ _KINDS = {  # the fields of a BackendSpec other than name and factory
     "key_variables": (tuple,),
     "key_origin": (str, NoneType),
     "takes_folders": (bool,),
+    "has_models": (bool,),
 }
 
 

@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Self
 
 from media_agent.backend.fence import FencedBackend, describe_error
-from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+from media_agent.backend.protocol import (
+    BackendSettings,
+    BackendSpec,
+    ForeignFolderError,
+    VideoBackend,
+)
 from media_agent.concealing import without_keys
 from media_agent.errors import (
     BackendUnavailableError,
@@ -16,6 +21,7 @@ from media_agent.errors import (
     InvalidRequestError,
     MediaAgentError,
     PluginError,
+    StorageError,
 )
 from media_agent.policy.decisions import PolicySpec
 from media_agent.provenance.quality.embedding import EmbeddingSpec
@@ -169,10 +175,12 @@ class Registry:
                 return self.make(spec, settings).capabilities(model)
             except MediaAgentError as error:
                 refusals.append(error)
-        if len(refusals) == 1:
-            raise refusals[0]
+        own = [error for error in refusals if not isinstance(error, ForeignFolderError)]
+        if len(own or refusals) == 1:
+            raise (own or refusals)[0]
         said = "; ".join(error.message for error in refusals) or "no backend here loads folders"
-        raise InvalidRequestError(f"the model folder {folder} cannot be used: {said}")
+        kind: type[MediaAgentError] = StorageError if refusals else InvalidRequestError
+        raise kind(f"the model folder {folder} cannot be used: {said}")
 
     def _find_spec(self, name: str) -> BackendSpec:
         kind = self.kind(name)

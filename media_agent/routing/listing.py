@@ -200,7 +200,7 @@ def _awaits_models(name: str, registry: Registry, settings: Settings) -> bool:
     own = settings.backend_settings(name)
     if spec.awaits_option is not None:
         return spec.awaits_option not in own.options
-    return spec.takes_folders and not (
+    return (spec.takes_folders and not spec.has_models) and not (
         own.options.get("models")
         or own.models
         or ModelFolders(settings.data_dir).list_folders(spec.name)

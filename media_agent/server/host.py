@@ -53,6 +53,16 @@ class ClientHost:
         """
         return await asyncio.to_thread(look, self.client.store)
 
+    async def ask(self, question: Callable[[VideoClient], Coroutine[Any, Any, T]]) -> T:
+        """Return what the client knows of backends and models, asked in a thread beside all loops.
+
+        So it waits for no job, which may be held up by a ledger that another process has locked.
+
+        Raises:
+            MediaAgentError: as the client does.
+        """
+        return await asyncio.to_thread(lambda: asyncio.run(question(self.client)))
+
     async def replace(self, client: VideoClient) -> None:
         """Let another client answer from now on; jobs under way end with the one before."""
         old, self.client = self.client, client

@@ -25,7 +25,7 @@ Number = Annotated[float, OnlyNumbers]
 
 OptionTexts = Annotated[
     tuple[str, ...] | None,
-    Field(description="Its options, as NAME=VALUE; list_video_backends lists those of a model."),
+    Field(description="NAME=VALUE; list_video_backends has those of a model."),
 ]
 PolicyWord = Annotated[
     Policy | None,
@@ -55,10 +55,8 @@ class VideoWish(ToolArguments):
     shots: tuple[ToolShot, ...] | None = Field(
         default=None, description="Storyboard: one video, shot after shot."
     )
-    duration: Number | None = Field(
-        default=None, description="Length in seconds; default: the model's."
-    )
-    size: str | None = Field(default=None, description="Frame size, such as 1280x720.")
+    duration: Number | None = Field(default=None, description="Seconds; default: the model's.")
+    size: str | None = Field(default=None, description="Such as 1280x720.")
     aspect_ratio: str | None = Field(default=None, description="Such as 16:9; instead of size.")
     negative_prompt: str | None = Field(default=None, description="What it should not show.")
     first_frame: str | None = Field(
@@ -70,8 +68,7 @@ class VideoWish(ToolArguments):
     seed: Whole | None = Field(default=None, description="0 to 2^63-1; default: random.")
     model: str | None = Field(
         default=None,
-        description="backend, backend/model or a model's name, as plan_video has them; "
-        "default: from the settings.",
+        description="backend, backend/model or a model's name; default: from the settings.",
     )
     route: str | None = Field(default=None, description="Routing preset, instead of a model.")
     options: OptionTexts = None

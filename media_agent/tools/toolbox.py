@@ -282,7 +282,7 @@ class ToolBox:
             left = until - self._clock()
             if job.status.is_terminal or left <= 0:
                 break
-            work = self._client.works.get(job.id)
+            work = self._client.work_on(job.id)
             if work is None:
                 await self._sleep(min(pause, left))
             else:

@@ -244,11 +244,13 @@ def _encode(
 ) -> int:
     """Encode images whose first is frame `start` of the video, and count them."""
     from av.video.frame import PictureType
+    from av.video.reformatter import VideoReformatter
 
     stream = _add_h264_stream(container, *size, rate)
-    count = 0
+    reformatter, count = VideoReformatter(), 0  # one for all: setting one up takes longer than use
     for count, image in enumerate(images, 1):
-        frame = image.reformat(
+        frame = reformatter.reformat(
+            image,
             *size,
             format="yuv420p",
             src_colorspace=matrix_of(image),

@@ -86,6 +86,7 @@ class ProvenanceState(StrEnum):
     VALID = "valid"
     INVALID = "invalid"
     NONE = "none"
+    UNKNOWN = "unknown"
 
 
 class IngredientReport(Schema):
@@ -121,10 +122,11 @@ class ProvenanceReport(Document):
 
     state: ProvenanceState = Field(
         description="trusted: unchanged, signed by one of the trust anchors; valid: unchanged, "
-        "signed by somebody else; invalid: changed since, or badly signed; none: no manifest."
+        "signed by somebody else; invalid: changed since, or badly signed; none: no manifest; "
+        "unknown: it was not looked at, as c2pa is missing."
     )
     ai_generated: bool | None = Field(
-        default=None, description="Whether its manifest says that AI made it; null: no manifest."
+        default=None, description="Whether its manifest says that AI made it; null: none was read."
     )
     signer: str | None = Field(default=None, description="Name in the certificate.")
     issuer: str | None = Field(default=None, description="Organisation in the certificate.")
@@ -151,7 +153,9 @@ class ProvenanceReport(Document):
     ingredients: tuple[IngredientReport, ...] = Field(
         default=(), description="What it was made from."
     )
-    problems: tuple[str, ...] = Field(default=(), description="What is wrong, as C2PA's codes.")
+    problems: tuple[str, ...] = Field(
+        default=(), description="What is wrong, as C2PA's codes or in words."
+    )
     watermarks: tuple[FoundWatermark, ...] | None = Field(
         default=None,
         description="Watermarks in the frames, whether there is a manifest or not; null: not "

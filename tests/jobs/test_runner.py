@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import datetime
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.jobs import run, stopping
+from media_agent.jobs.submit import Submitter
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
@@ -74,6 +76,7 @@ class Paid:
         self.cancel_fails: list[Exception] = []
         self.cancel_hangs: asyncio.Event | None = None
         self.controls: tuple[Control, ...] = ()
+        self.lookup: Literal["none", "key"] = "none"
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         return Capabilities(
@@ -81,7 +84,7 @@ class Paid:
             model="one",
             default_fps=4,
             seed=True,
-            lookup="none",
+            lookup=self.lookup,
             controls=self.controls,
         )
 
@@ -99,7 +102,8 @@ class Paid:
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
     ) -> OperationRef | None:
-        return None
+        is_here = key in self.accepted
+        return OperationRef(backend="paid", operation_id=key) if is_here else None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         yield JobStarted()
@@ -131,10 +135,16 @@ class Paid:
         return None
 
 
-def process(folder: Path, backend: VideoBackend, crash_at: str | None = None) -> VideoClient:
+def process(
+    folder: Path,
+    backend: VideoBackend,
+    crash_at: str | None = None,
+    *,
+    checkpoint: Callable[[str], None] | None = None,
+) -> VideoClient:
     """Return the client of another process on the same data folder."""
 
-    def checkpoint(step: str) -> None:
+    def crash(step: str) -> None:
         if step == crash_at:
             raise Crash
 
@@ -142,7 +152,7 @@ def process(folder: Path, backend: VideoBackend, crash_at: str | None = None) ->
     return VideoClient(
         settings=load_settings(data_dir=folder / "data", default_backend=backend.name),
         registry=Registry(Discovery({backend.name: spec})),
-        checkpoint=checkpoint,
+        checkpoint=checkpoint or crash,
     )
 
 
@@ -319,6 +329,65 @@ async def test_a_job_that_is_cancelled_while_somebody_resumes_it_is_stopped_once
 
     assert job.status is JobStatus.CANCELLED
     assert paid.cancels == 1
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "cancels"),
+    [
+        ("plan", JobStatus.CANCELLED, 0),
+        ("intent", JobStatus.OUTCOME_UNKNOWN, 0),  # nobody can be asked whether it was sent
+        ("submit", JobStatus.CANCELLED, 1),
+        ("ref", JobStatus.CANCELLED, 1),
+    ],
+)
+async def test_what_was_asked_of_a_process_that_was_killed_is_done_by_the_next_one(
+    tmp_path: Path, paid: Paid, step: str, status: JobStatus, cancels: int
+) -> None:
+    asking = process(tmp_path, paid)
+    paid.lookup = "none" if step == "intent" else "key"
+
+    def cancel_and_die(passed: str) -> None:
+        if passed == step:
+            assert asking.store.owners.request_cancel("x")
+            raise Crash
+
+    dying = process(tmp_path, paid, checkpoint=cancel_and_die)
+    with pytest.raises(Crash):
+        await dying.generate(REQUEST, job_id="x")
+    sent = [*paid.accepted]
+
+    later = process(tmp_path, paid)
+    later._running.adopt(await later.get("x"))
+    done = await ended(later, "x")
+
+    assert (done.status, paid.cancels) == (status, cancels)
+    assert paid.accepted == sent
+
+
+async def test_a_job_that_is_cancelled_just_before_its_process_ends_is_not_sent_by_the_next_one(
+    tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_asking = asyncio.Event()
+
+    async def never_answer(self: Submitter, number: int, backend: VideoBackend) -> None:
+        is_asking.set()
+        await asyncio.Event().wait()
+
+    client = process(tmp_path, paid)
+    with monkeypatch.context() as patched:
+        patched.setattr(Submitter, "_ask_policies", never_answer)
+        job = await client.start(REQUEST)
+        await is_asking.wait()
+        answered = await client.cancel(job.id)
+        await client.aclose()
+
+    later = process(tmp_path, paid)
+    later._running.adopt(await later.get(job.id))
+    done = await ended(later, job.id)
+
+    assert not answered.status.is_terminal
+    assert done.status is JobStatus.CANCELLED
+    assert paid.accepted == []
 
 
 # -- taken over -------------------------------------------------------------------------------

@@ -556,6 +556,24 @@ async def test_a_segment_at_its_provider_continues_there_when_the_client_is_clos
 
 
 @pytest.mark.anyio
+async def test_a_cancelled_chain_that_nobody_works_on_stops_its_segment_at_its_provider(
+    world: World,
+) -> None:
+    crashing = world.process(("ref", 3))  # of the video, its first segment, the second
+    with pytest.raises(Crash):
+        await crashing.generate(REQUEST, idempotency_key="k", job_id="mine")
+
+    client = world.process()
+    job = await client.cancel("mine")
+    again = await world.process().resume("mine")
+
+    assert job.status is JobStatus.CANCELLED
+    assert len(world.provider.cancelled) == 1
+    assert again.status is JobStatus.COMPLETED
+    assert len(world.provider.accepted) == 4
+
+
+@pytest.mark.anyio
 async def test_who_lost_a_video_in_segments_does_not_stop_its_segment(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,11 +80,22 @@ def test_being_asked_to_stop_is_known_to_whoever_works_on_the_job(
         assert ledger.owners.is_cancel_requested("one")
 
 
-def test_nobody_is_asked_to_stop_a_job_that_nobody_works_on(path: Path) -> None:
+def test_whoever_works_on_a_job_next_is_asked_to_stop_it(path: Path) -> None:
     rival(path, alive=False).jobs.create(job())
     ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
 
     assert not ledger.owners.request_cancel("one")
+    for next_one in (ledger, rival(path, alive=False)):
+        with next_one.owners.claim("one"):
+            assert next_one.owners.is_cancel_requested("one")
+
+
+def test_a_job_that_has_ended_is_not_stopped_again_when_it_is_resumed(ledger: Ledger) -> None:
+    ledger.jobs.create(job())
+    ledger.owners.request_cancel("one")
+    with ledger.owners.claim("one"):
+        ledger.events.append("one", JobCancelled(), NOW)
+
     with ledger.owners.claim("one"):
         assert not ledger.owners.is_cancel_requested("one")
 

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from media_agent.backend.protocol import BackendSettings
 from media_agent.testing import events_of
 from media_agent_magi.backend import MagiBackend
-from media_agent_magi.computing import Computing
+from media_agent_magi.computing import Computing, usual_dtype
 from media_agent_magi.generating.engine import Engine
 from media_agent_magi.tiny.family import TinyFamily
 from media_agent_magi.tiny.loader import load_tiny
@@ -170,7 +170,7 @@ async def test_what_a_video_was_computed_on_stands_in_its_end_and_in_its_state(
 
     assert done.computation is not None
     assert done.computation.threads == 1
-    assert (done.computation.device, done.computation.dtype) == ("cpu", "float32")
+    assert (done.computation.device, done.computation.dtype) == ("cpu", usual_dtype())
     assert done.computation.library == f"torch {torch.__version__}"
     with safe_open(tmp_path / "work/k/states/00000001.safetensors", framework="pt") as state:
         facts = json.loads(state.metadata()["facts"])

@@ -256,7 +256,7 @@ async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_ou
 
 
 @pytest.mark.parametrize(
-    ("options", "kept"), [({"keep_states": 2}, {1, 2, 4, 5}), ({"states_budget": 0.001}, {4, 5})]
+    ("options", "kept"), [({"keep_states": 2}, {1, 2, 4, 5}), ({"states_budget": 0.0008}, {4, 5})]
 )
 async def test_the_newest_states_are_kept_and_others_thinned_out_within_the_budget(
     options: dict[str, float], kept: set[int], make: Make, tmp_path: Path, full_weights: Path

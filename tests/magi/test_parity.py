@@ -71,7 +71,7 @@ def test_the_engine_agrees_with_the_golden_data(capsys: pytest.CaptureFixture[st
     lines = capsys.readouterr().out.splitlines()
 
     assert [line for line in lines if line.startswith("failed")] == []
-    assert lines[-1] == "parity: 108 passed, 0 failed, 2 later"
+    assert lines[-1] == "parity: 128 passed, 0 failed, 0 later"
     assert "unknown file: README.md" in lines
     assert code == 0
 
@@ -201,11 +201,11 @@ def policy(folder: Folder) -> Folder:
 
 
 def test_a_wrong_number_in_low_precision_is_found(policy: Folder) -> None:
-    assert policy.run()[1][0].startswith("passed  dit_a.bf16_policy/window_nocache  velocity")
+    assert policy.run()[1][0].startswith("passed  dit_a.bf16_policy/window_nocache")
 
     policy.change_tensors("dit_a.bf16_policy", lambda t: t["out.velocity"].mul_(1.02))
 
-    assert "velocity 2.0e-02 (mark 1e-02)" in policy.run()[1][0]
+    assert "(mark 0e+00)" in policy.run()[1][0]
 
 
 def test_a_model_that_rounds_nothing_is_found(policy: Folder) -> None:
@@ -217,15 +217,43 @@ def test_a_model_that_rounds_nothing_is_found(policy: Folder) -> None:
     assert "mid.t_embedder_sinusoid" in policy.run()[1][0]
 
 
-def test_kinds_of_a_later_day_and_unknown_files_are_told_apart(folder: Folder) -> None:
-    (folder.path / "fp8_linear.json").write_text("{}")
+def test_files_of_no_known_kind_are_named(folder: Folder) -> None:
+    folder.take("fp8_linear")
     (folder.path / "notes.txt").write_text("")
     (folder.path / "other.json").write_text("{}")
 
     code, lines = folder.run()
     assert code == 0
-    assert lines[1:3] == ["unknown file: notes.txt", "unknown file: other.json"]
-    assert lines[-1] == "parity: 0 passed, 0 failed, 1 later"
+    assert lines[2:4] == ["unknown file: notes.txt", "unknown file: other.json"]
+    assert lines[-1] == "parity: 2 passed, 0 failed, 0 later"
+
+
+def test_a_quantised_layer_that_scales_otherwise_is_found(folder: Folder) -> None:
+    folder.take("fp8_linear")
+    folder.change_tensors("fp8_linear", lambda t: t["per_channel.param.input_scale"].mul_(1.1))
+
+    code, lines = folder.run()
+    assert code == 1
+    assert lines[1].startswith("failed  fp8_linear/per_channel  output")
+
+
+def test_a_caption_that_is_cleaned_otherwise_is_found(folder: Folder) -> None:
+    folder.take("prompt_cleaning")
+    folder.change_spec(
+        "prompt_cleaning", lambda spec: spec.update(pairs=[{"in": "A  Cat", "out": "A Cat"}])
+    )
+
+    assert "caption a cat, not A Cat" in find_refusal(folder)
+
+
+def test_a_cache_use_that_nobody_knows_is_refused(folder: Folder) -> None:
+    folder.take("dit_a_distill.forward", "dit_a.weights")
+    folder.change_spec(
+        "dit_a_distill.forward",
+        lambda spec: spec["cases"]["window_nocache"].update(kv_cache="rewritten"),
+    )
+
+    assert "kv_cache 'rewritten' is none of" in find_refusal(folder)
 
 
 def test_a_folder_without_cases_is_a_failure(folder: Folder) -> None:

@@ -118,7 +118,7 @@ def test_words_are_read_from_a_file_beside_the_settings(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({}, "no words"),
+        ({}, "the blocklist words has no words"),
         ({"words": ["!?"]}, "is no word"),
         ({"wrods": ["kill"]}, "policies.words.options.wrods"),
         ({"words_file": "nowhere.txt"}, "nowhere.txt"),

@@ -19,9 +19,9 @@ PLUGINS = sorted(
 )
 LOADED_BY_OTHERS = {
     "accelerate",
+    "beautifulsoup4",
     "ftfy",
     "gguf",
-    "sentencepiece",
     "httptools",
     "python-multipart",
     "uvloop",
@@ -119,6 +119,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
             "local",
             "c2pa",
             "magi",
+            "magi-weights",
             "diffusers",
             "comfyui",
             "gradio",

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from media_agent.backend.protocol import ForeignFolderError
 from media_agent_diffusers.families.catalogue import families_by_pipeline
 from media_agent_diffusers.families.family import Family, Variant
 from media_agent_diffusers.files import ModelFiles, faults_named, read_json, unusable
@@ -99,11 +100,12 @@ def _read_index(path: Path) -> dict[str, Any]:
             "serve it with SGLang-Diffusion or vLLM-Omni, and use that as openai-compatible",
         )
     if not (path / "model_index.json").is_file():
-        raise unusable(
+        error = unusable(
             path,
             "it has no model_index.json",
             "name a folder in the layout of diffusers; other checkpoints must be converted first",
         )
+        raise ForeignFolderError(error.message, hint=error.hint)
     return read_json(path, "model_index.json")
 
 

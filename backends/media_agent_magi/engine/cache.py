@@ -3,69 +3,138 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 
 class KVCache:
-    """Per layer one tensor (N, tokens, G, 2*dh): key after norm and rotary, then value.
+    """A ring: per layer one tensor (N, capacity, G, 2*dh), key after norm and rotary, then value.
 
-    Token positions count from chunk `origin`, which follows a long video, so that positions stay
-    small and exact. Tokens before `first_token` have been forgotten; what `read` returns starts
-    there. Entries are replaced, never written to.
+    It is written in place. What is forgotten makes room at its end, so that what is held lies in
+    one piece and in order. Token positions count from chunk `origin`, which follows a long video,
+    so that they stay small and exact. Tokens before `first_token` have been forgotten.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 0) -> None:
+        """Start empty; `capacity` tokens are allocated at the first write, more when needed."""
         self.origin = self.first_token = 0
-        self._entries: dict[int, Tensor] = {}
+        self._capacity = capacity
+        self._rings: dict[int, Tensor] = {}
+        self._held: dict[int, int] = {}
 
-    def read(self, layer: int, tokens: int) -> Tensor | None:
-        """Entries (N, tokens - first_token, G, 2*dh) before position `tokens`; None if none is.
+    def read(self, layer: int, start: int, end: int) -> Tensor:
+        """Return entries (N, end - start, G, 2*dh) of positions `start` to `end`; a view.
 
-        Raises ValueError when fewer are held than asked for.
+        Raises:
+            ValueError: They are not all held.
         """
-        wanted = tokens - self.first_token
-        if wanted <= 0:
-            return None
-        entry = self._entries.get(layer)
-        held = 0 if entry is None else entry.shape[1]
-        if entry is None or held < wanted:
-            raise ValueError(f"cache of layer {layer} holds {held} tokens, {wanted} were asked for")
-        return entry[:, :wanted]
+        held, first = self._held.get(layer, 0), self.first_token
+        if not first <= start <= end <= first + held:
+            raise ValueError(
+                f"cache of layer {layer} holds tokens {first} to {first + held}, "
+                f"{start} to {end} were asked for"
+            )
+        return self._rings[layer][:, start - first : end - first]
 
-    def write(self, layer: int, first_token: int, entry: Tensor) -> None:
-        """Store `entry` (N, tokens, G, 2*dh) from position `first_token` on.
+    def write(self, layer: int, position: int, keys: Tensor, values: Tensor) -> None:
+        """Store keys and values (N, tokens, G, dh) from a position on, and nothing behind them.
 
-        What lay behind that position is replaced. Raises ValueError when it leaves a gap.
+        Raises:
+            ValueError: That would leave a gap.
         """
-        start = first_token - self.first_token
-        old = self._entries.get(layer)
-        held = 0 if old is None else old.shape[1]
-        if not 0 <= start <= held:
-            raise ValueError(f"writing at token {start} of a cache that holds {held} tokens")
-        kept = [old[:, :start]] if old is not None and start > 0 else []
-        self._entries[layer] = torch.cat([*kept, entry.detach()], dim=1)
+        start = position - self.first_token
+        if not 0 <= start <= self._held.get(layer, 0):
+            raise ValueError(
+                f"writing at token {start} of a cache that holds {self._held.get(layer, 0)} tokens"
+            )
+        end, width = start + keys.shape[1], keys.shape[-1]
+        ring = self._room(layer, end, keys)
+        ring[:, start:end, :, :width] = keys
+        ring[:, start:end, :, width:] = values
+        self._held[layer] = end
 
     def forget_before(self, token: int) -> None:
         """Let go of all tokens before position `token`."""
         count = token - self.first_token
         if count <= 0:
             return
-        self._entries = {i: e[:, count:].clone() for i, e in self._entries.items()}
+        for layer, ring in self._rings.items():
+            left = max(0, self._held[layer] - count)
+            if left:
+                ring[:, :left] = ring[:, count : count + left].clone()
+            self._held[layer] = left
         self.first_token = token
 
     def move_origin(self, chunks: int, tokens: int, turn: Callable[[Tensor], Tensor]) -> None:
         """Count positions from `chunks` chunks of `tokens` tokens later; `turn` does so to keys."""
-        self._entries = {i: turn(e) for i, e in self._entries.items()}
+        for layer, ring in self._rings.items():
+            held = ring[:, : self._held[layer]]
+            held.copy_(turn(held))
         self.origin += chunks
         self.first_token -= chunks * tokens
 
     def entries(self) -> dict[int, Tensor]:
-        """What is held, by layer, for saving; `restore` takes it back."""
-        return dict(self._entries)
+        """Copy what is held, by layer, for saving; `restore` takes it back."""
+        return {layer: ring[:, : self._held[layer]].clone() for layer, ring in self._rings.items()}
 
     def restore(self, entries: dict[int, Tensor], origin: int, first_token: int) -> None:
         """Replace the content by saved entries that start at `first_token` behind `origin`."""
-        self._entries = dict(entries)
         self.origin, self.first_token = origin, first_token
+        self._rings, self._held = {}, {}
+        for layer, entry in entries.items():
+            keys, values = entry.chunk(2, dim=-1)
+            self._held[layer] = 0
+            self.write(layer, first_token, keys, values)
+
+    def _room(self, layer: int, tokens: int, like: Tensor) -> Tensor:
+        """Return the ring of a layer with room for so many tokens."""
+        ring = self._rings.get(layer)
+        if ring is None or ring.shape[1] < tokens:
+            samples, _, groups, width = like.shape
+            held, old = self._held.get(layer, 0), ring
+            ring = self._allocate(like, samples, max(tokens, self._capacity), groups, 2 * width)
+            if old is not None:
+                ring[:, :held] = old[:, :held]
+            self._rings[layer] = ring
+        return ring
+
+    def _allocate(self, like: Tensor, *shape: int) -> Tensor:
+        """Return room for a ring, beside `like` and in its dtype."""
+        return like.new_empty(shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """Which tokens of a cache a forward looks at, and which of its own it leaves there.
+
+    start, end: positions in front of the first token of the forward, which has position `end`.
+    stored: how many of its first tokens are stored. samples: how many of its last samples.
+    """
+
+    cache: KVCache
+    start: int
+    end: int
+    stored: int = 0
+    samples: int | None = None
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are looked at."""
+        return self.end - self.start
+
+    def join(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Put what is looked at in front of keys and values (N, S, G, dh); store what is to be."""
+        if self.stored:
+            last = slice(None if self.samples is None else -self.samples, None)
+            self.cache.write(
+                layer, self.end, keys[last, : self.stored], values[last, : self.stored]
+            )
+        if not self.tokens:
+            return keys, values
+        entries = self.cache.read(layer, self.start, self.end)
+        if len(entries) != len(keys):
+            entries = entries.repeat(len(keys) // len(entries), 1, 1, 1)
+        past_keys, past_values = entries.chunk(2, dim=-1)
+        return torch.cat([past_keys, keys], dim=1), torch.cat([past_values, values], dim=1)

@@ -135,7 +135,11 @@ class SamplerConfig:
     ramp: the first chunk is made alone, the next ones two at a time, then four, up to the window;
         without, a chunk enters in every stage from the start, as in the reference.
     tokens_together: up to so many tokens, the forward with text and the one with history alone run
-        as one of twice the samples, which is faster for small models and needs more memory.
+        as one of twice the samples, or at the same time, which is faster for small models and needs
+        more memory.
+    keep_keys: a state holds the keys of clean chunks; else they are made again of the last clean
+        latents, which gives the same but for rounding, and only where clean chunks see themselves
+        alone.
     """
 
     num_steps: int
@@ -156,7 +160,8 @@ class SamplerConfig:
     shortcut_mode: str = "8,16,16"
     null_caption_tokens: int = 50
     ramp: bool = False
-    tokens_together: int = 2048
+    tokens_together: int = 512
+    keep_keys: bool = True
 
     RUNTIME_KEYS: ClassVar[tuple[str, ...]] = (
         "cfg_number", "cfg_t_range", "prev_chunk_scales", "text_scales", "noise2clean_kvrange",
@@ -193,6 +198,9 @@ class SamplerConfig:
             f"clean_chunk_kvrange must be -1 or at least 1, not {self.clean_chunk_kvrange}": (
                 self.clean_chunk_kvrange == -1 or self.clean_chunk_kvrange >= 1
             ),
+            "without keep_keys clean_chunk_kvrange must be 1": (
+                self.keep_keys or self.clean_chunk_kvrange == 1
+            ),
             "a distilled model needs cfg_number 1": not self.distill or self.cfg_number == 1,
         }
         return [fault for fault, holds in rules.items() if not holds]
@@ -209,6 +217,7 @@ class SamplerConfig:
         if missing:
             raise ConfigError(f"runtime config: missing keys: {', '.join(missing)}")
         values: dict[str, Any] = {key: runtime[key] for key in cls.RUNTIME_KEYS}
+        values["keep_keys"] = runtime["clean_chunk_kvrange"] != 1  # gigabytes in a large model
         values["distill"] = bool(engine.get("distill", False))
         if "distill_nearly_clean_chunk_threshold" in engine:
             values["nearly_clean_threshold"] = engine["distill_nearly_clean_chunk_threshold"]

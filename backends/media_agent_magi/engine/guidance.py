@@ -7,19 +7,18 @@ one. A forward whose result has weight 0 everywhere is left out; that changes no
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.cache import KVCache
+from media_agent_magi.engine.cache import KVCache, Past
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
-from media_agent_magi.engine.text.keys import TextKeys
-from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.text.keys import ChunkText, Text, stack
+from media_agent_magi.engine.transformer import Transformer
 
 CONDITIONS_KEPT, TABLES_KEPT, TEXTS_KEPT = 256, 4, 4
 
@@ -31,10 +30,12 @@ def count_tokens(config: ModelConfig, latents: Tensor) -> int:
     return (frames // config.t_patch_size) * (rows // size) * (columns // size)
 
 
-def read_rows(model: VideoDiT, rows: Sequence[TextRow]) -> TextKeys:
-    """Let the model read the captions of one chunk, a row for each sample or one for all."""
-    caption = torch.stack([row.caption for row in rows])[:, None]  # N 1 L width
-    return model.read(caption, torch.stack([row.mask for row in rows])[:, None])
+RunPair = Callable[[Callable[[], Tensor], Callable[[], Tensor]], tuple[Tensor, Tensor]]
+"""Runs both and returns what they return; perhaps at the same time."""
+
+
+def _do_nothing() -> None:
+    pass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +51,11 @@ class StepInput:
     step: Step
     x: Tensor
     t: tuple[float, ...]
-    text: Sequence[TextKeys]
-    null: Sequence[TextKeys]
+    text: Sequence[ChunkText]
+    null: Sequence[ChunkText]
     scales: Sequence[tuple[float, float]]
     near_clean: bool = False
-    after_forward: Callable[[], None] = lambda: None
+    after_forward: Callable[[], None] = _do_nothing
 
     @property
     def first_moving(self) -> int:
@@ -74,14 +75,22 @@ class Predictor:
     here refers back to its owner: the keys of a video go with it, not with the garbage collector.
     """
 
-    def __init__(self, model: VideoDiT, config: SamplerConfig, cache: KVCache) -> None:
+    def __init__(
+        self,
+        model: Transformer,
+        config: SamplerConfig,
+        cache: KVCache,
+        pair: RunPair | None = None,
+    ) -> None:
+        """Take the model; with `pair` the forwards with text and with history run in it."""
+        self._pair = pair
         self.model = model
         self.config = config
         self.cache = cache
         self.schedule = ChunkSchedule(config)
         self._condition = lru_cache(CONDITIONS_KEPT)(partial(_condition, model))
         self._rotary = lru_cache(TABLES_KEPT)(model.rotary)
-        self._join = lru_cache(TEXTS_KEPT)(_join)
+        self._stack = lru_cache(TEXTS_KEPT)(stack)
 
     def velocity(self, given: StepInput) -> Tensor:
         """Return the mixed velocity, shaped like `given.x`; of no meaning for an extra clean chunk.
@@ -111,7 +120,8 @@ class Predictor:
         wants_text = any(text_weights)
         wants_history = any(history_weights) or given.step.clean_chunks > 0
         if wants_text and wants_history and self._fits_together(given):
-            with_text, history = self._both(given)
+            run = self._both if self._pair is None else partial(self._both_apart, self._pair)
+            with_text, history = run(given)
             mixed += _per_chunk(with_text, text_weights)
             mixed += _per_chunk(history, history_weights)
         else:
@@ -126,21 +136,30 @@ class Predictor:
         return mixed
 
     def _with_text(self, given: StepInput) -> Tensor:
-        text, ranges = self._text(given.text), given.step.kv_ranges
+        text, ranges = tuple(given.text), given.step.kv_ranges
         return self._forward(given, given.x, self._condition_at(given, given.t), text, ranges)
 
     def _history(self, given: StepInput) -> Tensor:
-        condition, null = self._condition_at(given, given.t, (True,)), self._text(given.null)
+        condition, null = self._condition_at(given, given.t, (True,)), tuple(given.null)
         return self._forward(given, given.x, condition, null, given.step.kv_ranges, store=True)
 
     def _both(self, given: StepInput) -> tuple[Tensor, Tensor]:
         """Predict with text and with history alone, as samples of one forward."""
         samples = len(given.x)
         condition = self._condition_at(given, given.t, (False, True)).repeat_interleave(samples, 0)
-        text = self._join((self._text(given.text), self._text(given.null)), samples, 0)
+        text = tuple(
+            self._stack(pair, samples) for pair in zip(given.text, given.null, strict=True)
+        )
         x, ranges = torch.cat([given.x, given.x]), given.step.kv_ranges
         with_text, history = self._forward(given, x, condition, text, ranges, store=True).chunk(2)
         return with_text, history
+
+    def _both_apart(self, pair: RunPair, given: StepInput) -> tuple[Tensor, Tensor]:
+        """Predict with text and with history alone, at the same time where `pair` does so."""
+        quiet = replace(given, after_forward=_do_nothing)  # not from another thread
+        results = pair(partial(self._with_text, quiet), partial(self._history, quiet))
+        given.after_forward()
+        return results
 
     def _fits_together(self, given: StepInput) -> bool:
         tokens = len(given.x) * count_tokens(self.model.config, given.x)
@@ -153,9 +172,9 @@ class Predictor:
         times = tuple(given.t[c] for c in chunks)
         condition = self._condition(times, (True,)).transpose(0, 1)  # chunks 1 D/4
         condition = condition.repeat_interleave(samples, 0)
-        text = self._text([given.null[c] for c in chunks]).as_samples(samples)
+        text = (self._stack(tuple(given.null[c] for c in chunks), samples),)
         ranges = [(0, self._chunk_tokens(given))]
-        return self._run(given, x, condition, text, kv_ranges=ranges).unflatten(0, (-1, samples))
+        return self._run(given, x, condition, text, ranges=ranges).unflatten(0, (-1, samples))
 
     def _single(self, given: StepInput) -> Tensor:
         """One forward; the near-clean chunk rides along once more, seeing only itself."""
@@ -167,7 +186,7 @@ class Predictor:
             text.append(text[c])
             ranges.append((end, end + 1))
         condition = self._condition_at(given, t)
-        velocity = self._forward(given, x, condition, self._text(text), ranges, store=True)
+        velocity = self._forward(given, x, condition, tuple(text), ranges, store=True)
         if not given.near_clean:
             return velocity
         seen, alone = velocity[:, :, : count * frames].clone(), velocity[:, :, count * frames :]
@@ -181,29 +200,31 @@ class Predictor:
         given: StepInput,
         x: Tensor,
         condition: Tensor,
-        text: TextKeys,
+        text: Text,
         ranges: Sequence[tuple[int, int]],
         *,
         store: bool = False,
     ) -> Tensor:
         """Run the model on the chunks of a step with the cache."""
         tokens, clean = self._chunk_tokens(given), given.step.clean_chunks
+        first = given.step.first_chunk
+        seen = min(first, *(start for start, _ in ranges))
         origin = self.cache.origin
         return self._run(
             given,
             x,
             condition,
             text,
-            kv_ranges=[((a - origin) * tokens, (b - origin) * tokens) for a, b in ranges],
-            first_chunk=given.step.first_chunk - origin,
-            cache=self.cache,
-            write_cache=store and clean > 0,
-            cache_tokens_to_skip=(len(ranges) - clean) * tokens,
-            cache_samples=len(given.x),
+            first_chunk=first - origin,
+            ranges=[((a - seen) * tokens, (b - seen) * tokens) for a, b in ranges],
+            past=Past(
+                self.cache,
+                (seen - origin) * tokens,
+                (first - origin) * tokens,
+                stored=clean * tokens if store else 0,
+                samples=len(given.x),
+            ),
         )
-
-    def _text(self, texts: Sequence[TextKeys]) -> TextKeys:
-        return self._join(tuple(texts), max(len(text.layers[0]) for text in texts), 1)
 
     def _condition_at(
         self, given: StepInput, times: tuple[float, ...], drops: tuple[bool, ...] = (False,)
@@ -220,19 +241,19 @@ class Predictor:
         given: StepInput,
         x: Tensor,
         condition: Tensor,
-        text: TextKeys,
+        text: Text,
         *,
         first_chunk: int = 0,
         **options: Any,
     ) -> Tensor:
         table = self._rotary(self.model.grid(x), first_chunk, condition.shape[1])
-        velocity = self.model.run(x, condition, text, table, first_chunk=first_chunk, **options)
+        velocity = self.model.run(x, condition, text, table, **options)
         given.after_forward()
         return velocity
 
 
 def _condition(
-    model: VideoDiT,
+    model: Transformer,
     times: tuple[float, ...],
     drops: tuple[bool, ...],
     step_size: float | None = None,
@@ -240,10 +261,6 @@ def _condition(
     device = model.null_caption().device
     t = torch.tensor([times] * len(drops), device=device)
     return model.condition(t, torch.tensor(drops, device=device), step_size)
-
-
-def _join(texts: tuple[TextKeys, ...], samples: int, axis: int) -> TextKeys:
-    return TextKeys.join(texts, samples, axis=axis)
 
 
 def _per_chunk(velocity: Tensor, weights: Sequence[float]) -> Tensor:

@@ -7,54 +7,28 @@ attended to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from media_agent_magi.engine.blocks.layers import body_dtype
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import (
-    Predictor,
-    StepInput,
-    count_tokens,
-    read_rows,
-)
+from media_agent_magi.engine.framing import CleanChunk, Framing
+from media_agent_magi.engine.guidance import Predictor, RunPair, StepInput, count_tokens
 from media_agent_magi.engine.guidance_table import GuidanceTable
-from media_agent_magi.engine.noise import NoiseSource
-from media_agent_magi.engine.rope import turn_back
+from media_agent_magi.engine.noise import NoiseSource, Source, Starts
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
-from media_agent_magi.engine.text.keys import TextKeys
+from media_agent_magi.engine.stepper import EulerStepper, Stepper
+from media_agent_magi.engine.text.keys import ChunkText
+from media_agent_magi.engine.text.of_chunks import ChunkTexts, TextSource
 from media_agent_magi.engine.text.rows import TextRow, null_row
-from media_agent_magi.engine.times import timesteps
-
-TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
-"""Chunk number -> its text, for all samples or one for each; None behind the end of the video."""
-
-Source = Callable[[int], tuple[Tensor, float] | None]
-"""Chunk number -> latents (1 or N, channels, frames, H, W) to be restyled and how much of them, in
-(0, 1]: at 1 nothing is left of them. None for a chunk made from noise alone."""
+from media_agent_magi.engine.transformer import Transformer
 
 OnForward = Callable[[int, int | None], None]
 """Called after every forward with (steps done, all steps or None); may raise to stop."""
-
-
-TAIL_CHUNKS = 4
-"""Finished chunks that a state keeps, for another video to continue."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class CleanChunk:
-    """A finished chunk: its number in the video and its latents (N, channels, frames, H, W).
-
-    start: latent frames handed out before it.
-    """
-
-    index: int
-    start: int
-    latents: Tensor
 
 
 class ChunkSampler:
@@ -79,13 +53,16 @@ class ChunkSampler:
             them, which is what the reference does.
         cache: where keys are kept; a new one if not given.
         rebase_every: chunks after which positions start again from zero, to keep them exact.
+        pair: runs the forwards with text and with history alone, each by itself; they are samples
+            of one forward if not given.
+        stepper: how latents move; by Euler's rule if not given.
         state: what `state()` returned. The video continues there; prefix, total and frames are
             those of the state.
     """
 
     def __init__(
         self,
-        model: VideoDiT,
+        model: Transformer,
         config: SamplerConfig,
         *,
         noise: NoiseSource | Sequence[NoiseSource],
@@ -101,38 +78,33 @@ class ChunkSampler:
         exact_prefix: bool = False,
         cache: KVCache | None = None,
         rebase_every: int = 64,
+        pair: RunPair | None = None,
+        stepper: Stepper | None = None,
         state: SamplerState | None = None,
     ) -> None:
         self._model, self._config = model, config
         self._device = model.null_caption().device
-        self._noise = (noise,) if callable(noise) else tuple(noise)
-        self._text, self._source, self._on_forward = text, source, on_forward
+        self._text, self._on_forward = text, on_forward
         table = GuidanceTable.from_config(config)
         self._guidance = guidance if guidance is not None else lambda _: table
         null = null_row(model.null_caption(), config.null_caption_tokens) if null is None else null
-        self._null = self._read((null,))
-        self._times = timesteps(config)
-        self._exact_prefix, self._rebase_every = exact_prefix, rebase_every
+        self._texts = ChunkTexts(model, null)
+        self._stepper: Stepper = EulerStepper(config) if stepper is None else stepper
+        self._starts = Starts(noise, source, self._stepper, self._device)
+        self._rebase_every = rebase_every
         self._cache = KVCache() if cache is None else cache
-        self._predictor = Predictor(model, config, self._cache)
-        self._rows: dict[int, tuple[TextRow, ...]] = {}
-        self._texts: dict[int, TextKeys] = {}
+        self._predictor = Predictor(model, config, self._cache, pair)
         self._levels: dict[int, int] = {}
         self._latents: dict[int, Tensor] = {}
-        self._tail: tuple[Tensor, ...] = ()
         self._stage = self._index = 0
-        width = config.chunk_width
-        given = None if prefix is None or state is not None else self._for_all(prefix)
-        whole = 0 if given is None else given.shape[2] // width
-        self._schedule = ChunkSchedule(config, whole if state is None else state.prefix_chunks)
-        self._rest = None if given is None else given[:, :, whole * width :]
-        shown = whole == 0 if hand_out_prefix is None else hand_out_prefix
-        self._skipped = 0 if self._rest is None or shown else self._rest.shape[2]
-        self._total, self._frames, self._next = total, frames, whole
-        if frames is not None:
-            self._total = whole - (-(frames + self._skipped) // width)
-        if given is not None and whole > 0:
-            self._tail = given[:, :, : whole * width].split(width, dim=2)
+        given = None if prefix is None or state is not None else self._starts.for_all(prefix)
+        self._framing = Framing.after(
+            given, config.chunk_width, frames=frames, shown=hand_out_prefix, exact=exact_prefix
+        )
+        whole = len(self._framing.tail) if state is None else state.prefix_chunks
+        self._schedule = ChunkSchedule(config, whole)
+        made, self._next = self._framing.made, whole
+        self._total = total if made is None else whole + made
         if state is not None:
             self._restore(state)
 
@@ -147,27 +119,28 @@ class ChunkSampler:
             self._stage, self._index = self._stage + 1, 0
             finished = steps[-1].finished
             if finished is not None:
-                yield self._hand_out(finished)
+                number = finished - self._schedule.prefix_chunks
+                yield self._framing.hand_out(finished, number, self._latents[finished])
 
     def state(self) -> SamplerState:
         """Return what is needed to resume here; to be called between two chunks.
 
-        Costs nothing: the tensors are shared with the video, which never writes to them.
+        Costs a copy of the keys, where they are kept; else they are made again, of the latents.
         """
         return SamplerState(
             stage=self._stage,
             total=self._total,
-            frames=self._frames,
-            skipped=self._skipped,
+            frames=self._framing.frames,
+            skipped=self._framing.skipped,
             prefix_chunks=self._schedule.prefix_chunks,
             origin=self._cache.origin,
             first_token=self._cache.first_token,
             latents=dict(self._latents),
-            rows=dict(self._rows),
+            rows=dict(self._texts.rows),
             levels=dict(self._levels),
-            keys=self._cache.entries(),
-            prefix=self._rest,
-            tail=torch.cat(self._tail, dim=2) if self._tail else None,
+            keys=self._cache.entries() if self._config.keep_keys else {},
+            prefix=self._framing.rest,
+            tail=torch.cat(self._framing.tail, dim=2) if self._framing.tail else None,
         )
 
     @property
@@ -181,7 +154,8 @@ class ChunkSampler:
         May be called at any time, in `on_forward` too. Returns the first chunk that has changed,
         `next_chunk` where none has.
         """
-        changed = [c for c in sorted(self._rows) if self._t(c) < below and self._ask(c, text)]
+        texts = self._texts
+        changed = [c for c in sorted(texts.rows) if self._t(c) < below and texts.ask(c, text)]
         return changed[0] if changed else self.next_chunk
 
     def predict(self, given: StepInput) -> Tensor:
@@ -192,28 +166,33 @@ class ChunkSampler:
         def move(x: Tensor) -> Tensor:
             return x.to(self._device)
 
-        self._stage, self._total, self._frames = state.stage, state.total, state.frames
-        self._rest = None if state.prefix is None else move(state.prefix)
-        self._skipped = state.skipped
+        self._stage, self._total, framing = state.stage, state.total, self._framing
+        framing.rest = None if state.prefix is None else move(state.prefix)
+        framing.skipped, framing.frames = state.skipped, state.frames
+        if state.tail is not None:
+            framing.tail = tuple(move(state.tail).split(framing.width, dim=2))
         self._latents = {chunk: move(x) for chunk, x in state.latents.items()}
         self._levels = dict(state.levels)
-        keys = {layer: move(entry) for layer, entry in state.keys.items()}
+        dtype = body_dtype(self._model.config)  # of a video that was started elsewhere, another
+        keys = {layer: move(entry).to(dtype) for layer, entry in state.keys.items()}
         self._cache.restore(keys, state.origin, state.first_token)
-        width = self._config.chunk_width
-        self._tail = () if state.tail is None else move(state.tail).split(width, dim=2)
         for chunk, rows in state.rows.items():
-            self._keep_rows(chunk, rows)
+            self._texts.keep(chunk, rows)
         if self._stage > 0:
             self._next = self._schedule.newest(self._stage - 1) + 1
         if self._total is not None:
             self._next = min(self._next, self._total)
+        if not keys:
+            self._make_keys_again()
 
     def _enter_stage(self) -> tuple[Step, ...]:
         """Let the next chunk in, forget what nobody looks at any more; return the stage's steps."""
         newcomer = self._next
         if newcomer != self._total and self._schedule.entry(newcomer) == self._stage:
-            if self._ask(newcomer, self._text):
-                self._latents[newcomer] = self._start(newcomer)
+            if self._texts.ask(newcomer, self._text):
+                self._latents[newcomer], level = self._starts.start(newcomer)
+                if level:
+                    self._levels[newcomer] = level
                 self._next += 1
             else:
                 self._total = newcomer
@@ -222,55 +201,44 @@ class ChunkSampler:
             self._forget(steps[0])
         return steps
 
-    def _ask(self, chunk: int, text: TextSource) -> bool:
-        """Ask for the text of a chunk; say whether there is any."""
-        answer = text(chunk)
-        if answer is not None:
-            rows = (answer,) if isinstance(answer, TextRow) else tuple(answer)
-            self._keep_rows(chunk, rows)
-        return answer is not None
-
-    def _keep_rows(self, chunk: int, rows: tuple[TextRow, ...]) -> None:
-        self._rows[chunk], self._texts[chunk] = rows, self._read(rows)
-
-    def _start(self, chunk: int) -> Tensor:
-        """Return what a chunk starts from: noise, with its source in it where it has one."""
-        noise = torch.cat([draw(chunk) for draw in self._noise]).to(self._device, torch.float32)
-        given = None if self._source is None else self._source(chunk)
-        if given is None:
-            return noise
-        latents, strength = given
-        if not 0 < strength <= 1:
-            raise ValueError(f"strength of chunk {chunk} must be above 0 and at most 1: {strength}")
-        level = int((self._times[:-1] - (1 - strength)).abs().argmin())
-        t = float(self._times[level])
-        self._levels[chunk] = level
-        return (1 - t) * noise + t * self._for_all(latents)
-
-    @torch.no_grad()
+    @torch.inference_mode()
     def _forget(self, step: Step) -> None:
         self._latents = {c: x for c, x in self._latents.items() if c >= step.first_chunk}
-        for kept in (self._rows, self._texts, self._levels):
-            for chunk in [c for c in kept if c < step.window[0]]:
-                del kept[chunk]
+        self._levels = {c: level for c, level in self._levels.items() if c >= step.window[0]}
+        self._texts.forget_before(step.window[0])
         tokens = count_tokens(self._model.config, self._latents[step.window[0]])
         visible = self._schedule.earliest_visible(self._stage, self._total) - self._cache.origin
         self._cache.forget_before(visible * tokens)
         if visible >= self._rebase_every:
             patches = visible * self._config.chunk_width // self._model.config.t_patch_size
-            bands = self._model.rope.bands
-            self._cache.move_origin(visible, tokens, lambda keys: turn_back(keys, bands, patches))
+            turn = partial(self._model.turn_back, patches=patches)
+            self._cache.move_origin(visible, tokens, turn)
 
-    @torch.no_grad()
+    @torch.inference_mode()
+    def _make_keys_again(self) -> None:
+        """Store the keys that are still to be looked at, from the chunks that they are of."""
+        step = self._schedule.refill(self._stage, self._total)
+        tail = self._framing.tail
+        if step is None or not tail:
+            return
+        tokens = count_tokens(self._model.config, tail[0])
+        origin = self._cache.origin
+        self._cache.restore({}, origin, (step.first_chunk - origin) * tokens)
+        if step.levels:
+            last = self._schedule.window_start(self._stage) - 1  # the newest of the tail
+            start = len(tail) - 1 - last + step.first_chunk
+            x = torch.cat(tail[start : start + len(step.levels)], dim=2)
+            self._predictor.store(self._input(step, x, [self._texts.null] * len(step.levels)))
+
+    @torch.inference_mode()
     def _store_prefix(self) -> None:
         step = self._schedule.prefix()
         assert step is not None
-        x = torch.cat(self._tail, dim=2)
-        texts = [self._null] * len(step.levels)
-        self._predictor.store(self._input(step, x, texts))
-        self._tail = self._tail[-TAIL_CHUNKS:]
+        x = torch.cat(self._framing.tail, dim=2)
+        self._predictor.store(self._input(step, x, [self._texts.null] * len(step.levels)))
+        self._framing.forget()
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def _advance(self, step: Step) -> None:
         """Take one step with all chunks of the window that are not waiting for theirs."""
         self._put_prefix_back(step)
@@ -285,7 +253,7 @@ class ChunkSampler:
         step = step.first(len(waiting))
         chunks = range(step.first_chunk, step.window[1])
         x = torch.cat([self._latents[c] for c in chunks], dim=2)
-        texts = [self._texts.get(c, self._null) for c in chunks]
+        texts = [self._texts.of(c) for c in chunks]
         given = self._input(step, x, texts)
         if step.is_prefix:
             self._predictor.store(given)
@@ -293,61 +261,33 @@ class ChunkSampler:
         velocity = self.predict(given).chunk(len(chunks), dim=2)
         for c, v, level, waits in zip(chunks, velocity, step.levels, waiting, strict=True):
             if level is not None and not waits:
-                self._latents[c] = self._latents[c] + v * (
-                    self._times[level + 1] - self._times[level]
-                )
+                draw = partial(self._starts.draw, c, level + 1)
+                self._latents[c] = self._stepper.step(self._latents[c], v, level, draw)
 
-    def _input(self, step: Step, x: Tensor, texts: list[TextKeys]) -> StepInput:
+    def _input(self, step: Step, x: Tensor, texts: list[ChunkText]) -> StepInput:
         chunks = range(step.first_chunk, step.first_chunk + len(step.levels))
         levels = [
             None if level is None else max(level, self._levels.get(chunk, 0))
             for chunk, level in zip(chunks, step.levels, strict=True)
         ]
         clean = float(torch.tensor(self._config.clean_t))
-        t = tuple(clean if i is None else float(self._times[i]) for i in levels)
+        t = tuple(clean if i is None else self._stepper.time(i) for i in levels)
         scales = [self._guidance(chunk).at(time) for chunk, time in zip(chunks, t, strict=True)]
         oldest = t[0 if step.is_prefix else step.clean_chunks]
         near_clean = not step.is_prefix and oldest > self._config.nearly_clean_threshold
-        null = [self._null] * len(texts)
+        null = [self._texts.null] * len(texts)
         return StepInput(step, x, t, texts, null, scales, near_clean, self._report)
 
     def _t(self, chunk: int) -> float:
         """Return the t that a chunk of the window has reached."""
         level = self._schedule.level(chunk, self._stage, self._index)
-        return float(self._times[max(level, self._levels.get(chunk, 0))])
+        return self._stepper.time(max(level, self._levels.get(chunk, 0)))
 
     def _put_prefix_back(self, step: Step) -> None:
         """Overwrite the frames of the first made chunk that the prefix gives."""
         first = self._schedule.prefix_chunks
-        if self._rest is not None and step.first_chunk <= first < step.window[1]:
-            self._latents[first] = self._with_prefix(self._latents[first])
-
-    def _with_prefix(self, latents: Tensor) -> Tensor:
-        assert self._rest is not None
-        return torch.cat([self._rest, latents[:, :, self._rest.shape[2] :]], dim=2)
-
-    def _hand_out(self, chunk: int) -> CleanChunk:
-        latents, width = self._latents[chunk], self._config.chunk_width
-        number = chunk - self._schedule.prefix_chunks
-        first, start = (self._skipped, 0) if number == 0 else (0, number * width - self._skipped)
-        end = width if self._frames is None else min(width, first + self._frames - start)
-        exact = latents if number > 0 or self._rest is None else self._with_prefix(latents)
-        self._tail = (*self._tail, exact[:, :, :end])[-TAIL_CHUNKS:]
-        shown = exact if self._exact_prefix else latents
-        return CleanChunk(chunk, start, shown[:, :, first:end])
-
-    def _for_all(self, latents: Tensor) -> Tensor:
-        """Repeat given latents for all samples, on the model's device."""
-        latents = latents.to(self._device, torch.float32)
-        return latents.expand(len(self._noise), *latents.shape[1:])
-
-    @torch.no_grad()
-    def _read(self, rows: Sequence[TextRow]) -> TextKeys:
-        moved = [
-            TextRow(row.caption.detach().to(self._device, torch.float32), row.mask.to(self._device))
-            for row in rows
-        ]
-        return read_rows(self._model, moved)
+        if step.first_chunk <= first < step.window[1]:
+            self._latents[first] = self._framing.begin(self._latents[first])
 
     def _report(self) -> None:
         if self._on_forward is not None:

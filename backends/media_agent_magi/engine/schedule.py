@@ -118,6 +118,19 @@ class ChunkSchedule:
         ranges = tuple((max(0, p + 1 - seen), p + 1) for p in range(count))
         return Step(0, 0, (count, count), 0, (None,) * count, ranges)
 
+    def refill(self, number: int, total: int | None) -> Step | None:
+        """Return the one step that stores again what stage `number` and later ones look back at.
+
+        Only chunks are in it that no step of theirs stores; None behind the last stage.
+        """
+        steps = self.stage(number, total)
+        if not steps:
+            return None
+        end = steps[0].first_chunk
+        first = min(end, self.earliest_visible(number, total))
+        ranges = tuple((max(first, p + 1 - self._clean_range(1)), p + 1) for p in range(first, end))
+        return Step(number, 0, (end, end), first, (None,) * (end - first), ranges)
+
     def stage(self, number: int, total: int | None) -> tuple[Step, ...]:
         """Return the steps of one stage; empty behind the last one."""
         if total is not None and number >= self.stages(total):

@@ -32,6 +32,8 @@ class StateError(ValueError):
 class SamplerState:
     """Everything needed to resume after a chunk was handed out. No tensor is ever written to.
 
+    Of texts it holds what is read. Without keys they are made again of the latents in `tail`.
+
     stage: the next one. total: chunks of the video. frames: latent frames to hand out. skipped:
     frames of the first made chunk that are not handed out. latents: by chunk in work. rows: their
     texts, one or one per sample. levels: schedule index at which a chunk with a source begins.
@@ -69,8 +71,10 @@ class SamplerState:
         tensors |= {f"keys.{layer}": entry for layer, entry in self.keys.items()}
         tensors |= {f"level.{chunk}": torch.tensor(level) for chunk, level in self.levels.items()}
         for chunk, rows in self.rows.items():
-            tensors[f"caption.{chunk}"] = torch.stack([row.caption for row in rows])
-            tensors[f"mask.{chunk}"] = torch.stack([row.mask for row in rows])
+            masks = torch.stack([row.mask for row in rows])
+            read = int(masks.any(dim=0).nonzero().max()) + 1 if bool(masks.any()) else 1
+            tensors[f"caption.{chunk}"] = torch.stack([row.caption[:read] for row in rows])
+            tensors[f"mask.{chunk}"] = masks[:, :read]
         optional = {"prefix": self.prefix, "tail": self.tail}
         return tensors | {name: x for name, x in optional.items() if x is not None}
 

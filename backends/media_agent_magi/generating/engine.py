@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from media_agent_magi.computing import Computing
+from media_agent.errors import GenerationFailedError
+from media_agent_magi.computing import Computing, workers_here
 from media_agent_magi.engine.autoencoders.conv_vae import to_uint8
 from media_agent_magi.engine.sampler import OnForward
 from media_agent_magi.engine.state_io import load_state
@@ -30,7 +31,13 @@ class Engine:
     def __init__(self, models: Models, *, threads: int = 1) -> None:
         """Take the models; `threads` of the CPU make the video, whoever calls."""
         self.models = models
-        self.computing = Computing(threads)
+        device = models.transformer.null_caption().device.type
+        self.computing = Computing(
+            threads,
+            workers=workers_here(threads) if device == "cpu" else 1,
+            device=device,
+            dtype=models.transformer.config.params_dtype,
+        )
 
     def video(
         self,
@@ -101,16 +108,26 @@ class Engine:
         assert tail is not None  # states are written behind a chunk
         return tail
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def decode(self, chunk: VideoChunk) -> "NDArray[np.uint8]":
-        """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread."""
-        with self.computing():
+        """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread.
+
+        Raises:
+            GenerationFailedError: The model made what are no numbers.
+        """
+        with self.computing(), self.computing.beside(chunk.ready):
             video = self.models.decode(chunk.latents, chunk.before)[:, :, : chunk.frames]
+            if not bool(video.isfinite().all()):
+                raise GenerationFailedError(
+                    f"{self.models.label} made what are no numbers (NaN) in chunk {chunk.index}",
+                    hint="its weights may be damaged, or made for other settings: "
+                    "media-agent models check",
+                )
             pixels = to_uint8(video).permute(0, 2, 3, 4, 1).contiguous().cpu()
         frames: NDArray[np.uint8] = pixels.numpy()
         return frames
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def encode(
         self, frames: "NDArray[np.uint8]", size: tuple[int, int] | None = None
     ) -> torch.Tensor:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.generating.options import EngineOptions
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import Capabilities, MemoryUse
 from media_agent_schemas.media import Size
-from media_agent_schemas.request import Shot
+from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
     from media_agent_magi.generating.engine import Engine
@@ -76,10 +77,36 @@ class Family(Protocol):
         """Return what a state takes on disk at most."""
         ...
 
-    def load(self, *, threads: int) -> "Engine":
-        """Load the weights; `threads` of the CPU make its videos.
+    def plan(
+        self, request: VideoRequest, options: EngineOptions, free: FreeMemory
+    ) -> MemoryUse | None:
+        """Return how it will be held in memory for a request; None where there is nothing to plan.
+
+        Raises:
+            BackendUnavailableError: It does not fit, and what would.
+        """
+        ...
+
+    def demand(self, request: VideoRequest, options: EngineOptions) -> object:
+        """Return what decides how it is held; loaded for an equal demand, it fits.
+
+        None: it is held in one way.
+        """
+        ...
+
+    def load(
+        self, *, threads: int, request: VideoRequest, options: EngineOptions, free: FreeMemory
+    ) -> "Engine":
+        """Load the weights.
+
+        Args:
+            threads: Of the CPU, that make its videos.
+            request: What they are loaded for.
+            options: Those of the request.
+            free: What this machine has free.
 
         Raises:
             StorageError: They are missing, damaged, or do not fit their description.
+            BackendUnavailableError: They do not fit into this machine.
         """
         ...

@@ -1,13 +1,14 @@
 """What a family has to offer to make videos, once its weights are loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
 
+from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.transformer import Transformer
 from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.geometry import Geometry
 
@@ -21,7 +22,7 @@ class Models(Protocol):
         ...
 
     @property
-    def transformer(self) -> VideoDiT:
+    def transformer(self) -> Transformer:
         """Predicts where the latents go."""
         ...
 
@@ -47,6 +48,14 @@ class Models(Protocol):
 
     def guidance(self, scale: float | None) -> Guidance:
         """Return the usual guidance, or one whose text pulls with `scale` in all chunks."""
+        ...
+
+    def cache(self) -> KVCache:
+        """Return where the keys of a video are kept, empty."""
+        ...
+
+    def expect(self, prompts: Sequence[str]) -> None:
+        """Hear which prompts will come, to encode them ahead."""
         ...
 
     def text_row(self, prompt: str, chunks_left: int | None) -> TextRow:

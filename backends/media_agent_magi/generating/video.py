@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, cat
+from torch import Tensor, cat, cuda
 
 from media_agent_magi.computing import Computing
 from media_agent_magi.engine.config import SamplerConfig
@@ -18,13 +18,22 @@ from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.models import Models
 from media_agent_magi.generating.script import Prompts, Script
 
+HOW_IT_RUNS = ("tokens_together", "keep_keys")
+"""Settings of the sampler that do not tie a state to its video."""
+
+MADE_AGAIN = (
+    "the state holds the latents of the last chunks but not their keys, which are made again: from "
+    "here on its frames may differ a little from those of a video made without a break"
+)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoChunk:
     """A finished chunk: latents (N, C, T, h, w), ready for `Engine.decode`.
 
     before: the latent frame before them, (N, C, 1, h, w), None at the start of a video. frames: how
-    many frames of it belong to the video. is_whole: no frame of it is cut off.
+    many frames of it belong to the video. is_whole: no frame of it is cut off. ready: when they are
+    there, on a GPU.
     """
 
     index: int
@@ -32,6 +41,7 @@ class VideoChunk:
     before: Tensor | None
     frames: int
     is_whole: bool
+    ready: cuda.Event | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +92,7 @@ class Video:
         self._options, self._computing = options, computing
         self._geometry = geometry = models.geometry
         config = sampler_config(models.sampler, options)
+        self._keeps_keys = config.keep_keys
         guidance = models.guidance(None) if options.guidance is None else options.guidance
         self._facts = video_facts(models, config, guidance, seeds, options)
         self.differences: tuple[str, ...] = ()
@@ -92,6 +103,8 @@ class Video:
         if state is not None:
             kept, facts = load_state(state, self._facts)
             self.differences = computing.differences(facts.get("computation"))
+            if not (kept.keys or config.keep_keys):
+                self.differences += (MADE_AGAIN,)
             whole, last = kept.prefix_chunks, kept.tail
             texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
         self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
@@ -123,8 +136,15 @@ class Video:
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
+            cache=models.cache(),
+            pair=computing.pair if computing.device == "cpu" else None,
             state=kept,
         )
+
+    @property
+    def resumes_exactly(self) -> bool:
+        """Whether it goes on from its states to the bit; else but for rounding."""
+        return self._keeps_keys
 
     @property
     def next_chunk(self) -> int:
@@ -147,7 +167,8 @@ class Video:
             is_whole = frames == holds and width == self._geometry.chunk_width
             before, self._before = self._before, chunk.latents[:, :, -1:]
             index = chunk.index + self._offset
-            yield VideoChunk(index, chunk.latents, before, frames, is_whole)
+            ready = self._computing.mark()
+            yield VideoChunk(index, chunk.latents, before, frames, is_whole, ready)
 
     def change_now(self, prompt: str | Prompts, *, below: float = 0.3) -> int:
         """Give a prompt to the chunks in work that are noisier than t = `below`.
@@ -168,8 +189,14 @@ class Video:
         prompts = {str(chunk): text for chunk, text in self._script.prompts.items()}
         computation = self._computing.facts().model_dump()
         facts = self._facts | {"prompts": prompts, "computation": computation}
-        state = self._sampler.state()
-        return lambda path: save_state(path, state, facts)
+        state, moment = self._sampler.state(), self._computing.mark()
+        computing = self._computing
+
+        def save(path: Path) -> None:
+            with computing.beside(moment):
+                save_state(path, state, facts)
+
+        return save
 
 
 def source_of_chunk(options: VideoOptions, width: int, chunk: int) -> tuple[Tensor, float] | None:
@@ -201,9 +228,10 @@ def video_facts(
 ) -> dict[str, Any]:
     """Return what ties a state to its video; a function for the strength has no name to keep."""
     is_restyled = options.source is not None and not callable(options.strength)
+    numbers = {name: value for name, value in asdict(config).items() if name not in HOW_IT_RUNS}
     facts = {
         **models.facts,
-        **asdict(config),
+        **numbers,
         "guidance": guidance.facts(),
         "seeds": list(seeds),
         "num_frames": options.num_frames,

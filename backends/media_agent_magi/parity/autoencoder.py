@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -29,7 +27,10 @@ TILE_KEYS = (
     "temporal_tile_overlap_factor",
 )
 SHARED_CASE = "tiled"
-"""A tiled case without sizes or a video of its own takes those of this one."""
+"""A tiled case without a video of its own takes that of this one."""
+
+SAME_TILES = {"last_tile_of_one": SHARED_CASE}
+"""Tiled cases without sizes of their own, and whose they take."""
 
 PIXEL_ROUNDING = 1e-3
 """How far from a whole number a pixel may be cut to the wrong side."""
@@ -53,7 +54,7 @@ def autoencoder_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
 
 def _check(done: Comparison, vae: ViTVAE, cases: Fields, name: str, tensors: Tensors) -> None:
     own = tensors.under(f"{name}.")
-    tiling = _tiling(cases, name, vae.config.patch_length)
+    tiling = _tiling(cases, name)
     if "out.latent" in own or "out.moments" in own:
         video = own.get("in.video_u8", tensors.get(f"{SHARED_CASE}.in.video_u8"))
         if video is None:
@@ -65,19 +66,12 @@ def _check(done: Comparison, vae: ViTVAE, cases: Fields, name: str, tensors: Ten
     note_uncompared(done, set(own.under("out.")) - known)
 
 
-def _tiling(cases: Fields, name: str, patch_length: int) -> Tiling | None:
+def _tiling(cases: Fields, name: str) -> Tiling | None:
     """Return the tiles of a case, None where it is coded whole."""
-    case = cases[name]
-    if isinstance(case, Fields) and any(key in case for key in TILE_KEYS):
-        return Tiling(*(case[key] for key in TILE_KEYS))
-    case = case["text"] if isinstance(case, Fields) else case
-    if "without til" in case or "tile" not in case:
+    case = cases[SAME_TILES.get(name, name)]
+    if not isinstance(case, Fields) or not any(key in case for key in TILE_KEYS):
         return None
-    tiling = _tiling(cases, SHARED_CASE, patch_length)
-    length = re.search(r"tiles of (\d+)", case)
-    if tiling is None or length is None:
-        return tiling
-    return replace(tiling, frames=int(length[1]) * patch_length)
+    return Tiling(*(case[key] for key in TILE_KEYS))
 
 
 def _encode(

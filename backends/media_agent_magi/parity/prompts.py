@@ -1,4 +1,4 @@
-"""Cases of putting text rows together."""
+"""Cases of cleaning captions and of putting text rows together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from media_agent_magi.engine.text.rows import (
     null_row,
     video_rows,
 )
-from media_agent_magi.parity.comparison import CaseError, Check, Comparison
+from media_agent_magi.loading.cleaning import CleaningError, clean_caption
+from media_agent_magi.parity.comparison import CaseError, Check, Comparison, NotHereError
 from media_agent_magi.parity.golden import Fields, GoldenFolder
 
 NULL_TOKENS_READ = 50
@@ -27,6 +28,21 @@ def prompt_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
 
         def check(case: Fields = case) -> Comparison:
             return _assembly(case)
+
+        yield f"{stem}/{number}", check
+
+
+def cleaning_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+    """Yield the captions of a file; each is named by its number."""
+    for number, pair in enumerate(golden.spec(stem)["pairs"]):
+
+        def check(pair: Fields = pair) -> Comparison:
+            done = Comparison()
+            try:
+                done.equal("caption", clean_caption(pair["in"]), pair["out"])
+            except CleaningError as error:
+                raise NotHereError(str(error)) from error
+            return done
 
         yield f"{stem}/{number}", check
 

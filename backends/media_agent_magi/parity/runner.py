@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent_magi.parity.autoencoder import autoencoder_checks
-from media_agent_magi.parity.comparison import Check, Comparison, NotYetError
+from media_agent_magi.parity.comparison import Check, Comparison, NotHereError
 from media_agent_magi.parity.golden import GoldenFolder
-from media_agent_magi.parity.prompts import prompt_checks
+from media_agent_magi.parity.prompts import cleaning_checks, prompt_checks
+from media_agent_magi.parity.quantised import quantised_checks
 from media_agent_magi.parity.tables import plan_checks, rope_checks, schedule_checks
 from media_agent_magi.parity.transformer import table_checks, transformer_checks
 from media_agent_magi.parity.video import video_checks
@@ -26,6 +27,8 @@ CHECKS: dict[str, Callable[[GoldenFolder, str], Iterator[Check]]] = {
     "timestep_schedules": schedule_checks,
     "stage_plans": plan_checks,
     "prompt_assembly": prompt_checks,
+    "prompt_cleaning": cleaning_checks,
+    "fp8_": quantised_checks,
 }
 """Start of a file's name -> what checks it; the first that fits counts."""
 
@@ -51,7 +54,7 @@ def sorted_files(folder: Path) -> tuple[list[str], list[str]]:
         known = path.is_file() and path.suffix in SUFFIXES
         if known and is_input(stem):
             continue
-        if known and (is_later(stem) or _checks(stem) is not None):
+        if known and _checks(stem) is not None:
             stems.add(stem)
         else:
             unknown.append(path.name)
@@ -63,16 +66,8 @@ def is_input(stem: str) -> bool:
     return stem.endswith(".weights") or stem.startswith("special_tokens")
 
 
-def is_later(stem: str) -> bool:
-    """Whether a file holds cases of a kind that is not checked yet."""
-    return stem.startswith(("fp8_", "prompt_cleaning"))
-
-
 def outcomes(golden: GoldenFolder, stem: str) -> Iterator[Outcome]:
     """Run the cases of one file; whatever is wrong with one of them is its outcome."""
-    if is_later(stem):
-        yield Outcome(stem, LATER, "this kind is not checked yet")
-        return
     checks = _checks(stem)
     assert checks is not None
     try:
@@ -93,7 +88,7 @@ def _checks(stem: str) -> Callable[[GoldenFolder, str], Iterator[Check]] | None:
 def _outcome(name: str, check: Callable[[], Comparison]) -> Outcome:
     try:
         done = check()
-    except NotYetError as error:
+    except NotHereError as error:
         return Outcome(name, LATER, str(error))
     except Exception as error:  # noqa: BLE001 - damage of any kind is a result here
         return Outcome(name, FAILED, _describe(error))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -28,12 +26,6 @@ RENAMED = {
     "threshold": "nearly_clean_threshold",
 }
 """Key of a plan -> field of SamplerConfig."""
-
-IN_WORDS = re.compile(
-    r"\b(chunk_width|noise2clean_kvrange|clean_chunk_kvrange|clean_t|threshold|window_size)"
-    r" (\[[^\]]*\]|-?[0-9.]*[0-9])"
-)
-"""Settings that the text of a file states for all its plans."""
 
 
 def rope_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
@@ -124,10 +116,9 @@ def _plan(plan: Fields) -> Comparison:
 
 
 def _plan_config(plan: Fields) -> SamplerConfig:
-    """Read the settings of a plan: its own entries, else what its file says in words."""
-    spoken = {key: json.loads(value) for key, value in IN_WORDS.findall(plan.get("what", ""))}
+    """Read the settings of a plan: its own entries, else those of its file."""
     known = {*SamplerConfig.__slots__, *RENAMED}
-    given = {RENAMED.get(k, k): v for k, v in {**spoken, **plan}.items() if k in known}
+    given = {RENAMED.get(k, k): v for k, v in plan.items() if k in known}
     return SamplerConfig.from_dict({"cfg_number": 1, **given})
 
 

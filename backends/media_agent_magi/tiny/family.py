@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.local import describe_missing
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent_magi.generating.family import WeightsError
@@ -16,19 +17,20 @@ from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.capabilities import (
     Capabilities,
     Control,
+    MemoryUse,
     OptionSpec,
     Verification,
     VerificationLevel,
 )
 from media_agent_schemas.media import InputRole, Size
-from media_agent_schemas.request import Shot, VideoMode
+from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 
 if TYPE_CHECKING:
     from media_agent_magi.generating.engine import Engine
 
 STEPS = (8, 16, 32)
 CHUNK_BYTES = 20_000  # of a second of video, as measured
-STATE_BYTES = 650_000  # of what the next chunk is made from; most while the window grows
+STATE_BYTES = 500_000  # of what the next chunk is made from, less where it is computed in bfloat16
 
 
 class TinyFamily:
@@ -127,7 +129,19 @@ class TinyFamily:
         """Return what a state takes on disk at most."""
         return STATE_BYTES
 
-    def load(self, *, threads: int) -> "Engine":
+    def plan(
+        self, request: VideoRequest, options: EngineOptions, free: FreeMemory
+    ) -> MemoryUse | None:
+        """Return None: it needs 100 MB of main memory."""
+        return None
+
+    def demand(self, request: VideoRequest, options: EngineOptions) -> object:
+        """Return None: it is held in one way."""
+        return None
+
+    def load(
+        self, *, threads: int, request: VideoRequest, options: EngineOptions, free: FreeMemory
+    ) -> "Engine":
         """Load the weights.
 
         Raises:
@@ -154,6 +168,6 @@ def declare_options(description: TinyDescription) -> tuple[OptionSpec, ...]:
         usual_steps=description.sampler.num_steps,
         guidance=f"{used.first:g} first, {used.switch:g} after a change, {used.steady:g} otherwise",
         shape="square",
-        state="Each takes 0.5 MB, near the start of a video up to 0.8 MB.",
+        state="Each takes up to 0.5 MB, near the start of a video up to 0.8 MB.",
         chunk=CHUNK_FRAMES,
     )

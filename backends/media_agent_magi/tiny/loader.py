@@ -1,11 +1,14 @@
 """Loads the weights that ship with the package."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
 
+from media_agent_magi.computing import usual_dtype
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.family import WeightsError
@@ -14,17 +17,26 @@ from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.tiny.models import TinyModels
 
 
-def load_tiny(folder: Path = WEIGHTS, *, threads: int = 1) -> Engine:
-    """Load magi/tiny, about 0.2 s after torch is there; `threads` of the CPU make its videos.
+def load_tiny(
+    folder: Path = WEIGHTS, *, threads: int = 1, dtype: str | None = None, device: str = "cpu"
+) -> Engine:
+    """Load magi/tiny, about 0.2 s after torch is there.
+
+    Args:
+        folder: Where the weights are.
+        threads: How many of the CPU make its videos.
+        dtype: Numbers of the blocks and of the decoder; what suits the device if not given.
+        device: Where they are.
 
     Raises:
         WeightsError: The weights are missing, damaged, or of another model.
     """
-    return Engine(load_models(folder), threads=threads)
+    dtype = dtype or (usual_dtype() if device == "cpu" else "bfloat16")
+    return Engine(load_models(folder, dtype, device), threads=threads)
 
 
-def load_models(folder: Path = WEIGHTS) -> TinyModels:
-    """Load the parts of magi/tiny.
+def load_models(folder: Path = WEIGHTS, dtype: str = "float32", device: str = "cpu") -> TinyModels:
+    """Load the parts of magi/tiny, blocks and decoder in `dtype`.
 
     Raises:
         WeightsError: The weights are missing, damaged, or of another model.
@@ -41,8 +53,8 @@ def load_models(folder: Path = WEIGHTS) -> TinyModels:
             f"the weights {path} are damaged: SHA-256 is {digest[:12]}..., "
             f"not {description.sha256[:12]}..."
         )
-    model = TinyModel(description.model, words=len(description.words))
-    vae = ConvVAE(description.autoencoder)
+    sizes = replace(description.model, params_dtype=dtype)
+    model, vae = TinyModel(sizes, words=len(description.words)), ConvVAE(description.autoencoder)
     try:
         tensors = {name: value.float() for name, value in load(data).items()}
         for prefix, module in (("model.", model), ("autoencoder.", vae)):
@@ -50,4 +62,5 @@ def load_models(folder: Path = WEIGHTS) -> TinyModels:
             module.load_state_dict(part)
     except (SafetensorError, RuntimeError) as error:
         raise WeightsError(f"the weights {path} do not fit their description: {error}") from error
-    return TinyModels(model, vae, description)
+    vae.decoder.to(getattr(torch, dtype))
+    return TinyModels(model.to(device), vae.to(device), description)

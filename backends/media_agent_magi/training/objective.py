@@ -5,6 +5,7 @@ import random
 import torch
 from torch import Tensor
 
+from media_agent_magi.engine.blocks.kernels import written_out
 from media_agent_magi.engine.times import TRANSFORMS
 from media_agent_magi.tiny.config import SAMPLER
 from media_agent_magi.tiny.model import TinyModel
@@ -83,7 +84,13 @@ def loss(
         * (latents.shape[4] // config.patch_size)
     )  # fmt: skip
     velocity = model.dit(
-        x, t, rows, mask, kv_ranges=layout.key_ranges(chunk_tokens), drop_caption=drop
+        x,
+        t,
+        rows,
+        mask,
+        kv_ranges=layout.key_ranges(chunk_tokens),
+        drop_caption=drop,
+        kernel=written_out,
     )
     error = (velocity - way).square().unflatten(2, (slots, -1))
     per_slot = error.mean(dim=(0, 1, 3, 4, 5))  # W

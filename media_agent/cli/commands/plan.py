@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from media_agent.cli.arguments import Flag, Text
+from media_agent.cli.arguments import Flag, Name, Text
 from media_agent.cli.request.flags import DEFAULT_ROUTING, DEFAULT_VIDEO, RoutingFlags, VideoFlags
 from media_agent.cli.screen import write_json
 
@@ -25,6 +25,7 @@ def plan(
     video: VideoFlags = DEFAULT_VIDEO,
     routing: RoutingFlags = DEFAULT_ROUTING,
     json: Flag = False,
+    device_memory: Name = None,
     all_candidates: Annotated[Flag, Parameter(name="--all")] = False,
 ) -> int:
     """Compare the backends for a video, and explain the choice; nothing is started or spent.
@@ -33,6 +34,7 @@ def plan(
         prompt: What the video shows, TEXT or TEXT@SECONDS; in a storyboard, the first shot.
         video: How the video looks.
         routing: Which backends to compare, and the maximum cost. Default: all of them.
+        device_memory: Plan for a GPU of so much memory, such as 24GiB, instead of what is here.
         json: Print JSON: {"chosen": ..., "data": [candidate, ...]}, the candidates in short.
         all_candidates: List every model that could; with --json, each with its whole plan.
     """
@@ -42,7 +44,7 @@ def plan(
     from media_agent.errors import exit_code
 
     best = None if all_candidates else _BEST
-    report = asyncio.run(_build_report(prompt, video, routing, best))
+    report = asyncio.run(_build_report(prompt, video, routing, best, device_memory))
     if json:
         write_json(dump_plan(report) if all_candidates else shorten_plan(report))
     else:
@@ -52,21 +54,45 @@ def plan(
 
 
 async def _build_report(
-    prompt: str | None, video: VideoFlags, routing: RoutingFlags, best: int | None
+    prompt: str | None,
+    video: VideoFlags,
+    routing: RoutingFlags,
+    best: int | None,
+    device_memory: str | None,
 ) -> "PlanReport":
+    from media_agent.backend.free_memory import FreeMemory, SupposedMemory
     from media_agent.cli.request.build import build_request
     from media_agent.client import VideoClient
 
-    async with VideoClient() as client:
+    free = FreeMemory() if device_memory is None else SupposedMemory(_read_bytes(device_memory))
+    async with VideoClient(free_memory=free) as client:
         request = await build_request(client, prompt, video, routing)
         words = video.allow_unknown_words
         policy = routing.read_policy()
         return await client.plan_all(request, best=best, policy=policy, allow_unknown_words=words)
 
 
+def _read_bytes(said: str) -> int:
+    """Return the bytes of an amount of memory, such as 24GiB or 24GB.
+
+    Raises:
+        InvalidRequestError: it is none.
+    """
+    import re
+
+    from media_agent.errors import InvalidRequestError
+
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) *(GiB|GB|MiB|MB)", said.strip(), re.IGNORECASE)
+    if found is None:
+        raise InvalidRequestError(f"--device-memory {said!r} is no amount", hint="such as 24GiB")
+    units = {"gib": 2**30, "gb": 10**9, "mib": 2**20, "mb": 10**6}
+    return round(float(found[1]) * units[found[2].lower()])
+
+
 def _show(report: "PlanReport", best: int | None) -> None:
     from media_agent.cli.run_job import announce
     from media_agent.cli.screen import write_stdout, write_table
+    from media_agent.errors import in_full
 
     write_stdout(report.summary)
     shown = []
@@ -77,6 +103,12 @@ def _show(report: "PlanReport", best: int | None) -> None:
         shown += candidates
     for line in (*_list_left_out(report, shown), *_list_reasons(report)):
         write_stdout(line)
+    for refusal in report.candidates[0].refusals[1:] if len(report.candidates) == 1 else ():
+        write_stdout(f"and: {in_full(refusal)}")
+    for each in report.candidates:
+        use = None if each.plan is None or not each.refusals else each.plan.estimate.memory
+        if use is not None:
+            write_stdout(f"{each.name} would be held on {use.where}, {use}")
     if any(_has_old_price(each) for each in shown):
         write_stdout(f"* {old_price_note()}")
     if report.chosen is not None and report.chosen.plan is not None:

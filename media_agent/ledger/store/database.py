@@ -234,9 +234,13 @@ class Database:
         connection = self._connect()
         try:
             self._use_wal(connection)
-            connection.execute("BEGIN IMMEDIATE")
-            self._prepare(connection)
+            connection.execute("BEGIN")
+            is_ready = self._is_ready(connection)
             connection.execute("COMMIT")
+            if not is_ready:  # else whoever only reads waits for no writer
+                connection.execute("BEGIN IMMEDIATE")
+                self._prepare(connection)
+                connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
@@ -260,7 +264,16 @@ class Database:
             )
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        """Make the tables, or refuse a file that has others."""
+        """Make the tables, unless another process was quicker."""
+        if self._is_ready(connection):
+            return
+        for statement in TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+
+    def _is_ready(self, connection: sqlite3.Connection) -> bool:
+        """Return whether the file has our tables, or refuse one that has others."""
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -271,11 +284,7 @@ class Database:
             )
         if tables:
             self._check_version(version)
-            return
-        for statement in TABLES:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {LEDGER_VERSION}")
+        return bool(tables)
 
     def _check_version(self, version: int) -> None:
         if version > LEDGER_VERSION:

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from media_agent.errors import ConfigurationError, InvalidRequestError
+from media_agent.errors import ConfigurationError, InvalidRequestError, in_full
 from media_agent.provenance.c2pa.credentials import is_development
 from media_agent.provenance.c2pa.manifest import COMPOSITE, GENERATED, LABEL
 from media_agent.provenance.c2pa.media_types import UNKNOWN, find_media_type
@@ -34,11 +34,17 @@ _TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 def read_provenance(path: Path, anchors: Sequence[Path] = ()) -> ProvenanceReport:
     """Return what a file says; `anchors` are files with the certificates that are trusted, as PEM.
 
+    Without c2pa the state is unknown, and the problem says how to install it.
+
     Raises:
         InvalidRequestError: the file cannot be read.
-        ConfigurationError: c2pa is not installed, or the anchors cannot be read.
+        ConfigurationError: the anchors cannot be read.
     """
-    c2pa, trusted = load_c2pa(), "".join(map(_read_anchors, anchors))
+    trusted = "".join(map(_read_anchors, anchors))
+    try:
+        c2pa = load_c2pa()
+    except ConfigurationError as error:
+        return ProvenanceReport(state=ProvenanceState.UNKNOWN, problems=(in_full(error),))
     settings = {
         "version": 1,
         "trust": {"trust_anchors": trusted} if trusted else {},

@@ -213,8 +213,10 @@ def _sign(
             raise _failed(failures[0], credentials) from None
         said = str(error)
         if said.startswith("Signature: ") or "time stamp" in said.lower():
+            who = f"{credentials.name} does not sign"
             raise ConfigurationError(
-                f"{credentials.name} does not sign: {said.removeprefix('Signature: ')}",
+                f"{'the authority gave none' if timestamp_url else who}: "
+                f"{said.removeprefix('Signature: ')}",
                 hint="docs/how-to/sign-your-videos.md says what C2PA asks of a certificate",
             ) from None
         raise StorageError(f"{what} cannot be signed: {said}") from error

@@ -18,6 +18,7 @@ _STATES = {
     "trust anchors",
     ProvenanceState.INVALID: "Invalid: changed since it was signed, or badly signed",
     ProvenanceState.NONE: "None: it has no C2PA manifest",
+    ProvenanceState.UNKNOWN: "Unknown: signatures cannot be read here",
 }
 _WHOSE_WORD = {
     ProvenanceState.TRUSTED: "all that follows is said by the signer",

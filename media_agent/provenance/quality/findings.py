@@ -87,7 +87,7 @@ def _find_frozen(signals: Signals, fps: float, limit: float) -> Iterator[Finding
                 end=end / fps,
                 value=round(seconds, 3),
                 limit=limit,
-                message=f"the image stands still for {seconds:.2f} s",
+                message=f"the image stands still for {(end - start + 1) / fps:.2f} s",
             )
 
 

@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel
 
 from media_agent.errors import JobNotFoundError, VideoNotReadyError
+from media_agent.ledger.pages import JobFilter
 from media_agent.provenance.record import read_record
 from media_agent.server.access.caller import Caller
 from media_agent.server.access.requests import admit_request
@@ -87,17 +88,16 @@ async def list_jobs(
     """List the jobs, without the segments that a video is made of."""
     if after is not None:
         await find_job(server, caller, after)
-    found = await server.host.call(
-        lambda client: client.list(
-            status=status,
-            label=label,
-            backend=backend,
-            caller=caller.only,
-            before=after,
-            limit=limit + 1,
-            oldest_first=order == "asc",
-        )
+    chosen = JobFilter(
+        statuses=tuple(status),
+        label=label,
+        backend=backend,
+        caller=caller.only,
+        before=after,
+        limit=limit + 1,
+        oldest_first=order == "asc",
     )
+    found = await server.host.read(lambda ledger: ledger.jobs.list(chosen))
     page = [view_summary(each, caller) for each in found[:limit]]
     return answer_page(page, has_more=len(found) > limit)
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Query, Response
 from fastapi.responses import JSONResponse
 
+from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.listing import Listed
 from media_agent.server.access.requests import admit_request
@@ -51,7 +52,7 @@ async def list_backends(
     after: Annotated[str | None, Query(description="The last model of the page before.")] = None,
 ) -> Response:
     """List the models with their abilities and prices, and what keeps other backends out."""
-    listing = await server.host.call(lambda client: client.models())
+    listing = await server.host.ask(VideoClient.models)
     words = (search or "").lower().split()
     found = [each for each in listing.models if _is_wanted(each, words, backend)]
     page = _cut(found, after)

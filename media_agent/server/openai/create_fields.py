@@ -156,11 +156,12 @@ def build_request(
 
 
 def refuse_unknown(name: str, known: Iterable[str]) -> InvalidRequestError:
-    """Return the error for a field that nobody knows."""
-    return InvalidRequestError(
-        f"unknown field {name!r:.120}",
-        hint=f"{did_you_mean(name, known)}; media_agent takes every field of a VideoRequest",
-    )
+    """Return the error for a field that nobody knows, or that stands in the wrong place."""
+    if name in OwnFields.model_fields or name in VideoRequest.model_fields:
+        way_out = f"write it as media_agent.{name}; in a form, media_agent[{name}]"
+    else:
+        way_out = f"{did_you_mean(name, known)}; media_agent takes every field of a VideoRequest"
+    return InvalidRequestError(f"unknown field {name!r:.120}", hint=way_out)
 
 
 def _gather(video: NewVideo) -> dict[str, Any]:

@@ -25,7 +25,7 @@ async def list_models(
     ] = False,
 ) -> JSONResponse:
     """List the models that can make a video here, and the names that the settings give them."""
-    listing = await server.host.call(VideoClient.models)
+    listing = await server.host.ask(VideoClient.models)
     models = [
         _view(server, each)
         for each in listing.models
@@ -92,10 +92,7 @@ async def _view_alias(
 
 
 async def _ask(server: ServerContext, target: str) -> Capabilities:
-    async def look(client: VideoClient) -> Capabilities:
-        return await client.capabilities(target)
-
-    return await server.host.call(look)
+    return await server.host.ask(lambda client: client.capabilities(target))
 
 
 def _facts_of(capabilities: Capabilities) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from media_agent.cli import main
 from media_agent_schemas.plan import PlanReport
+from tests.provenance.c2pa.signed_videos import certificate_of
 
 KEYED = """
 [backends.fal]
@@ -26,6 +27,30 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "settings.toml"
     path.write_text(KEYED, encoding="utf-8")
     monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(path))
+
+
+@pytest.mark.parametrize(
+    ("sign", "level", "code"), [("try", "warning", 0), ("require", "error", 19)]
+)
+def test_a_certificate_that_has_expired_is_told(
+    sign: str,
+    level: str,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    certificate, key = certificate_of(tmp_path, days_ago=400)
+    (tmp_path / "key.pem").write_text(key.get_secret_value())
+    monkeypatch.setenv("MEDIA_AGENT_PROVENANCE__SIGN", sign)
+    monkeypatch.setenv("MEDIA_AGENT_PROVENANCE__CERTIFICATE", str(certificate))
+    monkeypatch.setenv("MEDIA_AGENT_PROVENANCE__KEY_FILE", str(tmp_path / "key.pem"))
+
+    assert main(["plan", "a fox", "--allow", "sandbox"]) == code
+
+    said = capsys.readouterr().err
+    assert said.startswith(f"{level}: the video ")
+    assert "own.pem expired on" in said
 
 
 def test_ten_minutes_name_who_can_continue_and_why(capsys: pytest.CaptureFixture[str]) -> None:

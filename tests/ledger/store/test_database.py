@@ -58,6 +58,14 @@ def test_a_forked_child_uses_connections_of_its_own(ledger: Ledger) -> None:
     assert {kept.id for kept in ledger.jobs.list()} == {"parent", "child"}
 
 
+def test_who_only_reads_opens_a_file_that_another_process_has_locked(
+    ledger: Ledger, path: Path
+) -> None:
+    assert ledger.jobs.list() == []
+    with ledger.database.writing():
+        assert Ledger(path, busy_seconds=0.0).jobs.list() == []
+
+
 def test_a_file_that_stays_locked_is_said_with_a_way_out(path: Path) -> None:
     ledger = Ledger(path, busy_seconds=0.05)
     ledger.jobs.create(job())

@@ -1,9 +1,18 @@
 import pytest
 import torch
+from torch.nn.attention import SDPBackend
 
+from media_agent_magi.engine.blocks.attention import interleave
+from media_agent_magi.engine.blocks.kernels import (
+    KernelError,
+    fused,
+    pinned,
+    rounded_once,
+    written_out,
+)
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
-from media_agent_magi.engine.dit import VideoDiT, interleave
+from media_agent_magi.engine.dit import VideoDiT
 
 CONFIG = ModelConfig(
     num_layers=2,
@@ -85,14 +94,62 @@ def test_masked_caption_positions_are_not_read(model: VideoDiT) -> None:
     assert torch.equal(model(**given, kv_ranges=causal(2)), before)
 
 
+@torch.no_grad()
 def test_written_out_attention_equals_the_fused_kernel(model: VideoDiT) -> None:
     given = inputs(3)
 
-    trained = model(**given, kv_ranges=causal(3))
+    trained = model(**given, kv_ranges=causal(3), kernel=written_out)
 
-    with torch.no_grad():
-        fused = model(**given, kv_ranges=causal(3))
-    assert torch.allclose(trained, fused, atol=1e-5)
+    assert torch.allclose(trained, model(**given, kv_ranges=causal(3)), atol=1e-5)
+
+
+@torch.no_grad()
+def test_a_pinned_kernel_is_used_or_fails_loudly(model: VideoDiT) -> None:
+    given, plain = inputs(3), {"kv_ranges": causal(3)}
+    given["caption_mask"][:] = 1
+
+    on_cpu = model(**given, **plain, kernel=pinned(SDPBackend.FLASH_ATTENTION))
+
+    assert torch.allclose(on_cpu, model(**given, **plain), atol=1e-5)
+    with pytest.raises(KernelError, match=r"no attention of CUDNN_ATTENTION for torch.float32 on"):
+        model(**given, **plain, kernel=pinned(SDPBackend.CUDNN_ATTENTION))
+
+
+@pytest.mark.parametrize("most", [0, 2**25])
+def test_16_bit_attention_is_rounded_once(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.MOST_SCORES", most)
+    q, k, v = (torch.randn(1, heads, 5, 16).bfloat16() for heads in (4, 2, 2))
+
+    expected = fused(q.double(), k.double(), v.double()).bfloat16()
+
+    given = rounded_once(q, k, v)
+    assert given.dtype == torch.bfloat16
+    assert (given == expected).float().mean() > 0.95  # else a last bit is the other neighbour
+    torch.testing.assert_close(given, expected, rtol=2**-7, atol=1e-4)
+
+
+@torch.no_grad()
+def test_weights_laid_out_for_inference_are_the_same_weights(model: VideoDiT) -> None:
+    given, before = inputs(3), {n: t.clone() for n, t in model.state_dict().items()}
+    plain = model(**given, kv_ranges=causal(3))
+
+    prepared = model.prepare()(**given, kv_ranges=causal(3))
+
+    after = model.state_dict()
+    assert torch.equal(prepared, plain)
+    assert after.keys() == before.keys()
+    assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@torch.no_grad()
+def test_results_side_by_side_need_columns_in_their_order(model: VideoDiT) -> None:
+    given = inputs(2)
+    plain = model(**given, kv_ranges=causal(2))
+
+    for block in model.videodit_blocks.layers:
+        block.self_attention.put_side_by_side()
+
+    assert torch.allclose(model(**given, kv_ranges=causal(2)), plain, atol=1e-5)
 
 
 @torch.no_grad()

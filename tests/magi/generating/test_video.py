@@ -232,9 +232,14 @@ def test_a_state_of_other_weights_or_seeds_is_refused(engine: Engine, tmp_path: 
             refused(tmp_path / "s")
 
 
-@pytest.mark.parametrize(("given", "largest"), [(0, 650_000), (96, 810_000)])
-def test_a_state_is_small(full_weights: Path, tmp_path: Path, given: int, largest: int) -> None:
-    engine = load_tiny(full_weights)
+@pytest.mark.parametrize(
+    ("given", "dtype", "largest"),
+    [(0, "float32", 650_000), (96, "float32", 810_000), (96, "bfloat16", 470_000)],
+)
+def test_a_state_is_small(
+    full_weights: Path, tmp_path: Path, given: int, dtype: str, largest: int
+) -> None:
+    engine = load_tiny(full_weights, dtype=dtype)
     prefix = engine.encode(np.zeros((given, 64, 64, 3), np.uint8)) if given else None
     video = engine.video(lambda _: RED, [0], replace(FAST, ramp=True, prefix=prefix))
     sizes = []
@@ -244,3 +249,46 @@ def test_a_state_is_small(full_weights: Path, tmp_path: Path, given: int, larges
 
     assert 0.9 * largest < max(sizes) <= largest
     assert sizes[-1] < 500_000
+
+
+def test_a_state_continues_with_numbers_of_another_kind_and_says_so(
+    raw_weights: Path, tmp_path: Path
+) -> None:
+    whole, half = (load_tiny(raw_weights, dtype=dtype) for dtype in ("float32", "bfloat16"))
+    options = replace(FAST, num_frames=96)
+    made = state_after(whole.video(lambda _: RED, [0], options), 1, tmp_path / "s")
+    plain = [*made, *whole.video(lambda _: RED, [0], options, state=tmp_path / "s")]
+
+    resumed = half.video(lambda _: RED, [0], options, state=tmp_path / "s")
+    rest = list(resumed)
+
+    (said,) = resumed.differences
+    assert "started with dtype float32, resumed with dtype bfloat16" in said
+    assert [chunk.index for chunk in rest] == [1, 2, 3]
+    for a, b in zip(rest, plain[1:], strict=True):
+        assert (a.latents - b.latents).abs().mean() < 0.1
+
+
+def test_one_worker_makes_the_same_video_as_two(raw_weights: Path) -> None:
+    engines = [load_tiny(raw_weights) for _ in range(2)]
+    engines[0].computing = replace(engines[0].computing, workers=1)
+    engines[1].computing = replace(engines[1].computing, workers=2)
+
+    one, two = (
+        videos(e, e.video(lambda _: RED, [0], replace(FAST, num_frames=72))) for e in engines
+    )
+
+    assert np.array_equal(one, two)
+
+
+def test_an_error_in_a_worker_stops_the_video(raw_weights: Path) -> None:
+    engine = load_tiny(raw_weights)
+    engine.computing = replace(engine.computing, workers=2)
+
+    def fail(*_: object) -> None:
+        raise KeyError("text")
+
+    with pytest.raises(KeyError, match="text"):
+        engine.computing.pair(fail, lambda: torch.zeros(1))
+    with pytest.raises(KeyError, match="text"):
+        engine.computing.pair(lambda: torch.zeros(1), fail)

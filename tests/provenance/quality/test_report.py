@@ -92,6 +92,7 @@ def test_a_frozen_stretch_is_flagged_with_its_time(inspect: Inspect, good: Frame
     assert found.kind is FindingKind.FROZEN
     assert (found.start, found.end) == (19 / FPS, 32 / FPS)
     assert found.value == 0.5
+    assert found.message == "the image stands still for 0.54 s"
 
 
 def test_frames_that_are_shown_twice_are_flagged_as_repeated(inspect: Inspect) -> None:

@@ -58,14 +58,14 @@ async def test_trouble_with_the_ledger_ends_no_looking() -> None:
     assert await pauses_of(StorageError("it is locked"), ["a"]) == [15, 15]
 
 
-async def leave_job(host: ClientHost, job_id: str) -> None:
+async def leave_job(host: ClientHost, job_id: str, caller: str | None = "alice") -> None:
     """Leave a job in the ledger as if its process had ended before it began."""
     request = VideoRequest(prompt="x", num_frames=2, fps=2, size=Size(width=32, height=32))
     plan = (await host.call(lambda client: client.plans(request)))[0]
     now = datetime.now(UTC)
     job = VideoJob(id=job_id, created_at=now, updated_at=now, request=request, plan=plan)
     gone = Ledger(host.client.settings.ledger_path, owner=ELSEWHERE, clock=lambda: 0.0)
-    gone.jobs.create(job, JobOptions((plan,), caller="alice"))
+    gone.jobs.create(job, JobOptions((plan,), caller=caller))
 
 
 async def status_of(host: ClientHost, job_id: str) -> JobStatus:
@@ -114,5 +114,15 @@ async def test_a_job_that_cannot_be_read_keeps_no_other_from_being_continued() -
         async with asyncio.timeout(20):
             while await status_of(host, "whole") is not JobStatus.COMPLETED:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
+    finally:
+        await host.aclose()
+
+
+async def test_a_job_of_the_command_line_or_of_mcp_is_left_to_whoever_made_it() -> None:
+    host = ClientHost(VideoClient(settings=load_settings(default_backend="sandbox")))
+    try:
+        await leave_job(host, "theirs", caller=None)
+
+        assert await host.call(VideoClient.adopt_left) == ()
     finally:
         await host.aclose()

@@ -157,6 +157,20 @@ async def test_pages_go_on_behind_a_video_in_both_orders(http: httpx.AsyncClient
     assert (await http.get("/v1/videos", params={"after": "nothing"})).status_code == 404
 
 
+async def test_a_field_of_ours_beside_the_prompt_is_sent_to_its_place(
+    http: httpx.AsyncClient,
+) -> None:
+    form = {"prompt": "a fox", "model": "sandbox", "seconds": "1"}
+
+    refused = await http.post("/v1/videos", data={**form, "consent": "form 7"})
+    taken = await http.post("/v1/videos", data={**form, "media_agent[consent]": "form 7"})
+
+    assert refused.status_code == 400
+    way_out = "write it as media_agent.consent; in a form, media_agent[consent]"
+    assert refused.json()["media_agent"]["next"] == way_out
+    assert taken.status_code == 200
+
+
 async def test_a_video_of_somebody_else_is_not_there(
     http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

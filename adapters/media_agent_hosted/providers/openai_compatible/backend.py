@@ -54,6 +54,7 @@ from media_agent_hosted.providers.openai_compatible.facts import (
 )
 from media_agent_hosted.providers.openai_compatible.form import form_parts
 from media_agent_hosted.providers.openai_compatible.lookup import find_video
+from media_agent_hosted.providers.openai_compatible.price import estimate_price, find_own_cost
 from media_agent_hosted.providers.openai_compatible.submission import (
     Submission,
     build_submission,
@@ -62,7 +63,6 @@ from media_agent_hosted.providers.openai_compatible.video import (
     Server,
     Video,
     completed,
-    no_cost,
     parse_models,
     parse_status,
     parse_video,
@@ -92,6 +92,7 @@ class OpenAICompatibleBackend(ServiceBackend):
         self._config, self._defaults = read_settings(settings)
         self._model = settings.model or DEFAULT_MODEL
         super().__init__(settings, **means)
+        self._own_cost = find_own_cost(settings.base_url, self._config)
         self._describe = lru_cache(maxsize=64)(self._describe_model)
         self._checked = self.capabilities().verification
         self._sent_at: dict[str, float] = {}
@@ -121,8 +122,8 @@ class OpenAICompatibleBackend(ServiceBackend):
         return capabilities.model_copy(update={"models": (self._model,), **place})
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        """Say that one's own hardware has no price; how long it takes nobody knows."""
-        return Estimate(cost_usd=0.0, source=no_cost().source)
+        """Return the price that the settings say; else one's own hardware has none."""
+        return estimate_price(request, self.settings.base_url, self._config)
 
     async def models(self) -> tuple[str, ...]:
         """Ask the server which models it serves."""
@@ -182,7 +183,7 @@ class OpenAICompatibleBackend(ServiceBackend):
         """
         video = parse_video(body, text(unwrap(body).get("id")) or "the video")
         if video is not None:
-            return parse_status(video, server=self._config.server)
+            return parse_status(video, server=self._config.server, cost=self._own_cost)
         if refusal_in(body) is None:
             raise BackendResponseError(f"{self._api.host} answers no video where one was due")
         return Status("", None)
@@ -213,12 +214,18 @@ class OpenAICompatibleBackend(ServiceBackend):
                 continue
             served = await self._ask_models(ref)
             return completed(
-                video, artifact, ref, self._checked, served=served, default=DEFAULT_MODEL
+                video,
+                artifact,
+                ref,
+                self._checked,
+                served=served,
+                default=DEFAULT_MODEL,
+                cost=self._own_cost,
             )
         assert missed is not None  # there is always one place to ask
         if is_over and isinstance(missed, VideoNotFetchedError):
             raise missed  # which was waited for already, while it was fetched
-        return JobOutcomeUnknown(error=to_info(missed), model=ref.model, cost=no_cost())
+        return JobOutcomeUnknown(error=to_info(missed), model=ref.model, cost=self._own_cost)
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Abort on vLLM-Omni; a finished video is left alone, as DELETE would remove its video."""

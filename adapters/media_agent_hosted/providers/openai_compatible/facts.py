@@ -57,6 +57,8 @@ class ServerSettings(BaseModel):
     frame_multiple: int | None = Field(default=None, ge=1)
     frame_offset: int | None = Field(default=None, ge=0)
     allow_plain_http: bool = False
+    usd_per_second: float | None = Field(default=None, ge=0)
+    usd_per_video: float | None = Field(default=None, ge=0)
     timeout_seconds: float = Field(default=60.0, gt=0)  # for one answer
     poll_seconds: float | None = Field(default=None, gt=0)
     deadline_seconds: float | None = Field(default=None, gt=0)

@@ -162,7 +162,7 @@ def parse_models(body: JsonValue) -> tuple[str, ...]:
     return tuple(name for name in names if isinstance(name, str))
 
 
-def parse_status(video: Video, *, server: Server = Server.AUTO) -> Status:
+def parse_status(video: Video, *, server: Server = Server.AUTO, cost: Cost | None = None) -> Status:
     """Return how far a video is; an unknown word is progress, as servers add words.
 
     Raises:
@@ -177,7 +177,7 @@ def parse_status(video: Video, *, server: Server = Server.AUTO) -> Status:
         may_be_over=video.addresses != () or is_at_end(video.progress),
         error=failure(video) if video.state is State.FAILED else None,
         model=video.model,
-        cost=no_cost(),
+        cost=cost,
     )
 
 
@@ -189,6 +189,7 @@ def completed(
     *,
     served: Collection[str] = (),
     default: str = "",
+    cost: Cost | None = None,
 ) -> JobCompleted:
     """Return the end of a video that was made, with all that the server tells.
 
@@ -211,7 +212,7 @@ def completed(
             total_seconds=took,
             phases={} if inference is None or inference < 0 else {"inference": inference},
         ),
-        cost=no_cost(),
+        cost=cost,
     )
 
 
@@ -271,11 +272,6 @@ def read_expiry(video: Video, now: float) -> datetime | None:
         return datetime.fromtimestamp(video.expires_at, UTC)
     except (OverflowError, OSError, ValueError):
         return None
-
-
-def no_cost() -> Cost:
-    """Return the price of one's own hardware."""
-    return Cost(usd=0, source="own hardware: no price")
 
 
 def _fraction(video: Video, server: Server) -> float | None:

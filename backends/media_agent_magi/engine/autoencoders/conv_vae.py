@@ -57,7 +57,7 @@ class ConvVAE(nn.Module):
         return latents.unflatten(0, (batch, -1)).transpose(1, 2)
 
     def decode(self, latents: Tensor, before: Tensor | None = None) -> Tensor:
-        """Return the video, (B, 3, T, H, W), not clamped.
+        """Return the video, (B, 3, T, H, W), not clamped, in the dtype of the decoder.
 
         Args:
             latents: What to decode, (B, C, t, h, w).
@@ -68,7 +68,8 @@ class ConvVAE(nn.Module):
             before = torch.zeros_like(latents[:, :, :1])
         context = torch.cat([before, latents[:, :, :-1]], dim=2)
         inputs = torch.cat([context, latents], dim=1).transpose(1, 2)  # B t 2C h w
-        pixels = self.decoder(inputs.flatten(0, 1))
+        dtype = next(self.decoder.parameters()).dtype
+        pixels = self.decoder(inputs.flatten(0, 1).to(dtype))
         groups = pixels.unflatten(1, (3, FRAMES))  # B*t 3 4 H W
         return groups.unflatten(0, (len(latents), -1)).transpose(1, 2).flatten(2, 3)
 

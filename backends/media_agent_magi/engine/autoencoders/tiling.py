@@ -6,7 +6,7 @@ last rows of the tile before it, and what the next tile covers is cut off.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,13 +20,17 @@ AXES = (2, 3, 4)  # time, rows, columns of (B, C, T, H, W); also the order of bl
 
 @dataclass(frozen=True, slots=True)
 class Tiling:
-    """Size of a tile in pixels and frames, and which part of it the next tile covers again."""
+    """Size of a tile in pixels and frames, and which part of it the next tile covers again.
+
+    at_once: how many tiles of equal size are coded as one batch.
+    """
 
     frames: int
     rows: int
     columns: int
     spatial_overlap: float = 0.25
     temporal_overlap: float = 0.0
+    at_once: int = 1
 
     def __post_init__(self) -> None:
         overlaps = (self.temporal_overlap, self.spatial_overlap)
@@ -52,7 +56,7 @@ def encode_tiled(vae: ViTVAE, video: Tensor, tiling: Tiling) -> Tensor:
     strides = _strides(tile, tiling.overlaps)
     if any(stride % p for stride, p in zip(strides, patch, strict=True)):
         raise ValueError(f"tiles start every {strides}, which must be multiples of {patch}")
-    tiles = _code(video, tile, strides, vae.encode)
+    tiles = _code(video, tile, strides, vae.encode, tiling.at_once)
     for place in tiles:
         tiles[place] = _blend(tiles, place, tiles[place], blend)
     return _join(tiles, [n - b for n, b in zip(latent_tile, blend, strict=True)])
@@ -66,9 +70,22 @@ def decode_tiled(vae: ViTVAE, latents: Tensor, tiling: Tiling, *, image: bool = 
     tile = [size // p for size, p in zip(tiling.size, vae.config.patch, strict=True)]
     blend = [int(n * o) for n, o in zip(tiling.size, tiling.overlaps, strict=True)]
     strides = _strides(tile, tiling.overlaps)
-    tiles = _code(latents, tile, strides, lambda part: vae.decode(part, image=image))
+    tiles = _code(
+        latents, tile, strides, lambda part: vae.decode(part, image=image), tiling.at_once
+    )
     blended = {place: _blend(tiles, place, tiles[place], blend) for place in tiles}
     return _join(blended, [n - b for n, b in zip(tiling.size, blend, strict=True)])
+
+
+def decode_stream(vae: ViTVAE, latents: Tensor, tiling: Tiling) -> Iterator[Tensor]:
+    """Yield the video of (B, z, t, h, w) piece by piece, as long as a tile each.
+
+    Without an overlap in time it is what `decode_tiled` returns, and needs one piece of the memory.
+    """
+    if tiling.temporal_overlap:
+        raise ValueError("tiles that overlap in time cannot be decoded one after the other")
+    for part in latents.split(tiling.frames // vae.config.patch_length, dim=2):
+        yield decode_tiled(vae, part, tiling)
 
 
 Tiles = dict[tuple[int, ...], Tensor]
@@ -82,18 +99,31 @@ def _strides(tile: Sequence[int], overlaps: Sequence[float]) -> list[int]:
 
 
 def _code(
-    x: Tensor, tile: Sequence[int], strides: Sequence[int], run: Callable[[Tensor], Tensor]
+    x: Tensor,
+    tile: Sequence[int],
+    strides: Sequence[int],
+    run: Callable[[Tensor], Tensor],
+    at_once: int,
 ) -> Tiles:
-    """Cut `x` and run each tile alone; the key is the tile's place in the grid."""
-    tiles: Tiles = {}
+    """Cut `x` and run the tiles, those of equal size together; the key is a tile's place."""
+    parts: Tiles = {}
     counts = [range(-(-size // stride)) for size, stride in zip(x.shape[2:], strides, strict=True)]
     for place in product(*counts):
         part = x
         for axis, index, stride, size in zip(AXES, place, strides, tile, strict=True):
             length = min(size, x.shape[axis] - index * stride)
             part = part.narrow(axis, index * stride, length)
-        tiles[place] = run(part)
-    return tiles
+        parts[place] = part
+    by_shape: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for place, part in parts.items():
+        by_shape.setdefault(tuple(part.shape), []).append(place)
+    tiles: Tiles = {}
+    for places in by_shape.values():
+        for start in range(0, len(places), at_once):
+            batch = places[start : start + at_once]
+            coded = run(torch.cat([parts[place] for place in batch]))
+            tiles |= dict(zip(batch, coded.chunk(len(batch)), strict=True))
+    return {place: tiles[place] for place in parts}
 
 
 def _blend(tiles: Tiles, place: tuple[int, ...], tile: Tensor, blend: Sequence[int]) -> Tensor:

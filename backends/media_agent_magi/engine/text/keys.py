@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -12,52 +11,59 @@ from torch.nn import functional as F
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class TextKeys:
-    """What cross attention reads of captions, made once and used in every step.
+class ChunkText:
+    """What a chunk reads, projected; every layer makes its keys of it once, when it is there.
 
-    layers: by layer (N, W, L', G, 2*dh), key after norm, then value; L' is the longest caption.
-    mask: (N, W, L'), true where a token is real; None where all are.
+    text: (N, L', D) in the dtype of the body, cut to the longest caption; N is 1 where all samples
+    read the same. mask: (N, L'), true where a token is real; None where all are.
     """
 
-    layers: tuple[Tensor, ...]
-    mask: Tensor | None
+    text: Tensor
+    mask: Tensor | None = None
+    _keys: dict[int, Tensor] = field(default_factory=dict)
 
-    @classmethod
-    def join(cls, texts: Sequence[Self], samples: int, *, axis: int = 1) -> Self:
-        """Put texts of N = 1 or `samples` side by side, as chunks (axis 1) or samples (axis 0)."""
-        longest = max(text.layers[0].shape[2] for text in texts)
-        layers = tuple(
-            torch.cat([_pad(entry, longest, samples, 2) for entry in entries], dim=axis)
-            for entries in zip(*(text.layers for text in texts), strict=True)
-        )
-        masks = [_pad(text.real(), longest, samples, 0) for text in texts]
-        mask = torch.cat(masks, dim=axis)
-        full = all(text.mask is None and text.layers[0].shape[2] == longest for text in texts)
-        return cls(layers, None if full else mask)
-
-    def as_samples(self, repeats: int) -> Self:
-        """Turn the W chunks of one sample into samples of one chunk, each `repeats` times."""
-        *layers, mask = (
-            x.transpose(0, 1).repeat_interleave(repeats, 0) for x in (*self.layers, self.real())
-        )
-        return type(self)(tuple(layers), None if self.mask is None else mask)
-
-    def real(self) -> Tensor:
-        """Return the mask, written out, (N, W, L')."""
-        if self.mask is not None:
-            return self.mask
-        first = self.layers[0]
-        return torch.ones(first.shape[:3], dtype=torch.bool, device=first.device)
+    def keys(self, layer: int, make: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return key and value (N, L', G, 2*dh) of a layer, which makes them of the text."""
+        kept = self._keys.get(layer)
+        if kept is None:
+            kept = make(self.text)
+            if not torch.is_grad_enabled():
+                self._keys[layer] = kept
+        return kept
 
     def bias(self) -> Tensor | None:
-        """Return what hides padding from N*W chunks, (N*W, 1, 1, L'), in the dtype of the keys."""
+        """Return what hides padding, (N, 1, 1, L'), to be added to the scores."""
         if self.mask is None:
             return None
-        zeros = torch.zeros(self.mask.shape, dtype=self.layers[0].dtype, device=self.mask.device)
-        return zeros.masked_fill(~self.mask, -torch.inf).flatten(0, 1)[:, None, None]
+        zeros = torch.zeros(self.mask.shape, dtype=self.text.dtype, device=self.mask.device)
+        return zeros.masked_fill(~self.mask, -torch.inf)[:, None, None]
 
 
-def _pad(entry: Tensor, length: int, samples: int, inner: int) -> Tensor:
-    """Pad (N, W, L', *inner axes) to `length` with zeros and repeat it for all samples."""
-    padded = F.pad(entry, (0, 0) * inner + (0, length - entry.shape[2]))
-    return padded.expand(samples, *padded.shape[1:])
+Text = tuple[ChunkText, ...]
+"""What the chunks of a forward read, one entry each."""
+
+
+def cut(text: Tensor, mask: Tensor) -> ChunkText:
+    """Build from text (N, L, D) and mask (N, L): what no sample reads is left out."""
+    real = mask.bool()
+    longest = int(real.sum(-1).max())
+    real = real[:, :longest]
+    return ChunkText(text[:, :longest], None if bool(real.all()) else real)
+
+
+def stack(texts: Sequence[ChunkText], samples: int) -> ChunkText:
+    """Make samples of texts, one after the other, each of N = 1 repeated for `samples` samples."""
+    longest = max(each.text.shape[1] for each in texts)
+    parts, masks = [], []
+    for each in texts:
+        missing = longest - each.text.shape[1]
+        real = each.text.new_ones(each.text.shape[:2], dtype=torch.bool)
+        real = real if each.mask is None else each.mask
+        parts.append(_spread(F.pad(each.text, (0, 0, 0, missing)), samples))
+        masks.append(_spread(F.pad(real, (0, missing)), samples))
+    mask = torch.cat(masks)
+    return ChunkText(torch.cat(parts), None if bool(mask.all()) else mask)
+
+
+def _spread(entry: Tensor, samples: int) -> Tensor:
+    return entry.expand(samples, *entry.shape[1:])

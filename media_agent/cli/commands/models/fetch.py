@@ -34,13 +34,14 @@ def fetch_model(
     """Download a model from the Hugging Face Hub into the data folder, and register it.
 
     Shows what would be downloaded, and asks. A download that broke off is continued; every file is
-    verified. Only safetensors weights are fetched. A gated model needs a token in HF_TOKEN.
+    verified. Weights are fetched as safetensors; the text encoder of MAGI-1 alone has another form.
+    A gated model needs a token in HF_TOKEN.
 
     Args:
-        repository: OWNER/NAME of a model in the diffusers layout.
+        repository: OWNER/NAME of a model in the layout of diffusers, or of MAGI-1.
         name: Name to register. Default: derived from the repository and the variant.
         revision: Branch, tag or commit. Default: main.
-        variant: Variant of the weights, such as fp16. Default: the plain files.
+        variant: Variant of the weights, such as fp16, or one of several models.
         yes: Do not ask.
         json: Print JSON and ask nothing: without --yes nothing is downloaded.
     """
@@ -50,14 +51,15 @@ def fetch_model(
     from media_agent.registry.registry import Registry
 
     registry = Registry()
-    spec, choose = _find_chooser(registry)
     settings, model = load_settings(), _name_model(repository, name, variant)
     folder = settings.data_dir / "models" / model
     shelf = ModelFolders(settings.data_dir)
+    hub = Hub.of_environment()
+    choice = _Choice(registry)
+    plan = _plan(hub, repository, revision, variant, choice, folder)
+    spec = choice.find_spec()
     known = LocalModel(name=model, backend=spec.name, folder=folder)
     shelf.is_known(known)
-    hub = Hub.of_environment()
-    plan = _plan(hub, repository, revision, variant, choose, folder)
     if not json:
         write_facts(_list_facts(plan))
     plan.check_space()
@@ -79,23 +81,50 @@ def fetch_model(
     return 0
 
 
-def _find_chooser(registry: "Registry") -> "tuple[BackendSpec, ChooseFiles]":
-    """Return the first backend that models can be fetched for, and what chooses their files.
+class _Choice:
+    """Lets the first backend that can use a repository choose its files."""
 
-    Raises:
-        BackendUnavailableError: there is none.
-    """
-    from functools import partial
+    def __init__(self, registry: "Registry") -> None:
+        """Take those that models can be fetched for.
 
-    from media_agent.errors import BackendUnavailableError
+        Raises:
+            BackendUnavailableError: there is none.
+        """
+        from media_agent.errors import BackendUnavailableError
 
-    for spec in registry.specs.values():
-        if spec.choose_files is not None:
-            who = f"plugin {registry.plugin(spec.name)}: choose_files of {spec.name}"
-            return spec, partial(_choose, who, spec.choose_files)
-    raise BackendUnavailableError(
-        "no installed backend loads models that can be fetched", hint="media-agent backends"
-    )
+        self._registry = registry
+        self._specs = [spec for spec in registry.specs.values() if spec.choose_files is not None]
+        self._chosen: BackendSpec | None = None
+        if not self._specs:
+            raise BackendUnavailableError(
+                "no installed backend loads models that can be fetched", hint="media-agent backends"
+            )
+
+    def __call__(self, folder: "Path", variant: str | None) -> tuple[str, ...]:
+        """Return the files to fetch.
+
+        Raises:
+            StorageError: no backend can use the repository, and why.
+        """
+        from media_agent.errors import StorageError
+
+        refusals = []
+        for spec in self._specs:
+            assert spec.choose_files is not None
+            who = f"plugin {self._registry.plugin(spec.name)}: choose_files of {spec.name}"
+            try:
+                files = _choose(who, spec.choose_files, folder, variant)
+            except StorageError as error:
+                refusals.append(error.message)
+                continue
+            self._chosen = spec
+            return files
+        raise StorageError("; ".join(refusals))
+
+    def find_spec(self) -> "BackendSpec":
+        """Return the backend that has chosen."""
+        assert self._chosen is not None
+        return self._chosen
 
 
 def _choose(

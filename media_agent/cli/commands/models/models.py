@@ -10,6 +10,7 @@ from cyclopts import App
 from media_agent.cli.arguments import Flag, GgufFiles, Name
 from media_agent.cli.commands.backends import backends, format_longest
 from media_agent.cli.commands.models.fetch import fetch_model
+from media_agent.cli.commands.models.smoke import smoke_model
 from media_agent.cli.screen import write_json, write_stdout, write_table
 from media_agent.shorten import shorten
 
@@ -28,11 +29,12 @@ _NONE = (
 
 def build_models_app() -> App:
     """Return the commands."""
-    app = App(name="models", help="Fetch, add, list, check or remove weights on this machine.")
+    app = App(name="models", help="Fetch, add, list, check, try or remove weights on this machine.")
     app.command(fetch_model, name="fetch")
     app.command(add_model, name="add")
     app.command(list_models, name="list")
     app.command(check_model, name="check")
+    app.command(smoke_model, name="smoke")
     app.command(remove_model, name="remove")
     return app
 
@@ -40,10 +42,10 @@ def build_models_app() -> App:
 def add_model(
     folder: Path, /, *, name: Name = None, gguf: GgufFiles = (), json: Flag = False
 ) -> int:
-    """Check a folder of weights and register it under a name, for use as diffusers/NAME.
+    """Check a folder of weights and register it under a name, for use as BACKEND/NAME.
 
     Args:
-        folder: A folder in the diffusers layout, with a model_index.json.
+        folder: A folder in the layout of diffusers, or of the released MAGI-1 weights.
         name: Name to register. Default: derived from the name of the folder.
         gguf: GGUF file for a component, such as transformer=FILE; may be repeated.
         json: Print JSON: {"data": [model]}, as backends does.

@@ -1,4 +1,4 @@
-"""The command that says where a video comes from, by its C2PA manifest."""
+"""The command that says where a video comes from, by its C2PA manifest and its watermark."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +19,7 @@ def provenance(video: str, /, *, json: Flag = False, trust_anchors: Anchors = ()
     """Say who signed a video, whether it is unchanged, and how it was generated.
 
     Reads its C2PA manifest, and the watermark in its frames; no address is followed. Exit code 0 if
-    it is Trusted or Valid, 1 if it is Invalid or has no manifest.
+    it is Trusted or Valid, else 1. Without the extra c2pa only the watermark is read.
 
     Args:
         video: A file, such as a video or an image; or a job, as shown by jobs list.

@@ -96,13 +96,21 @@ def test_what_is_no_file_and_no_job_is_said(capsys: pytest.CaptureFixture[str]) 
     assert "is no file, and no job" in capsys.readouterr().err
 
 
-def test_without_c2pa_the_way_to_it_is_said(
+def test_without_c2pa_the_watermark_is_read_and_the_way_to_signatures_said(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    path = tmp_path / "fox.mp4"
+    assert main([*GENERATE, str(path), "--watermark", "encoded"]) == 0
     monkeypatch.setitem(sys.modules, "c2pa", None)
+    capsys.readouterr()
 
-    assert main(["provenance", str(make_video(tmp_path / "a.mp4"))]) == 19
-    assert "c2pa is not installed" in capsys.readouterr().err
+    assert main(["provenance", str(path)]) == 1
+    state, problem, watermark = capsys.readouterr().out.splitlines()
+    assert state == "state      Unknown: signatures cannot be read here"
+    assert problem.startswith("problem    c2pa is not installed (")
+    assert watermark.startswith("watermark  job ")
+    assert main(["provenance", str(path), "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["state"] == "unknown"
 
 
 def test_trust_anchors_that_cannot_be_read_are_named(

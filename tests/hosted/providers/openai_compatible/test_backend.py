@@ -18,6 +18,7 @@ from media_agent.errors import (
     BackendAuthenticationError,
     BackendResponseError,
     BackendUnavailableError,
+    BudgetExceededError,
     ConfigurationError,
     ContentRejectedError,
     InvalidRequestError,
@@ -27,6 +28,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
     to_info,
 )
+from media_agent.negotiation.budget import check_caller
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
@@ -819,6 +821,50 @@ def test_a_plan_for_wan_has_frames_that_wan_makes(tmp_path):
     assert plan.request.num_frames == 49
     assert plan.estimate.cost_usd == 0
     assert "own hardware" in plan.estimate.source
+
+
+def costs(folder, url, **options):
+    return made(folder, url, **options).estimate(VideoRequest(prompt="a fox", duration=4)).cost_usd
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:30000",
+        "http://127.0.0.1:30000/v1",
+        "http://192.168.1.20:8000",
+        "http://[fd00::1]:8000",
+        "http://gpu-box:8000/v1",
+        "https://gpu.internal/v1",
+    ],
+)
+def test_hardware_of_ones_own_network_has_no_price(tmp_path, url):
+    assert costs(tmp_path, url, allow_plain_http=True) == 0
+
+
+@pytest.mark.parametrize("url", ["https://videos.example.com/v1", "https://8.8.8.8/v1"])
+def test_a_server_at_a_public_address_has_the_price_of_the_settings_or_an_unknown_one(
+    tmp_path, url
+):
+    assert costs(tmp_path, url) is None
+    assert costs(tmp_path, url, usd_per_second=0.5) == 2
+    assert costs(tmp_path, url, usd_per_second=0.5, usd_per_video=1) == 3
+    assert costs(tmp_path, url, usd_per_video=0) == 0
+    assert costs(tmp_path, "http://localhost:30000", usd_per_video=1) == 1
+
+
+def test_a_budget_of_a_key_holds_a_server_of_unknown_price_back(tmp_path):
+    backend = made(tmp_path, "https://videos.example.com/v1", model=WAN)
+    plan = negotiate(
+        VideoRequest(prompt="a fox", duration=4),
+        backend.capabilities(),
+        Policy.ADJUST,
+        draw_seed=lambda: 7,
+        estimate=backend.estimate,
+    )
+
+    with pytest.raises(BudgetExceededError, match="unknown price"):
+        check_caller(plan, "alice", spent=0.0, limit=1000.0, period="in total")
 
 
 def test_what_a_server_can_do_depends_on_which_it_is(tmp_path):

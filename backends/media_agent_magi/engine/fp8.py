@@ -1,0 +1,123 @@
+"""Linear layers of eight bits, as the released quantised files hold them.
+
+Inputs are rounded to bfloat16 and then to float8 (e4m3), multiplied exactly, and scaled afterwards.
+Where the device has a product of float8 numbers it is used; elsewhere the same numbers are
+multiplied in float32. Every block but the first and the last is quantised. Source: MAGI-1 (arXiv
+2505.13211), checked against golden data.
+
+Letters: S rows, I input width, O output width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from media_agent_magi.engine.dit import VideoDiT
+
+FP8 = torch.float8_e4m3fn
+LARGEST = torch.finfo(FP8).max
+FIRST_CAPABILITY = (8, 9)
+"""Compute capability of the first NVIDIA GPUs that multiply float8."""
+
+PER_TENSOR = ("linear_qkv.q", "linear_qkv.qx", "linear_qkv.k", "linear_qkv.v")
+"""Layers of attention whose input has one scale; also `linear_fc1` of the MLP."""
+
+
+class Fp8Linear(nn.Module):
+    """A linear layer without bias whose weight is float8, (1, O, I)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = fixed(torch.empty(1, outputs, inputs, dtype=FP8))
+        self.weight_scale = fixed(torch.ones(1))
+
+    def multiply(self, quantised: Tensor, scale: Tensor) -> Tensor:
+        """Return `quantised` (..., I) times the weight times both scales, bfloat16 (..., O)."""
+        weight, flat = self.weight[0], quantised.flatten(0, -2)
+        rows = flat.shape[0]
+        if has_fp8_product(quantised.device) and not (weight.shape[0] % 16 or weight.shape[1] % 16):
+            flat = F.pad(flat, (0, 0, 0, -rows % 16))
+            out = torch._scaled_mm(
+                flat,
+                weight.t(),
+                scale_a=scale.reshape(1),
+                scale_b=self.weight_scale,
+                out_dtype=torch.bfloat16,
+            )[:rows]
+        else:
+            exact = F.linear(flat.float(), weight.float())
+            out = (exact * scale * self.weight_scale).bfloat16()
+        return out.unflatten(0, quantised.shape[:-1])
+
+
+class PerTensorLinear(Fp8Linear):
+    """Its input is divided by `input_scale` (I); the product is scaled by its first entry."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.input_scale = fixed(torch.ones(inputs))
+
+    def quantise(self, x: Tensor) -> Tensor:
+        """Return x (..., I) as it is multiplied, float8."""
+        return to_fp8(x.float() / self.input_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., O), bfloat16."""
+        return self.multiply(self.quantise(x), self.input_scale[:1])
+
+
+class PerChannelLinear(Fp8Linear):
+    """Its input is divided by `smooth_scale` (1, I); `input_scale` (1) scales the product."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.input_scale = fixed(torch.ones(1))
+        self.smooth_scale = fixed(torch.ones(1, inputs))
+
+    def quantise(self, x: Tensor) -> Tensor:
+        """Return x (..., I) as it is multiplied, float8."""
+        return to_fp8(x.float() / self.smooth_scale[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., O), bfloat16."""
+        return self.multiply(self.quantise(x), self.input_scale)
+
+
+def quantised(model: VideoDiT) -> VideoDiT:
+    """Put the layers of a quantised checkpoint in place of a model's own; return the model."""
+    for block in list(model.videodit_blocks.layers)[1:-1]:
+        attention, mlp = block.get_submodule("self_attention"), block.get_submodule("mlp")
+        for name in PER_TENSOR:
+            _replace(attention, name, PerTensorLinear)
+        _replace(attention, "linear_proj", PerChannelLinear)
+        _replace(mlp, "linear_fc1", PerTensorLinear)
+        _replace(mlp, "linear_fc2", PerChannelLinear)
+    return model
+
+
+def _replace(owner: nn.Module, name: str, kind: Callable[[int, int], Fp8Linear]) -> None:
+    old = owner.get_submodule(name)
+    assert isinstance(old, nn.Linear)
+    with torch.device(old.weight.device):
+        owner.set_submodule(name, kind(old.in_features, old.out_features))
+
+
+def to_fp8(x: Tensor) -> Tensor:
+    """Round float32 to float8, by way of bfloat16, cut to what it can hold."""
+    return x.clamp(-LARGEST, LARGEST).bfloat16().to(FP8)
+
+
+def has_fp8_product(device: torch.device) -> bool:
+    """Return whether float8 numbers are multiplied by the device itself."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device) >= FIRST_CAPABILITY
+
+
+def fixed(value: Tensor) -> nn.Parameter:
+    """Return a parameter that is not trained."""
+    return nn.Parameter(value, requires_grad=False)

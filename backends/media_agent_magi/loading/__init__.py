@@ -1,0 +1,1 @@
+"""What families of released weights share: their files, text encoders, memory."""

@@ -1,0 +1,177 @@
+"""How a model is held in the memory of a device, decided before anything is loaded. No torch here.
+
+What does not fit is moved or made smaller step by step, in one order, that which costs least first.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from media_agent.errors import BackendUnavailableError
+
+GIB = 2**30
+RESERVED = 3 * GIB // 4
+"""Bytes that the driver and torch themselves take, about."""
+SLACK = 1.05
+"""What is lost between the pieces of memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """A way to hold a model.
+
+    text_on_device: the text encoder computes on the device, before the rest is there.
+    tiles_at_once: the tiles of a moment are decoded as one batch. fp8: quantised weights are
+    loaded. window: chunks in work. ring_on_device, blocks_on_device: where keys and weights wait.
+    """
+
+    text_on_device: bool = True
+    tiles_at_once: bool = True
+    fp8: bool = False
+    window: int = 4
+    ring_on_device: bool = True
+    blocks_on_device: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSizes:
+    """What the parts of a model take, in bytes; `window` is the number of chunks in work.
+
+    weights, fp8_weights: all of the transformer; None: there are none of eight bits.
+    resident, block: what is never streamed, and the largest block.
+    tile: what decoding one tile needs; tiles: how many are decoded at once at most.
+    """
+
+    text: int
+    weights: int
+    fp8_weights: int | None
+    resident: int
+    block: int
+    ring: Callable[[int], int]
+    activations: Callable[[int], int]
+    vae: int
+    tile: int
+    tiles: int
+    window: int
+    is_quantised: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something in memory and its bytes."""
+
+    name: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """A way to hold a model, the steps that led to it, and what it takes where.
+
+    steps: what was done to make it fit, in order, in words.
+    """
+
+    holding: Holding
+    steps: tuple[str, ...]
+    device: tuple[Part, ...]
+    main: tuple[Part, ...]
+
+    @property
+    def device_bytes(self) -> int:
+        """What it takes on the device at most."""
+        return sum(part.bytes for part in self.device)
+
+    @property
+    def main_bytes(self) -> int:
+        """What it takes in the main memory at most."""
+        return sum(part.bytes for part in self.main)
+
+    def __str__(self) -> str:
+        """Return the steps and the parts in one line."""
+        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in self.device if p.bytes)
+        return f"{'; '.join(self.steps) or 'all of it on the device'} ({parts} GiB)"
+
+
+def list_steps(sizes: ModelSizes, *, moves: bool = True) -> Iterator[tuple[str, Holding]]:
+    """Yield what is tried, in this order, each on top of those before it.
+
+    Without `moves` the device is the main memory itself, and nothing can be moved off it.
+    """
+    holding = Holding(window=sizes.window, fp8=sizes.is_quantised)
+    yield "", holding
+    if moves:
+        holding = replace(holding, text_on_device=False)
+        yield "text encoder off the device", holding
+    holding = replace(holding, tiles_at_once=False)
+    yield "tiles decoded one by one", holding
+    if sizes.fp8_weights is not None and not sizes.is_quantised:
+        holding = replace(holding, fp8=True)
+        yield "fp8 weights", holding
+    if sizes.window > 1:
+        holding = replace(holding, window=1)
+        yield "one chunk in work", holding
+    if not moves:
+        return
+    holding = replace(holding, ring_on_device=False)
+    yield "keys in the main memory", holding
+    holding = replace(holding, blocks_on_device=False)
+    yield "blocks streamed from the main memory", holding
+
+
+def plan_memory(sizes: ModelSizes, device_bytes: int, *, moves: bool = True) -> MemoryPlan:
+    """Return the first way that fits; where none does, the last, which needs least.
+
+    `moves` says whether parts can be moved off the device.
+    """
+    steps: list[str] = []
+    plan: MemoryPlan | None = None
+    for step, holding in list_steps(sizes, moves=moves):
+        if step:
+            steps.append(step)
+        plan = _count(sizes, holding, tuple(steps))
+        if plan.device_bytes <= device_bytes:
+            break
+    assert plan is not None
+    return plan
+
+
+def check_main(plan: MemoryPlan, main_bytes: int, asked: str) -> None:
+    """Refuse what does not fit into the main memory.
+
+    Raises:
+        BackendUnavailableError: It does not.
+    """
+    if plan.main_bytes > main_bytes:
+        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in plan.main if p.bytes)
+        raise BackendUnavailableError(
+            f"{asked} needs {plan.main_bytes / GIB:.1f} GiB of main memory ({parts} GiB), and "
+            f"{main_bytes / GIB:.1f} GiB are free",
+            hint="free some, take text_precision int8, or a smaller size",
+        )
+
+
+def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> MemoryPlan:
+    weights = sizes.weights
+    if holding.fp8 and not sizes.is_quantised:
+        assert sizes.fp8_weights is not None
+        weights = sizes.fp8_weights
+    ring = sizes.ring(holding.window)
+    # blocks of eight bits are smaller; the largest of all blocks is never one of them
+    on_device = weights if holding.blocks_on_device else sizes.resident + 2 * sizes.block
+    tiles = sizes.tile * (sizes.tiles if holding.tiles_at_once else 1)
+    working = max(sizes.activations(holding.window), tiles)
+    parts = [
+        Part("weights", on_device),
+        Part("keys", ring if holding.ring_on_device else ring // 8),
+        Part("autoencoder", sizes.vae),
+        Part("working memory", working),
+    ]
+    used = sum(part.bytes for part in parts)
+    if holding.text_on_device:
+        parts.append(Part("text encoder", max(0, sizes.text - used)))  # it is gone by then
+    parts.append(Part("reserve", RESERVED + round((SLACK - 1) * used)))
+    main = [Part("text encoder", 0 if holding.text_on_device else sizes.text)]
+    if not holding.ring_on_device:
+        main.append(Part("keys", ring))
+    if not holding.blocks_on_device:
+        main.append(Part("weights", weights))
+    return MemoryPlan(holding, steps, tuple(parts), tuple(main))
