@@ -17,7 +17,7 @@ from media_agent.backend.hints import Hints
 from media_agent.backend.protocol import VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
-from media_agent.errors import InvalidRequestError
+from media_agent.errors import InvalidRequestError, PolicyFailedError
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing import branch, extend, repeated
@@ -625,7 +625,10 @@ class VideoClient:
         job = self.store.jobs.get(job_id)
         request = VideoRequest(prompt=command.prompt, consent=job.request.consent)
         allowed = await self._policies.before_plan(request, PolicyCall(job.caller, job_id))
-        if allowed.request.prompt is None or not allowed.changes:
+        if allowed.request.prompt is None:
+            by = allowed.changes[-1].reason
+            raise PolicyFailedError(f"{by}: it left no prompt to steer with", notes=allowed.notes)
+        if allowed.request.prompt == command.prompt:
             return command
         why = "; ".join(change.reason for change in allowed.changes)
         return command.model_copy(update={"prompt": allowed.request.prompt, "amended": why})

@@ -5,17 +5,24 @@ from collections.abc import Iterator
 from pydantic import JsonValue
 
 from media_agent_schemas.capabilities import Adjustment
+from media_agent_schemas.policies import AMENDED_BY, PolicyNote
 from media_agent_schemas.request import VideoRequest
 
 _WORDS = frozenset({"prompt", "negative_prompt", "shots", "labels"})
 
 
-def list_changes(before: VideoRequest, after: VideoRequest, by: str) -> Iterator[Adjustment]:
-    """Yield each field that changed, with both values; of inputs only how many there are."""
+def list_changes(
+    before: VideoRequest, after: VideoRequest, note: PolicyNote
+) -> Iterator[Adjustment]:
+    """Yield each field that changed, with both values; of inputs only how many there are.
+
+    `note` is that of the policy that changed them.
+    """
+    reason = f"{AMENDED_BY}{note.policy}: {note.reason or 'no reason given'}"
     for name in VideoRequest.model_fields:
         if getattr(before, name) != getattr(after, name):
             asked, used = (_value_of(each, name) for each in (before, after))
-            yield Adjustment(field=name, asked=asked, used=used, reason=by)
+            yield Adjustment(field=name, asked=asked, used=used, reason=reason)
 
 
 def find_planned(before: VideoRequest, after: VideoRequest) -> str | None:

@@ -91,7 +91,7 @@ class Policies:
                 case Amend(request=VideoRequest() as said, reason=reason):
                     amended = _check(said, name, stage, notes)
                     notes = (*notes, note_of(name, stage, PolicyDecision.AMENDED, reason=reason))
-                    changes += tuple(list_changes(asked, amended, f"policy {name}: {reason}"))
+                    changes += tuple(list_changes(asked, amended, notes[-1]))
                     asked = amended
                 case _:
                     notes = (*notes, judge(name, stage, answer, notes))
@@ -120,8 +120,7 @@ class Policies:
                         why = f"it changed {field}, which is planned and priced already"
                         raise failure(name, stage, why, notes)
                     notes = (*notes, note_of(name, stage, PolicyDecision.AMENDED, reason=reason))
-                    by = f"policy {name}: {reason}"
-                    changes = (*plan.adjustments, *list_changes(plan.request, amended, by))
+                    changes = (*plan.adjustments, *list_changes(plan.request, amended, notes[-1]))
                     update: dict[str, object] = {"request": amended, "adjustments": changes}
                     plan = plan.model_copy(update=update)
                 case _:
@@ -254,12 +253,12 @@ async def _run_in_thread(call: Callable[[], object]) -> object:
 
 
 def _check(amended: VideoRequest, name: str, stage: PolicyStage, notes: Notes) -> VideoRequest:
-    """Return an amended request, which may be a copy that nobody checked.
+    """Return an amended request, which may be a copy that nobody checked, nor what is in it.
 
     Raises:
         PolicyFailedError: it is impossible.
     """
     try:
-        return VideoRequest.model_validate(dict(amended))
+        return VideoRequest.model_validate(amended.model_dump(warnings=False))
     except ValidationError as error:
         raise failure(name, stage, in_words(error, VideoRequest), notes) from error

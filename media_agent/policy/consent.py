@@ -15,6 +15,7 @@ from media_agent.policy.decisions import (
     VideoPolicy,
 )
 from media_agent.policy.options import read_options
+from media_agent.policy.words import normalise
 from media_agent_schemas.base import Schema
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoRequest
@@ -49,7 +50,7 @@ class ConsentPolicy(VideoPolicy):
     def before_plan(self, request: VideoRequest, call: PolicyCall) -> Allow | Refuse:
         """Ask for the declaration of a request with such an input."""
         asked = [medium.role.value for medium in request.inputs if medium.role in self._roles]
-        if not asked or request.consent is not None:
+        if not asked or normalise(request.consent or "").strip():
             return ALLOW
         return Refuse(
             CODE,

@@ -7,6 +7,7 @@ from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 Notes = tuple[PolicyNote, ...]
 UNPAID = "nothing was sent, and nothing was paid"
 _LONGEST = 500  # characters of what a policy says
+_LONGEST_CODE = 100
 
 
 def judge(name: str, stage: PolicyStage, answer: object, notes: Notes) -> PolicyNote:
@@ -22,10 +23,10 @@ def judge(name: str, stage: PolicyStage, answer: object, notes: Notes) -> Policy
         case Refuse(code=code, reason=reason, hint=hint):
             note = note_of(name, stage, PolicyDecision.REFUSED, code=code, reason=reason)
             what = "the video" if stage is PolicyStage.AFTER_RESULT else "the request"
-            way_out = [] if hint is None else [hint]
+            way_out = [] if hint is None else [_on_a_line(hint)]
             way_out += [] if stage is PolicyStage.AFTER_RESULT else [UNPAID]
             raise PolicyRefusedError(
-                f"policy {name} refused {what} ({code}): {note.reason}",
+                f"policy {name} refused {what} ({note.code}): {note.reason}",
                 notes=(*notes, note),
                 hint="; ".join(way_out) or None,
             )
@@ -53,11 +54,24 @@ def note_of(
     reason: str | None = None,
 ) -> PolicyNote:
     """Return what a policy said, on one line."""
-    said = None if reason is None else " ".join(str(reason).split())[:_LONGEST]
-    return PolicyNote(policy=name, stage=stage, decision=decision, code=code, reason=said)
+    return PolicyNote(
+        policy=name,
+        stage=stage,
+        decision=decision,
+        code=None if code is None else _on_a_line(code)[:_LONGEST_CODE],
+        reason=None if reason is None else _on_a_line(reason),
+    )
 
 
 def describe(error: BaseException) -> str:
     """Return the kind of an error and what it says, on one line."""
-    said = " ".join(str(error).split())[:_LONGEST]
+    said = _on_a_line(error)
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def _on_a_line(said: object) -> str:
+    """Return what a policy said as text, whatever it is: its author may have meant no text."""
+    try:
+        return " ".join(str(said).split())[:_LONGEST]
+    except Exception:  # noqa: BLE001  # a plugin's own
+        return type(said).__name__

@@ -21,10 +21,18 @@ _UNSPACED = re.compile(
 """Letters of Thai, Lao, Burmese, Khmer, Japanese and Chinese: no spaces between words."""
 
 
+_UNSEEN = re.compile(
+    "[\u0300-\u036f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+"""What is not seen or is no letter, beside format characters: strokes and accents that belong to no
+letter (those that do were composed), fillers, selectors of variants."""
+
+
 def normalise(text: str) -> str:
     """Return a text in one form: compatibility letters, no case, nothing that cannot be seen."""
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return "".join(each for each in folded if unicodedata.category(each) != "Cf")
+    seen = "".join(each for each in folded if unicodedata.category(each) != "Cf")
+    return _UNSEEN.sub("", seen)
 
 
 def split_words(text: str) -> list[str]:

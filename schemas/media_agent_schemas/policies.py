@@ -6,6 +6,9 @@ from pydantic import Field
 
 from media_agent_schemas.base import Schema
 
+AMENDED_BY = "policy "
+"""How the reason of an adjustment begins that a policy made; then come "NAME: " and its words."""
+
 
 class PolicyStage(StrEnum):
     """When a policy is asked."""

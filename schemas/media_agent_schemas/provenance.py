@@ -146,7 +146,9 @@ class ProvenanceReport(Document):
         default=None, description="The program that made the manifest, with its version."
     )
     generation: GenerationAssertion | None = Field(
-        default=None, description="How it was generated, where media-agent signed it."
+        default=None,
+        description="How it was generated, as the signer says in the assertion of "
+        "media-agent; whoever signs can write one.",
     )
     ingredients: tuple[IngredientReport, ...] = Field(
         default=(), description="What it was made from."

@@ -10,7 +10,7 @@ import pytest
 from media_agent.backend.protocol import BackendSpec
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
-from media_agent.errors import PolicyRefusedError
+from media_agent.errors import PolicyFailedError, PolicyRefusedError
 from media_agent.policy.decisions import (
     ALLOW,
     Amend,
@@ -34,7 +34,9 @@ from media_agent_schemas import (
     JobCompleted,
     JobStarted,
     JobStatus,
+    Marking,
     OperationRef,
+    Shot,
     VideoJob,
     VideoRequest,
 )
@@ -208,6 +210,28 @@ async def test_another_file_is_delivered_where_a_policy_says_so(
     assert world.read_record(job).policies[-1].reason == "faces"
 
 
+class Marked(PaidBackend):
+    """Says that its video has a watermark."""
+
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        marking = Marking(watermark="0x00000001")
+        yield JobCompleted(artifacts=(Artifact(path=str(self.provider.video), marking=marking),))
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_the_marks_of_a_video_are_not_said_of_the_file_in_its_place(
+    world: World, tmp_path: Path, replaced: bool
+) -> None:
+    other = tmp_path / "other.mp4"
+    write_video(other, np.zeros((4, 16, 16, 3), np.uint8), fps=4)
+    answer = Replace(other, "faces") if replaced else ALLOW
+
+    async with world.client(after_result=lambda video: answer, backend=Marked) as client:
+        job = await client.generate(REQUEST, out=world.out)
+
+    assert (job.artifacts[0].marking is None) == replaced
+
+
 async def test_a_check_of_a_paid_video_that_breaks_is_made_again_by_resume(world: World) -> None:
     def broken(video: Path) -> None:
         raise OSError("no network")
@@ -314,12 +338,17 @@ async def test_a_prompt_that_steers_passes_the_policies_too(world: World) -> Non
             return no()
         if request.prompt == "a cat":
             return ALLOW
+        if request.prompt == "a rat":
+            shots = (Shot(prompt="no rat", duration=1),)
+            return Amend(VideoRequest(shots=shots), "in parts")
         return Amend(request.model_copy(update={"prompt": "a dog"}), "dogs only")
 
     async with world.client(before_plan=dogs, backend=Steered) as client:
         job = await client.start(REQUEST)
         with pytest.raises(PolicyRefusedError, match="cats are not made here"):
             await client.steer(job.id, "a snake")
+        with pytest.raises(PolicyFailedError, match="policy house: in parts: it left no prompt"):
+            await client.steer(job.id, "a rat")
         await client.steer(job.id, "a hare")
         while not (job := await client.get(job.id)).status.is_terminal:
             await no_sleep(0)

@@ -20,7 +20,7 @@ from media_agent.policy.decisions import (
     Replace,
     VideoPolicy,
 )
-from media_agent_schemas import Plan, Policy, VideoRequest
+from media_agent_schemas import Budget, Plan, Policy, VideoRequest
 from media_agent_schemas.policies import PolicyDecision, PolicyStage
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +118,20 @@ def spoil(request: VideoRequest) -> Amend:
     return Amend(request.model_copy(update={"prompt": None}), "spoils it")
 
 
+def promise(request: VideoRequest) -> Amend:
+    budget = Budget.model_construct(max_cost_usd="lots")
+    return Amend(request.model_copy(update={"budget": budget}), "spends")
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("nothing can be said of it")
+
+
+def mumble(request: VideoRequest) -> Allow:
+    raise MuteError
+
+
 @pytest.mark.parametrize("stage", ["before_plan", "before_submit"])
 @pytest.mark.parametrize(
     ("answer", "said"),
@@ -128,6 +142,8 @@ def spoil(request: VideoRequest) -> Amend:
         (True, "it answered bool"),
         (Replace(Path("a.mp4"), "why not"), "it answered Replace"),
         (spoil, "prompt"),
+        (promise, "budget.max_cost_usd"),
+        (mumble, "MuteError"),
     ],
 )
 async def test_a_policy_that_breaks_is_a_no_that_says_so(
@@ -142,6 +158,18 @@ async def test_a_policy_that_breaks_is_a_no_that_says_so(
     assert said in caught.value.message
     assert "nothing was paid" in (caught.value.hint or "")
     assert caught.value.notes[-1].decision is PolicyDecision.FAILED
+
+
+@pytest.mark.parametrize("stage", ["before_plan", "before_submit"])
+async def test_a_refusal_whose_words_are_no_text_is_a_refusal(stage: str) -> None:
+    policies = build({"odd": Refuse(404, MuteError(), hint=5)})  # type: ignore[arg-type]
+    asked = {"before_plan": REQUEST, "before_submit": PLAN}[stage]
+
+    with pytest.raises(PolicyRefusedError, match=r"\(404\): MuteError") as caught:
+        await getattr(policies, stage)(asked, CALL)
+
+    assert caught.value.notes[-1].code == "404"
+    assert str(caught.value.hint).startswith("5; ")
 
 
 async def test_a_policy_that_never_answers_is_a_no_after_its_time() -> None:

@@ -12,8 +12,9 @@ IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://example.com/face.png
 STYLE = MediaInput(role=InputRole.STYLE, url="https://example.com/style.png")
 
 
-def test_an_image_without_a_declaration_is_refused_with_the_way_out() -> None:
-    asked = VideoRequest(prompt="she waves", inputs=(STYLE, IMAGE))
+@pytest.mark.parametrize("declared", [None, "  ", "\u200b"])
+def test_an_image_without_a_declaration_is_refused_with_the_way_out(declared: str | None) -> None:
+    asked = VideoRequest(prompt="she waves", inputs=(STYLE, IMAGE), consent=declared)
 
     answer = make_consent(PolicySettings("consent")).before_plan(asked, PolicyCall())
 

@@ -55,7 +55,9 @@ class ResultChecks:
             hint = f"{error.hint}; the video is in {path}"
             raise PolicyFailedError(error.message, notes=error.notes, hint=hint) from error
         self.notes += notes
-        return video if chosen == path else video.model_copy(update={"path": str(chosen)})
+        if chosen == path:
+            return video
+        return video.model_copy(update={"path": str(chosen), "marking": None})  # who knows
 
     async def keep_aside(
         self, path: Path, number: int, error: PolicyRefusedError | BelowQualityError

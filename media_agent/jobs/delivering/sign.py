@@ -1,9 +1,11 @@
 """Signs the videos of a job before they are put in their places, as the settings say.
 
-A signed copy is named by the digest of what was signed: done again after a crash, it is the same
-file, so that a video which was already put in its place is known to be ours.
+A signed copy is named by what was signed and how: done again after a crash, it is the same file, so
+that a video which was already put in its place is known to be ours. If the settings have changed
+since, it is signed anew, as they say now.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from functools import cached_property, partial
@@ -80,7 +82,7 @@ class VideoSigner:
 
         folder = self._context.work_folder / self._job.id
         make_folder(folder)
-        target = folder / f"signed-{sha256_of(source)}.mp4"
+        target = folder / f"signed-{self._digest(source, credentials)}.mp4"
         signed = read_signed(target) if target.exists() else None
         if signed is None:
             write = partial(self._write, source, target, delivered, video, credentials)
@@ -94,6 +96,11 @@ class VideoSigner:
             ingredients=signed.ingredients,
             kept_manifests=signed.kept_manifests,
         )
+
+    def _digest(self, source: Path, credentials: Credentials) -> str:
+        """Return what tells apart signed copies: of what, by whom, with the prompt or without."""
+        facts = (sha256_of(source), credentials.chain.hex(), self._signing.records_prompts)
+        return hashlib.sha256(repr(facts).encode()).hexdigest()
 
     def _with_timestamp(self, write: "Callable[..., Signed]") -> "Signed | None":
         """Sign with a timestamp; None: there is to be none, or nobody gave one (in 30 s)."""

@@ -19,6 +19,7 @@ from media_agent.provenance.c2pa.key_types import (
     sign_with,
 )
 from media_agent.provenance.c2pa.signing import Signing
+from media_agent.storage.files import ordinary_file
 from media_agent_schemas.provenance import SignerKind
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _refuse_half(signing: Signing) -> None:
 
 def _read_chain(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with ordinary_file(path) as file:
             chain = file.read(_LARGEST)
     except OSError as error:
         said = f"the certificate {path} cannot be read: {error.strerror}"

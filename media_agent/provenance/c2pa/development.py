@@ -43,13 +43,19 @@ def development_certificate(folder: Path, now: datetime) -> bytes:
 
 
 def _is_current(pem: bytes, now: datetime) -> bool:
+    """Return whether certificate and key can be used now; the clock may have been wrong before."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509 import load_pem_x509_certificate
 
     try:
-        expires_at = load_pem_x509_certificate(pem).not_valid_after_utc
-    except ValueError:  # damaged
+        certificate = load_pem_x509_certificate(pem)
+        key = load_pem_private_key(pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # damaged
         return False
-    return b"PRIVATE KEY" in pem and now < expires_at - _RENEWED
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    is_pair = key.public_key() == certificate.public_key()
+    return is_pair and begins <= now < ends - _RENEWED
 
 
 def make_certificate(now: datetime) -> tuple[bytes, bytes]:

@@ -20,6 +20,7 @@ from media_agent_schemas.capabilities import Adjustment, Capabilities
 from media_agent_schemas.events import TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import MediaInput
+from media_agent_schemas.policies import AMENDED_BY
 from media_agent_schemas.provenance import GenerationAssertion, SignedAdjustment
 
 LABEL = "org.media-agent.generation"
@@ -31,6 +32,7 @@ GENERATED = f"{_SOURCES}trainedAlgorithmicMedia"
 COMPOSITE = f"{_SOURCES}compositeWithTrainedAlgorithmicMedia"
 """Made by a model in part."""
 _WATERMARKED = "c2pa.watermarked.unbound"  # it finds the job, not the manifest
+_LARGEST_NUMBER = 2**63 - 1  # of what c2pa can write
 _TEXTS = ("prompt", "negative_prompt", "text", "words")
 _PLAIN = ("size", "resolution", "aspect_ratio", "camera", "quality")
 
@@ -63,7 +65,7 @@ def build_assertion(
         kind=capabilities.kind,
         model=end.model or job.plan.model,
         weights_sha256=end.weights_sha256 or capabilities.weights_sha256,
-        seed=sent.seed if end.seed is None else end.seed,
+        seed=_writable(sent.seed if end.seed is None else end.seed),
         adjustments=tuple(map(_without_words, job.plan.adjustments)),
         prompts_sha256=tuple(hashlib.sha256(each.encode()).hexdigest() for each in prompts),
         prompts=tuple(prompts) if with_prompts else (),
@@ -142,18 +144,30 @@ def name_input(number: int, medium: MediaInput) -> str:
 
 
 def _without_words(adjustment: Adjustment) -> SignedAdjustment:
-    name = adjustment.field.rpartition(".")[2]
+    field, name = adjustment.field, adjustment.field.rpartition(".")[2]
+    if field.startswith("options."):  # what follows may be any words of the request
+        return SignedAdjustment(field="options", reason=adjustment.reason)
     if name in _TEXTS:  # the reason may quote them
-        return SignedAdjustment(field=adjustment.field)
+        return SignedAdjustment(field=field)
     return SignedAdjustment(
-        field=adjustment.field,
-        asked=_told(name, adjustment.asked),
-        used=_told(name, adjustment.used),
-        reason=adjustment.reason,
+        field=field,
+        asked=_told(field, adjustment.asked),
+        used=_told(field, adjustment.used),
+        reason=_without_words_of_policy(adjustment.reason),
     )
 
 
-def _told(name: str, value: JsonValue) -> JsonValue:
-    if name in _PLAIN or isinstance(value, int | float | bool):
-        return value
+def _without_words_of_policy(reason: str) -> str:
+    """Return a reason; of that of a policy, which may quote anything, only whose it is."""
+    return reason.partition(":")[0] if reason.startswith(AMENDED_BY) else reason
+
+
+def _told(field: str, value: JsonValue) -> JsonValue:
+    if isinstance(value, int | float) or (field in _PLAIN and isinstance(value, str)):
+        return _writable(value) if isinstance(value, int) else value
     return None
+
+
+def _writable(number: int | None) -> int | None:
+    """Return a number; None: it is too large for a manifest, as only a broken backend says it."""
+    return None if number is None or abs(number) > _LARGEST_NUMBER else number

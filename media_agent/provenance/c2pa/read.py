@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from media_agent.errors import ConfigurationError, InvalidRequestError, in_full
 from media_agent.provenance.c2pa.credentials import is_development
@@ -28,7 +28,7 @@ from media_agent_schemas.provenance import (
 _NO_MANIFEST = ("ManifestNotFound", "NotSupported", "Remote")
 _EXPECTED = ("signingCredential.untrusted",)  # is said by the state
 _LARGEST_ANCHORS = 2**22  # bytes
-_TIME: TypeAdapter[datetime] = TypeAdapter(datetime)
+_TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 def read_provenance(path: Path, anchors: Sequence[Path] = ()) -> ProvenanceReport:

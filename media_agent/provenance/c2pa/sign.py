@@ -1,9 +1,10 @@
 """Signs a file: manifest and signature are written into a copy of it, which is read back."""
 
+import contextlib
 import io
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -16,6 +17,7 @@ from media_agent.storage.files import ordinary_file, storage_errors, write_aside
 
 if TYPE_CHECKING:
     import c2pa
+    from typing_extensions import Buffer
 
 _LOGGER = logging.getLogger(__name__)
 _SETTINGS = {
@@ -55,11 +57,16 @@ def sign_file(
         ConfigurationError: certificate, key or callback do not sign.
         StorageError: the file cannot be signed, or not be written.
     """
-    with storage_errors(str(target)), write_aside(target) as aside, _context() as context:
+    with (
+        _c2pa_errors(source),
+        storage_errors(str(target)),
+        write_aside(target) as aside,
+        _context() as context,
+    ):
         builder = _open_builder(manifest, context)
         for number, ingredient in enumerate(ingredients):
             _add(builder, ingredient, name_ingredient(number))
-        with source.open("rb") as reader, aside.open("w+b") as writer:
+        with source.open("rb") as reader, _open_new(aside) as writer:
             kind = _check_kind(reader, source)
             written = _sign(builder, kind, reader, writer, credentials, timestamp_url, str(source))
         return _read_written(written)
@@ -99,7 +106,60 @@ def _context() -> "c2pa.Context":
 
 
 def _open_builder(manifest: dict[str, Any], context: "c2pa.Context") -> "c2pa.Builder":
-    return load_c2pa().Builder(json.dumps(manifest), context=context)
+    text = json.dumps(manifest, ensure_ascii=False)
+    text = text.encode(errors="replace").decode()  # backends may say half a letter
+    return load_c2pa().Builder(text, context=context)
+
+
+@contextlib.contextmanager
+def _c2pa_errors(source: Path) -> Iterator[None]:
+    """Turn what c2pa says of a manifest, such as that it is too large, into an error of ours."""
+    try:
+        yield
+    except load_c2pa().C2paError as error:
+        raise StorageError(f"{source} cannot be signed: {error}") from error
+
+
+class _NewFile(io.BufferedRandom):
+    """A file that keeps why it could not be written: c2pa says only that it could not."""
+
+    trouble: OSError | None = None
+
+    def write(self, data: "Buffer", /) -> int:
+        with self._kept():
+            return super().write(data)
+
+    def seek(self, place: int, whence: int = 0, /) -> int:
+        with self._kept():  # what is not written yet is
+            return super().seek(place, whence)
+
+    def flush(self) -> None:
+        with self._kept():
+            super().flush()
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.trouble = self.trouble or error
+            raise
+
+
+@contextlib.contextmanager
+def _open_new(path: Path) -> Iterator[_NewFile]:
+    """Open a new file.
+
+    Raises:
+        OSError: it could not be written, whatever else was said of it.
+    """
+    with _NewFile(io.FileIO(path, "w+")) as file:
+        try:
+            yield file
+        except StorageError:
+            if file.trouble is not None:
+                raise file.trouble from None
+            raise
 
 
 def _check_kind(file: BinaryIO, path: Path) -> str:
@@ -142,7 +202,7 @@ def _sign(
     what: str,
 ) -> bytes:
     """Sign and return the manifest; what the signer says is kept, c2pa would only log it."""
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     signer = _open_signer(_catching(credentials.sign, failures), credentials, timestamp_url)
     try:
         manifest: bytes = builder.sign(signer, media_type, reader, writer)
@@ -175,19 +235,19 @@ def _open_signer(
 
 
 def _catching(
-    sign: Callable[[bytes], bytes], failures: list[Exception]
+    sign: Callable[[bytes], bytes], failures: list[BaseException]
 ) -> Callable[[bytes], bytes]:
     def call(data: bytes) -> bytes:
         try:
             return sign(data)
-        except Exception as error:  # noqa: BLE001  # whatever a service's client raises
+        except BaseException as error:  # noqa: BLE001  # else its words are written to stderr
             failures.append(error)
             return b""
 
     return call
 
 
-def _failed(error: Exception, credentials: Credentials) -> MediaAgentError:
+def _failed(error: BaseException, credentials: Credentials) -> MediaAgentError:
     """Return the error of a signer by its class: what it says may have a key in it."""
     _LOGGER.debug("the signer of %s failed: %s", credentials.name, type(error).__name__)
     return ConfigurationError(

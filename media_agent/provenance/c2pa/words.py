@@ -20,11 +20,18 @@ _STATES = {
     ProvenanceState.NONE: "None: it has no C2PA manifest",
     ProvenanceState.UNKNOWN: "Unknown: signatures cannot be read here",
 }
+_WHOSE_WORD = {
+    ProvenanceState.TRUSTED: "all that follows is said by the signer",
+    ProvenanceState.VALID: "all that follows is said by the signer, who may be anybody",
+    ProvenanceState.INVALID: "all that follows may have been written by anybody",
+}
 
 
 def provenance_in_words(report: ProvenanceReport) -> Iterator[tuple[str, str]]:
     """Yield each fact with its name; what a manifest says is text of somebody else."""
     yield "state", _STATES[report.state]
+    if report.signer is not None or report.generator is not None:
+        yield "word", _WHOSE_WORD[report.state]
     if report.ai_generated is not None:
         yield "AI", "its manifest says that AI made it" if report.ai_generated else "not said"
     if report.signer is not None:
@@ -44,11 +51,7 @@ def provenance_in_words(report: ProvenanceReport) -> Iterator[tuple[str, str]]:
         yield "made from", _describe_ingredient(ingredient)
     for problem in report.problems:
         yield "problem", problem
-    for mark in report.watermarks or ():
-        yield "watermark", _describe_watermark(mark)
-    if not report.watermarks:
-        missing = report.watermarks is None
-        yield "watermark", "not looked for, as numpy is missing" if missing else "none found"
+    yield from _describe_watermarks(report)
 
 
 def describe_signature(signature: Signature) -> str:
@@ -57,6 +60,14 @@ def describe_signature(signature: Signature) -> str:
         return f"no: {signature.reason}"
     kept = f", {signature.kept_manifests} manifests of others kept"
     return f"by {signature.signer}{kept if signature.kept_manifests else ''}"
+
+
+def _describe_watermarks(report: ProvenanceReport) -> Iterator[tuple[str, str]]:
+    for mark in report.watermarks or ():
+        yield "watermark", _describe_watermark(mark)
+    if not report.watermarks:
+        missing = report.watermarks is None
+        yield "watermark", "not looked for, as numpy is missing" if missing else "none found"
 
 
 def _describe_watermark(mark: FoundWatermark) -> str:

@@ -43,9 +43,11 @@ class Fickle(LocalBackend):
     hangs: ClassVar[set[int]] = set()
     """Seeds of which nothing comes until it is stopped."""
 
-    def __init__(self, settings: BackendSettings, black: Black, extends: bool) -> None:
+    def __init__(
+        self, settings: BackendSettings, black: Black, extends: bool, price: float = 0.0
+    ) -> None:
         super().__init__(settings)
-        self.black, self.extends = black, extends
+        self.black, self.extends, self.price = black, extends, price
 
     @property
     def name(self) -> str:
@@ -65,7 +67,7 @@ class Fickle(LocalBackend):
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        return Estimate(cost_usd=0)
+        return Estimate(cost_usd=self.price)
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         first = 0 if context.resume is None else context.resume.next_chunk
@@ -106,10 +108,11 @@ class World:
         findings: dict[str, Any],
         *,
         extends: bool = True,
+        price: float = 0.0,
         embedding: EmbeddingSpec | None = None,
         **settings: Any,
     ) -> VideoClient:
-        spec = BackendSpec("fickle", lambda settings: Fickle(settings, black, extends))
+        spec = BackendSpec("fickle", lambda settings: Fickle(settings, black, extends, price))
         embeddings = {} if embedding is None else {embedding.name: embedding}
         found = Discovery({"fickle": spec}, embeddings=embeddings)
         return VideoClient(
@@ -205,6 +208,16 @@ async def test_a_model_without_states_delivers_with_a_warning(world: World) -> N
     assert any("cannot continue from a saved state" in said for said in job.warnings)
     assert any("the image is black" in said for said in job.warnings)
     assert record_of(job).remakes == ()
+
+
+async def test_what_is_paid_for_is_not_made_again(world: World) -> None:
+    async with world.client([(5, 2)], REMAKE, price=0.5) as client:
+        job = await client.generate(REQUEST, out=world.out)
+
+    assert job.status is JobStatus.COMPLETED
+    assert record_of(job).remakes == ()
+    assert any("would be paid for" in warning for warning in job.warnings)
+    assert record_of(job).cost.usd == 0.5
 
 
 async def test_a_finding_may_fail_the_job_and_the_video_is_kept_aside(world: World) -> None:

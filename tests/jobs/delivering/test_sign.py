@@ -501,3 +501,33 @@ async def test_a_watermark_is_among_the_actions_and_is_put_in_before_the_signatu
     assert job.artifacts[0].marking is not None
     assert said["validation_state"] == "Valid"
     assert [each["action"] for each in actions] == ["c2pa.created", "c2pa.watermarked.unbound"]
+
+
+async def test_a_copy_that_was_signed_before_the_settings_changed_is_signed_again(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = certificate_of(tmp_path)
+    publish = Destination.publish
+    CALLS[:] = []
+
+    def crash(self: Destination, source: Path, **options: Any) -> Path:
+        raise Crash
+
+    monkeypatch.setattr(deliver.Destination, "publish", crash)
+    with pytest.raises(Crash):
+        await stage.process(provenance={"record_prompt": True}).generate(
+            REQUEST, out=stage.folder / "cat.mp4", job_id="mine"
+        )
+    monkeypatch.setattr(deliver.Destination, "publish", publish)
+    monkeypatch.setenv("THE_KEY", key.get_secret_value())
+    own = {"sign": "require", "certificate": certificate, "key_env": "THE_KEY"}
+
+    job = await stage.process(provenance=own).resume("mine")
+
+    signature, generation = job.artifacts[0].signature, read_provenance(path_of(job)).generation
+    assert signature is not None
+    assert signature.kind is SignerKind.CERTIFICATE
+    assert generation is not None
+    assert generation.prompts == ()
+    trusting = read_provenance(path_of(job), [tmp_path / "root.pem"])
+    assert trusting.state == "trusted"

@@ -1,7 +1,9 @@
 """Whose certificate signs, and what is said of one that cannot."""
 
+import os
 import stat
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +19,12 @@ from pydantic import SecretStr
 
 from media_agent.errors import ConfigurationError
 from media_agent.provenance.c2pa.credentials import find_credentials
-from media_agent.provenance.c2pa.development import FILE, NAME, development_certificate
+from media_agent.provenance.c2pa.development import (
+    FILE,
+    NAME,
+    development_certificate,
+    make_certificate,
+)
 from media_agent.provenance.c2pa.key_types import as_raw_signature, choose_algorithm, sign_with
 from media_agent.provenance.c2pa.sign import try_signing
 from media_agent.provenance.c2pa.signing import Signing
@@ -50,11 +57,35 @@ def test_the_development_certificate_is_renewed_before_it_expires(tmp_path: Path
     assert development_certificate(tmp_path, NOW) == new
 
 
-def test_a_damaged_development_certificate_is_made_again(tmp_path: Path) -> None:
-    development_certificate(tmp_path, NOW)
-    (tmp_path / FILE).write_bytes(b"nothing")
+def cut(pem: bytes) -> bytes:
+    return pem[:-60] + b"\n"
 
-    assert b"PRIVATE KEY" in development_certificate(tmp_path, NOW)
+
+def swap_key(pem: bytes) -> bytes:
+    other, _ = make_certificate(NOW)
+    mark = b"-----BEGIN PRIVATE KEY-----"
+    return pem.partition(mark)[0] + mark + other.partition(mark)[2]
+
+
+def postdate(pem: bytes) -> bytes:
+    return make_certificate(NOW + timedelta(days=90))[0]  # the clock was wrong
+
+
+@pytest.mark.parametrize("harm", [lambda pem: b"nothing", cut, swap_key, postdate])
+def test_a_development_certificate_that_is_of_no_use_is_made_again(
+    tmp_path: Path, harm: Callable[[bytes], bytes]
+) -> None:
+    signing = Signing(policy="try", folder=tmp_path)
+    (tmp_path / FILE).write_bytes(harm(development_certificate(tmp_path, NOW)))
+
+    assert find_credentials(signing, NOW).kind is SignerKind.DEVELOPMENT
+
+
+def test_a_certificate_that_is_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pem")
+
+    with pytest.raises(ConfigurationError, match="not a regular file"):
+        find_credentials(Signing(policy="try", certificate=tmp_path / "pipe.pem"), NOW)
 
 
 def test_the_users_certificate_signs_with_its_key(tmp_path: Path) -> None:
