@@ -1,4 +1,4 @@
-"""The variables of this process: read here, and by pydantic for `config`, and nowhere else."""
+"""The variables of this process: here, and read by pydantic for `config`, and nowhere else."""
 
 import os
 import urllib.request
@@ -14,6 +14,11 @@ def variables() -> Mapping[str, str]:
 def value_of(variable: str) -> str | None:
     """Return what a variable says, without blanks around it; None: it is not set, or blank."""
     return os.environ.get(variable, "").strip() or None
+
+
+def set_variable(variable: str, value: str) -> None:
+    """Tell a library of this process something that it hears by a variable alone."""
+    os.environ[variable] = value
 
 
 def proxies() -> Mapping[str, str]:

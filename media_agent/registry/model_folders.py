@@ -82,13 +82,24 @@ class ModelFolders:
             InvalidRequestError: another folder has this name.
             StorageError: the list cannot be read.
         """
-        taken = next((other for other in self.list() if other.name == model.name), None)
+        taken = self._find(model.name)
         if taken is not None and taken != model:
-            raise InvalidRequestError(
-                f"the name {model.name} is taken by {taken.folder}",
-                hint=f"choose another with --name, or: media-agent models remove {model.name}",
-            )
+            raise _taken_error(taken)
         return taken is not None
+
+    def check_free(self, name: str, folder: Path) -> None:
+        """Refuse a name that another folder has.
+
+        Raises:
+            InvalidRequestError: another folder has it.
+            StorageError: the list cannot be read.
+        """
+        taken = self._find(name)
+        if taken is not None and taken.folder != folder:
+            raise _taken_error(taken)
+
+    def _find(self, name: str) -> LocalModel | None:
+        return next((model for model in self.list() if model.name == name), None)
 
     def remove(self, name: str) -> LocalModel:
         """Forget a model and return it; its folder is left alone.
@@ -116,6 +127,13 @@ class ModelFolders:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with lock(self._path.with_suffix(".lock"), waits=True):
                 yield
+
+
+def _taken_error(model: LocalModel) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"the name {model.name} is taken by {model.folder}",
+        hint=f"choose another with --name, or: media-agent models remove {model.name}",
+    )
 
 
 def name_of(folder: Path) -> str:

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import torch
 
+from media_agent.environment import set_variable, value_of
 from media_agent.errors import BackendUnavailableError
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 
 LOGGER = logging.getLogger(__name__)
 MOST_TEXT = 300
+_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Compiling:
         from media_agent_magi.engine.blocks import compiling
 
         if self.kept is not None:
-            compiling.keep_compiled(self.kept)
+            _keep_compiled(self.kept)
         undo: Callable[[], None] = compiling.compile_elementwise(model, backend=backend)
         try:
             compiling.warm_up(model, self.shape, sampler, self.videos)
@@ -52,3 +54,14 @@ class Compiling:
                     hint="install a C compiler, and Triton for a GPU, or give --option compile=off",
                 ) from error
             LOGGER.warning("torch cannot compile here, and it is slower without: %s", reason)
+
+
+def _keep_compiled(folder: Path) -> None:
+    """Let inductor keep what it compiles in a folder, unless the environment names another.
+
+    Torch itself puts its usual folder there when it is imported.
+    """
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    if value_of(_CACHE) in (None, default_cache_dir()):
+        set_variable(_CACHE, str(folder))

@@ -4,15 +4,12 @@ What lies between two products is bound by memory there, and one pass does it in
 On a CPU compiling takes longer than it saves.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch._dynamo import config as dynamo
-from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from media_agent_magi.engine.blocks.attention import Attention
 from media_agent_magi.engine.blocks.layers import MLP
@@ -21,22 +18,12 @@ from media_agent_magi.engine.dit import Block, VideoDiT
 from media_agent_magi.engine.schedule import ChunkSchedule
 from media_agent_magi.engine.stepper import EulerStepper
 
-CACHE = "TORCHINDUCTOR_CACHE_DIR"
 USES: dict[type, str] = {Block: "gated_sum", Attention: "rotated", MLP: "activate"}
 """Under which name a module uses the function that is compiled."""
 
 MOST_SHAPES = 64
 """Shapes that a function is compiled for. Torch's own limit is eight, and what comes later would
 silently not be compiled; a window that grows, turns and shrinks has more."""
-
-
-def keep_compiled(folder: Path) -> None:
-    """Let inductor keep what it compiles in a folder, unless the environment names another.
-
-    Torch itself puts its usual folder there when it is imported.
-    """
-    if os.environ.get(CACHE) in (None, default_cache_dir()):
-        os.environ[CACHE] = str(folder)
 
 
 def compile_elementwise(model: VideoDiT, *, backend: str = "inductor") -> Callable[[], None]:

@@ -54,6 +54,7 @@ def fetch_model(
     settings, model = load_settings(), _name_model(repository, name, variant)
     folder = settings.data_dir / "models" / model
     shelf = ModelFolders(settings.data_dir)
+    shelf.check_free(model, folder)  # before anybody is asked
     hub = Hub.of_environment()
     choice = _Choice(registry)
     plan = _plan(hub, repository, revision, variant, choice, folder)
