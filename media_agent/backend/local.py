@@ -14,6 +14,7 @@ from datetime import datetime
 from functools import cache
 from importlib.util import find_spec
 from itertools import islice
+from pathlib import Path
 
 from media_agent.backend.generating.context import Chunk, GenerationContext, Operation
 from media_agent.backend.generating.replay import count_shared
@@ -22,6 +23,7 @@ from media_agent.backend.generating.worker import Worker
 from media_agent.backend.options import check_settings
 from media_agent.backend.protocol import BackendSettings, NamedBackend
 from media_agent.distribution import install_hint
+from media_agent.environment import set_variable, value_of
 from media_agent.errors import (
     BackendUnavailableError,
     IdempotencyConflictError,
@@ -208,3 +210,9 @@ def describe_missing(extra: str, *modules: str) -> str | None:
 def _can_resume(operation: Operation) -> bool:
     terminal = operation.log.terminal
     return terminal is not None and not isinstance(terminal, JobCompleted)
+
+
+def keep_cache_in(folder: Path, variable: str, *, usual: str) -> None:
+    """Let a library keep its cache in a folder, unless a variable names another than its usual."""
+    if value_of(variable) in (None, usual):
+        set_variable(variable, str(folder))

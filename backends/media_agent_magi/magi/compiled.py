@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from media_agent.environment import set_variable, value_of
+from media_agent.backend.local import keep_cache_in
 from media_agent.errors import BackendUnavailableError
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
@@ -37,11 +37,12 @@ class Compiling:
             BackendUnavailableError: It is required, and does not work here.
         """
         from torch._dynamo.exc import TorchDynamoException
+        from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
         from media_agent_magi.engine.blocks import compiling
 
-        if self.kept is not None:
-            _keep_compiled(self.kept)
+        if self.kept is not None:  # torch itself names its usual folder when it is imported
+            keep_cache_in(self.kept, _CACHE, usual=default_cache_dir())
         undo: Callable[[], None] = compiling.compile_elementwise(model, backend=backend)
         try:
             compiling.warm_up(model, self.shape, sampler, self.videos)
@@ -54,14 +55,3 @@ class Compiling:
                     hint="install a C compiler, and Triton for a GPU, or give --option compile=off",
                 ) from error
             LOGGER.warning("torch cannot compile here, and it is slower without: %s", reason)
-
-
-def _keep_compiled(folder: Path) -> None:
-    """Let inductor keep what it compiles in a folder, unless the environment names another.
-
-    Torch itself puts its usual folder there when it is imported.
-    """
-    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
-
-    if value_of(_CACHE) in (None, default_cache_dir()):
-        set_variable(_CACHE, str(folder))
