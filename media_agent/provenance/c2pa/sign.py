@@ -17,7 +17,6 @@ from media_agent.storage.files import ordinary_file, storage_errors, write_aside
 
 if TYPE_CHECKING:
     import c2pa
-    from typing_extensions import Buffer
 
 _LOGGER = logging.getLogger(__name__)
 _SETTINGS = {
@@ -125,7 +124,7 @@ class _NewFile(io.BufferedRandom):
 
     trouble: OSError | None = None
 
-    def write(self, data: "Buffer", /) -> int:
+    def write(self, data: Any, /) -> int:
         with self._kept():
             return super().write(data)
 
