@@ -72,7 +72,7 @@ def environment(found: str, version: str, arguments: argparse.Namespace) -> Path
     if not arguments.without_torch:
         index = ["--index-url", arguments.torch_index] if arguments.torch_index else []
         subprocess.run([*install, "torch", *index], cwd=ROOT, check=True)
-    extras = "dev" if arguments.without_torch else "magi,diffusers,dev"
+    extras = "dev" if arguments.without_torch else "magi-weights,diffusers,dev"
     subprocess.run([*install, "-e", f".[{extras}]"], cwd=ROOT, check=True)
     stamp.write_text(wanted, "utf-8")
     return python

@@ -49,7 +49,7 @@ def main():
         )
         install(
             "[2/2] installing media-agent and its tools (about a minute)",
-            ["-e", ".[magi,diffusers,dev]"],
+            ["-e", ".[magi-weights,diffusers,dev]"],
         )
     except SetupError as error:
         sys.exit(f"setup: {error}")
