@@ -23,7 +23,7 @@ NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
     "docs/how-to/add-a-hosted-provider.md": 3,
     "docs/how-to/check-parity.md": 1,
     "docs/how-to/manage-jobs.md": 4,
-    "docs/how-to/run-magi-on-your-gpu.md": 3,
+    "docs/how-to/run-magi-on-your-gpu.md": 4,
     "docs/how-to/serve-videos.md": 2,
     "docs/how-to/simulate-a-provider.md": 1,
     "docs/how-to/steer-and-branch.md": 1,
