@@ -25,6 +25,7 @@ class Rules:
 
     allowed: Mapping[str, str]
     spellings: Mapping[str, str]
+    unsaid: Mapping[str, str]
     brings: Mapping[str, str]
 
     @classmethod
@@ -98,6 +99,8 @@ def find_packages(extra: str) -> dict[str, Distribution | None]:
 
 def licence_of(package: Distribution, rules: Rules) -> str | None:
     """Return the licence as SPDX names; None where a package says nothing that is known."""
+    if package.name in rules.unsaid:
+        return rules.unsaid[package.name]
     expression = package.metadata.get("License-Expression")
     if expression:
         return re.sub(r"[()]", "", str(expression))

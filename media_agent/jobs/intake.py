@@ -53,7 +53,7 @@ class JobIntake:
         known = None if key is None else self._jobs.of_key(key, request)
         if known is not None:
             self._check_terms(known, options, out)
-            await self._context.store.flushed()  # it may have been made this moment
+            await self._running.wait_until_kept(known)
             return known, False
         plans = options.plans
         if plans is None:

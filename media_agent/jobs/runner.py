@@ -38,6 +38,7 @@ class JobRunner:
         self._lookout = Lookout(context.store)
         self._turns = Turns()
         self._runs: dict[str, JobRun] = {}
+        self._keeping: dict[str, bool] = {}  # jobs on their way to the disk; found again meanwhile?
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def keep(
@@ -70,16 +71,28 @@ class JobRunner:
         )
         kept = self._store.jobs.create(job, terms, durably=False)
         if kept is not job:
-            await self._store.flushed()
+            await self.wait_until_kept(kept)
             return kept, False
+        self._keeping[job_id] = False
         try:
             with reserve_destination(job_id, terms, self._context):
                 link_parent(job, self._store, self._context.work_folder)
             await self._store.flushed()
-        except BaseException:  # whoever gives up now is told of no job
-            self._store.jobs.discard(job_id)
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError) and self._keeping[job_id]:
+                self.start(job)  # a repeated call was told of it
+            else:  # whoever gives up now is told of no job
+                self._store.jobs.discard(job_id)
             raise
+        finally:
+            del self._keeping[job_id]
         return job, True
+
+    async def wait_until_kept(self, job: VideoJob) -> None:
+        """Wait until a job that a repeated call has found is on disk: it may be of this moment."""
+        if job.id in self._keeping:
+            self._keeping[job.id] = True
+        await self._store.flushed()
 
     def asking(self) -> AbstractContextManager[None]:
         """Let jobs that have yet to begin give way while the context lasts; see `Turns`."""
