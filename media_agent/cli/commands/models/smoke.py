@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.cli.arguments import Flag, Name
+from media_agent.cli.arguments import Flag, Name, read_frame_size
 from media_agent.cli.screen import write_facts, write_json
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ def smoke_model(name: str, /, *, size: Name = None, json: Flag = False) -> int:
             )
         if capabilities.missing is not None:
             raise InvalidRequestError(f"{name} needs {capabilities.missing}")
-        request = _build_request(backend_name, capabilities, _read_size(size))
+        wanted = None if size is None else read_frame_size(size)
+        request = _build_request(backend_name, capabilities, wanted)
         report = asyncio.run(_smoke(backend, request))
     if json:
         write_json(report)
@@ -71,18 +72,6 @@ def _make(settings: "Settings", name: str, folder: Path) -> "VideoBackend":
     own = add_models(spec.name, own) if spec.takes_folders else own
     own.free_memory.read()
     return registry.make(spec, replace(own, data_dir=folder))
-
-
-def _read_size(said: str | None) -> "Size | None":
-    from media_agent.errors import InvalidRequestError
-    from media_agent_schemas.media import Size
-
-    if said is None:
-        return None
-    width, cross, height = said.lower().partition("x")
-    if not (cross and width.isdecimal() and height.isdecimal()):
-        raise InvalidRequestError(f"--size {said!r} is not WxH", hint="such as 480x480")
-    return Size(width=int(width), height=int(height))
 
 
 def _build_request(
