@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from media_agent.errors import JobNotFoundError, StorageError
+from media_agent.ledger.outcomes import record_end, record_start
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
@@ -70,6 +71,9 @@ class Events:
                 replace_artifacts(transaction, job_id, event.artifacts)
                 status = JobStatus(str(changes["status"]))
                 announce(transaction, job_id, status, sequence=numbered.sequence, time=time)
+                record_end(transaction, job_id, event, time)
+            elif isinstance(event, JobStarted):
+                record_start(transaction, job_id, time)
             change_job(transaction, job_id, **changes)
         return numbered
 

@@ -105,7 +105,7 @@ def changeable_of(job: VideoJob) -> dict[str, object]:
 @reads_row
 def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     """Return the job of a row of `jobs`, with its `ref`, its `artifacts` and what it cost."""
-    plan = _plan_of(json.loads(row["plans"])[row["plan_number"]])
+    plan = plan_of(json.loads(row["plans"])[row["plan_number"]])
     return VideoJob(
         id=_folder_name(row["id"]),
         status=JobStatus(row["status"]),
@@ -141,7 +141,7 @@ def state_of(row: Row) -> JobState:
 def terms_of(row: Row) -> JobOptions:
     """Return what a job was asked with besides its request."""
     return JobOptions(
-        plans=tuple(map(_plan_of, json.loads(row["plans"]))),
+        plans=tuple(map(plan_of, json.loads(row["plans"]))),
         out=None if row["out"] is None else Path(row["out"]),
         overwrite=bool(row["overwrite"]),
         idempotency_key=row["idempotency_key"],
@@ -200,7 +200,8 @@ def _folder_name(text: str) -> str:
     return text
 
 
-def _plan_of(text: str) -> Plan:
+def plan_of(text: str) -> Plan:
+    """Return the plan of a JSON text."""
     return _known_plan(text) if len(text) <= _SHORT else Plan.model_validate_json(text)
 
 

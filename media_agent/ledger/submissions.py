@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from media_agent.ledger.outcomes import record_refusal
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
@@ -145,9 +146,13 @@ class Submissions:
         state = SubmissionState.ACCEPTED
         self._change(submission, state=state, ref=ref, operation_id=ref.operation_id)
 
-    def mark_refused(self, submission: Submission, error: ErrorInfo) -> None:
+    def mark_refused(self, submission: Submission, error: ErrorInfo, time: datetime) -> None:
         """Keep that nothing was accepted, and why."""
-        self._change(submission, state=SubmissionState.REFUSED, error=error)
+        with self._database.writing() as transaction:
+            change_submission(
+                transaction, submission.key, state=SubmissionState.REFUSED, error=error
+            )
+            record_refusal(transaction, submission.key, error, time)
 
     def mark_unknown(self, submission: Submission) -> None:
         """Keep that nobody knows whether it was accepted."""

@@ -139,6 +139,7 @@ class RoutingPreference(StrEnum):
     FASTEST = "fastest"
     LOCAL_FIRST = "local-first"
     BEST = "best"
+    BALANCED = "balanced"
 
 
 class Routing(Asked):

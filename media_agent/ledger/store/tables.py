@@ -1,7 +1,7 @@
 """The tables of the ledger; a file whose head says another version is refused."""
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 9
+LEDGER_VERSION = 10
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -56,7 +56,36 @@ CREATE TABLE submissions (
     error TEXT,  -- why it was refused
     attempts INTEGER NOT NULL,
     created_at TEXT NOT NULL,
+    started_at TEXT,  -- when work on it began, the first time
+    ended_at TEXT,  -- when its outcome was kept
     UNIQUE (job_id, number)
+)"""
+
+_OUTCOMES = """
+CREATE TABLE outcomes (
+    id INTEGER NOT NULL PRIMARY KEY,  -- a later one has a higher one
+    backend TEXT NOT NULL,
+    model TEXT NOT NULL,
+    ending TEXT NOT NULL,  -- done | failed | moderated | refused
+    code TEXT,  -- of the error
+    began_at FLOAT NOT NULL,  -- this time and the next one: seconds since the epoch
+    ended_at FLOAT NOT NULL,
+    hour INTEGER NOT NULL,  -- of the day in UTC when it began
+    queue_seconds FLOAT,  -- absent here and below: unknown
+    seconds FLOAT,
+    expected_seconds FLOAT,  -- as the catalogue said
+    video_seconds FLOAT,  -- as asked for; so is the next one
+    short_side INTEGER,
+    quoted_usd FLOAT,
+    billed_usd FLOAT,
+    priced_on TEXT  -- the date of the price that was quoted
+)"""
+
+_LESSONS = """
+CREATE TABLE lessons (
+    name TEXT NOT NULL PRIMARY KEY,  -- of what was learned, and with which settings
+    last_outcome INTEGER NOT NULL,  -- it was learned from this outcome and those before it
+    lesson TEXT NOT NULL
 )"""
 
 _EVENTS = """
@@ -165,6 +194,9 @@ TABLES = (
     _SUBMISSIONS,
     "CREATE INDEX submissions_by_time ON submissions (created_at)",
     "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) WHERE state = 'accepted'",
+    _OUTCOMES,
+    "CREATE INDEX outcomes_by_time ON outcomes (ended_at)",
+    _LESSONS,
     _EVENTS,
     _ARTIFACTS,
     _COMMANDS,
