@@ -46,6 +46,7 @@ from media_agent.provenance.c2pa.ready import look_before_work
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
+from media_agent.routing.learning.recall import Recall
 from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
@@ -109,6 +110,11 @@ class VideoClient:
             draw_seed=draw_seed,
             policies=self._policies,
             free_memory=self._free_memory,
+            recall=Recall(
+                self.store.outcomes,
+                self.settings.routing.half_life_days,
+                lambda: now().timestamp(),
+            ),
             spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
         )
         self._backends: dict[str, VideoBackend] = {}

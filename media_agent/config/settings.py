@@ -55,6 +55,7 @@ from media_agent.config.routing_sections import (
     CatalogueSection,
     Dollars,
     RouteSection,
+    RoutingSection,
 )
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
@@ -128,6 +129,9 @@ class Settings(BaseSettings):
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
+    )
+    routing: RoutingSection = Field(
+        default=RoutingSection(), description="What routing learns from earlier outcomes."
     )
     confirm_above_usd: Dollars = Field(
         default=1.0, description="Ask on a terminal before work that costs more, in USD."

@@ -75,6 +75,10 @@ class Outcomes:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def exist(self) -> bool:
+        """Return whether there is a ledger yet; looking for outcomes makes none."""
+        return self._database.path.exists()
+
     def read(
         self, after: int = 0, *, since: float = 0.0, newest: int = 1_000_000
     ) -> list[tuple[int, Outcome]]:

@@ -19,6 +19,8 @@ from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.inputs import read_inputs
+from media_agent.routing.learning.experience import Experience
+from media_agent.routing.learning.scores import Exploration
 from media_agent.routing.listing import Listing, list_models
 from media_agent.routing.marks import ask_for_marks, note_marks, note_marks_of_all
 from media_agent.routing.offers import find_offering, suggest_model
@@ -49,6 +51,7 @@ class Planner:
         policies: Policies | None = None,
         spent_today: Callable[[], float] = lambda: 0.0,
         free_memory: FreeMemory | None = None,
+        recall: Callable[[], Experience | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -57,6 +60,7 @@ class Planner:
         self._draw_seed = draw_seed
         self._spent_today = spent_today
         self._free_memory = free_memory or FreeMemory()
+        self._recall = recall
 
     async def report(
         self,
@@ -206,6 +210,7 @@ class Planner:
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
             shape=shape,
+            recall=self._recall,
         )
 
     def _holds_models(self, name: str) -> bool:
@@ -238,7 +243,15 @@ class Planner:
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         declared = self._settings.backends.keys()
         default = self._settings.default_backend
-        return RoutingRules(routes, min(limits, default=None), declared, default)
+        routing = self._settings.routing
+        return RoutingRules(
+            routes,
+            min(limits, default=None),
+            declared,
+            default,
+            usd_per_second=routing.usd_per_second,
+            exploration=Exploration(routing.explore, routing.explore_max_usd),
+        )
 
 
 def _note_in(candidate: Candidate, allowed: Screened) -> Candidate:
@@ -268,4 +281,5 @@ def _build_route(section: RouteSection) -> Route:
         licences=section.licences,
         local_only=section.local_only,
         max_cost_usd=section.max_cost_usd,
+        usd_per_second=section.usd_per_second,
     )

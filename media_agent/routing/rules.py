@@ -18,6 +18,7 @@ from media_agent.negotiation.possible_lengths import (
     format_longest_shot,
 )
 from media_agent.routing.facts import ModelFacts
+from media_agent.routing.learning.scores import NONE, Exploration
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
 from media_agent_schemas.request import (
@@ -44,6 +45,8 @@ class Route:
     licences: tuple[str, ...] | None = None
     local_only: bool = False
     max_cost_usd: float | None = None
+    usd_per_second: float | None = None
+    """What a second of waiting costs; None: as the settings say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,9 @@ class RoutingRules:
     """Backends that have a section in the settings, and so count as named; None: all count."""
     default: str | None = None
     """The backend or model that the settings name for requests that name none."""
+    usd_per_second: float = 0.0
+    """What a second of waiting costs where neither a request nor its route says it."""
+    exploration: Exploration = NONE
 
     def resolve_route(self, request: VideoRequest) -> Route:
         """Return the effective preferences of a request: its own, then its route's.
@@ -67,6 +73,7 @@ class RoutingRules:
         route = Route() if preferences.route is None else self._find_route(preferences.route)
         budget = None if request.budget is None else request.budget.max_cost_usd
         budgets = (budget, route.max_cost_usd, self.max_cost_usd)
+        waiting = (preferences.usd_per_second, route.usd_per_second, self.usd_per_second)
         return Route(
             model=request.model or route.model,
             prefer=preferences.prefer or route.prefer,
@@ -75,6 +82,7 @@ class RoutingRules:
             licences=route.licences if preferences.licences is None else preferences.licences,
             local_only=preferences.local_only or route.local_only,
             max_cost_usd=min((each for each in budgets if each is not None), default=None),
+            usd_per_second=next(each for each in waiting if each is not None),
         )
 
     def _find_route(self, name: str) -> Route:

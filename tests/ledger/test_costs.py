@@ -80,7 +80,7 @@ def test_a_job_costs_what_was_billed_else_what_was_quoted(ledger: Ledger) -> Non
 
 def test_what_was_never_sent_or_was_refused_costs_nothing(ledger: Ledger) -> None:
     refused = send(ledger, "refused", plan(1.0))
-    ledger.submissions.mark_refused(refused, to_info(GenerationFailedError("no room")))
+    ledger.submissions.mark_refused(refused, to_info(GenerationFailedError("no room")), NOW)
     planned = plan(2.0)
     kept = VideoJob(
         id="waiting", created_at=NOW, updated_at=NOW, request=planned.request, plan=planned
@@ -141,7 +141,7 @@ def test_costs_are_added_up_by_what_is_asked(
     send(ledger, "dark", plan(None, "xai", "c"), at=NOW + timedelta(days=1))
     send(ledger, "own", plan(0.0, "magi", "tiny"), label="draft")
     refused = send(ledger, "refused", plan(9.0, "fal", "a"))
-    ledger.submissions.mark_refused(refused, to_info(GenerationFailedError("no")))
+    ledger.submissions.mark_refused(refused, to_info(GenerationFailedError("no")), NOW)
     send(ledger, "old", plan(7.0), at=YEAR)
 
     def rows(by: str) -> dict[str, tuple[int, float, float, float, int]]:

@@ -37,7 +37,7 @@ def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
     )
     reason = to_info(ContentRejectedError("no cats"))
 
-    ledger.submissions.mark_refused(refused, reason)
+    ledger.submissions.mark_refused(refused, reason, NOW)
     ledger.submissions.mark_unknown(accepted)
     ledger.submissions.record_retry(accepted)
     ledger.submissions.mark_accepted(accepted, REF)
@@ -70,7 +70,7 @@ def test_what_was_spent_counts_bills_then_quotes_and_what_nobody_knows(ledger: L
     ledger.submissions.record_intent("old", 0, before)
     ledger.submissions.bill(sent["billed"], Cost(usd=0.5))
     ledger.submissions.mark_unknown(sent["lost"])
-    ledger.submissions.mark_refused(sent["refused"], to_info(ContentRejectedError("no")))
+    ledger.submissions.mark_refused(sent["refused"], to_info(ContentRejectedError("no")), NOW)
 
     assert ledger.submissions.spent(NOW) == 3.5
     assert ledger.submissions.spent(before) == 10.5

@@ -14,7 +14,7 @@ from media_agent.ledger.outcomes import Outcome
 from media_agent.routing.learning.factors import Contingency, factors_of, latency_class, rank
 from media_agent.routing.learning.health import Health
 from media_agent.routing.learning.latency import DAY, Latency, Level
-from media_agent.routing.learning.offer import Cell, Newest, Offer
+from media_agent.routing.learning.offer import REMEMBERED, Cell, Newest, Offer
 
 FACTORS = ("hour", "weekday", "size", "duration")
 VERSION = 1
@@ -118,9 +118,7 @@ class Experience:
     def expect(self, work: Work) -> Expectation:
         """Return what is to be expected of an offer."""
         offer = self.offers.get(work.offer)
-        factors = factors_of(
-            work.at, video_seconds=work.video_seconds, short_side=work.short_side
-        )
+        factors = factors_of(work.at, video_seconds=work.video_seconds, short_side=work.short_side)
         if offer is None:
             return self._expect_unseen(work)
         times = self._times_failing(offer, factors)
@@ -166,6 +164,11 @@ class Experience:
         }
         picked = {name: tuple(data[name]) for name in ("slow_factors", "failing_factors")}
         return cls(**{**data, "offers": offers, **tables, **picked})
+
+    @staticmethod
+    def remembered() -> int:
+        """Return how many outcomes of each offer are kept one by one."""
+        return REMEMBERED
 
     @property
     def _usual_fails(self) -> float:
@@ -291,7 +294,7 @@ def _load_offer(data: dict[str, Any]) -> Offer:
             "latency": None if latency is None else _load_latency(latency),
             "health": Health(**data["health"]),
             "cells": {name: Cell(**each) for name, each in data["cells"].items()},
-            "newest": deque((Newest(*each) for each in data["newest"]), Offer().newest.maxlen),
+            "newest": deque((Newest(*each) for each in data["newest"]), REMEMBERED),
         }
     )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from media_agent.routing.learning.health import Health
 from media_agent.routing.learning.latency import Latency
 
-_REMEMBERED = 100  # newest outcomes that are told of in words
+REMEMBERED = 100  # newest outcomes that are told of in words
 _PRICE_WEIGHT = 0.6  # of the newest bill, in what is expected of the next one
 
 
@@ -51,7 +51,7 @@ class Offer:
     """What a failure costs, over what the price list says."""
     seconds_failing: float | None = None
     """After how long a failure is known."""
-    newest: deque[Newest] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
+    newest: deque[Newest] = field(default_factory=lambda: deque(maxlen=REMEMBERED))
 
     def learn_price(self, ratio: float, priced_on: str | None) -> None:
         """Take a bill in, over what was quoted by a price list of some date."""

@@ -59,6 +59,10 @@ class Exploration:
     """The price of a video up to which one may be a try."""
 
 
+NONE = Exploration()
+"""Nothing is tried."""
+
+
 def find_worth_trying(
     expected: Mapping[str, Expectation],
     exploration: Exploration,
