@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine hostile fuzz licences open-servers wire \
+	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix kill-engine hostile fuzz licences open-servers wire \
 	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
@@ -71,6 +71,9 @@ bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (
 
 bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
 	@$(BIN)/python benchmarks/local_models.py
+
+bench-router: $(READY) ## The router that learns beside an oracle and simple rules, in simulated weeks of six offers (ten minutes; ARGS="--seeds 4")
+	@$(BIN)/python -m benchmarks.router.run $(ARGS)
 
 bench-signing: $(READY) ## What signing videos of 1 to 600 MB costs in time and memory (two minutes, 2 GB of disk)
 	@$(BIN)/python benchmarks/signing.py

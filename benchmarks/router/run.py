@@ -4,8 +4,8 @@
     python -m benchmarks.router.run --seeds 4 --kinds drift calm
     python -m benchmarks.router.run --draw          # the table and the plot of the last run again
 
-The constants of `media_agent/routing/learning` were chosen on worlds of the seeds 1001 to 1003; seeds
-below 1000 are for measuring. Of the kinds, `steps` was not looked at before it was measured.
+The constants of `media_agent/routing/learning` were chosen on worlds of the seeds 1001 to 1003;
+those below 1000 are for measuring. Of the kinds, `steps` was not looked at before.
 """
 
 import argparse

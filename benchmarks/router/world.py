@@ -4,7 +4,7 @@ A world is drawn from its seed alone, so that every rule meets the same one. Its
 
 * `drift`: daily load, outages, slow hours, price changes, a wandering speed, heavy tails
 * `calm`: none of that but the heavy tails
-* `swap`: `calm` with daily load; after half of the time the best offer and the worst one change places
+* `swap`: `calm` with daily load; after half of the time best and worst offer change places
 * `riser`: `drift` in which the offer that was worst becomes three times as fast and half as dear
 * `storm`: `drift` with four times as many outages and slow hours
 * `steps`: `calm`, but every three days each offer takes another speed and another price

@@ -247,8 +247,7 @@ class Experience:
             if outcome.expected_seconds:
                 guess = math.log(outcome.expected_seconds / outcome.video_seconds)
             offer.latency = Latency.begin(guess, outcome.ended_at)
-        level, _ = offer.latency.expect(outcome.ended_at)
-        away = value - level
+        away = value - offer.latency.usual
         shift = self._shift(offer, factors)
         offer.latency.learn(value - shift, outcome.ended_at)
         for name, cell_value in factors.items():

@@ -80,6 +80,11 @@ class Latency:
         pairs = zip(_SPREADS, _LONGEST, strict=True)
         return cls([Level(spread, longest, guess, guess) for spread, longest in pairs], at=at)
 
+    @property
+    def usual(self) -> float:
+        """Return the usual level: that of the calm one, which no hour of the day moves."""
+        return self.levels[0].usual
+
     def expect(self, now: float) -> tuple[float, float]:
         """Return the level at a time, and the variance of that."""
         idle = max(0.0, now - self.at)
