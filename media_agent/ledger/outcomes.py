@@ -77,7 +77,7 @@ class Outcomes:
 
     def exist(self) -> bool:
         """Return whether there is a ledger yet; looking for outcomes makes none."""
-        return self._database.path.exists()
+        return self._database.is_there()
 
     def read(
         self, after: int = 0, *, since: float = 0.0, newest: int = 1_000_000

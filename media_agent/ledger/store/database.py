@@ -178,6 +178,10 @@ class Database:
                 self._idle.pop().close()
             self._flushes.close()
 
+    def is_there(self) -> bool:
+        """Return whether anything was ever kept; looking makes no file."""
+        return self.path.exists()
+
     @contextlib.contextmanager
     def _transaction(self, begin: str) -> Iterator[Transaction]:
         with self._translate_errors():
