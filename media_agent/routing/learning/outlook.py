@@ -88,7 +88,7 @@ class Outlooks:
         return Outlook(
             outcomes=len(late),
             done=sum(each.is_done for each in late),
-            days=round(days, 1),
+            days=round(max(0.1, days), 1),  # a clock may have been set back
             median_seconds=times[len(times) // 2] if times else None,
         )
 
