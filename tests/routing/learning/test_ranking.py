@@ -47,7 +47,7 @@ def report(
 def heard(
     offer: str, seconds: float, ending: Ending = Ending.DONE, count: int = 20
 ) -> list[Outcome]:
-    every = [outcome(BEGIN + 3600 * i, seconds, offer=offer, ending=ending) for i in range(count)]
+    every = [outcome(BEGIN + 200 * i, seconds, offer=offer, ending=ending) for i in range(count)]
     return [replace(each, priced_on=None) for each in every]
 
 
