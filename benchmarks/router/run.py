@@ -21,6 +21,8 @@ from benchmarks.router.simulate import simulate
 from benchmarks.router.world import KINDS, build_world
 
 _RESULTS = Path(__file__).parents[1] / "results"
+_PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "routing.md"
+_BEGIN, _END = "<!-- begin of make bench-router -->", "<!-- end of make bench-router -->"
 _T_95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 10: 2.26, 15: 2.14, 20: 2.09}
 
 
@@ -40,6 +42,10 @@ def main() -> int:
     tables = format_tables(found)
     (options.out / "router.md").write_text(tables)
     draw_plot(found, options.out / "router.png")
+    if options.out == _RESULTS:
+        before, begin, rest = _PAGE.read_text().partition(_BEGIN)
+        _, end, after = rest.partition(_END)
+        _PAGE.write_text(f"{before}{begin}\n\n{tables}\n{end}{after}")
     sys.stdout.write(tables)
     return 0
 
