@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from benchmarks.router.world import OFFERS, Ask, World
 from media_agent.ledger.outcomes import Outcome
-from media_agent.routing.learning.experience import Experience, Work
+from media_agent.routing.learning.expectation import Work
+from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.scores import Exploration, cost_of, find_worth_trying
 from media_agent_schemas.request import RoutingPreference
 

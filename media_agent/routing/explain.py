@@ -163,8 +163,7 @@ def make_sort_key(
 ) -> Callable[[Candidate], tuple[object, ...]]:
     """Return the sort key: price, time or both first where that is preferred, else the method.
 
-    Both are those to be expected, with attempts that fail, where earlier outcomes tell that; what
-    fails more often than not comes last then. `usd_per_second` is what waiting costs.
+    As earlier outcomes let expect them, where there are any; then, what mostly fails comes last.
     """
 
     def key(candidate: Candidate) -> tuple[object, ...]:
@@ -173,8 +172,8 @@ def make_sort_key(
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
         method = _METHOD_RANK[candidate.method]
-        outlook, is_down = candidate.outlook, False
-        if outlook is not None and prefer in LEARNED:
+        is_down, outlook = False, candidate.outlook if prefer in LEARNED else None
+        if outlook is not None:
             price = _UNKNOWN if outlook.cost_usd is None else round(outlook.cost_usd, _DIGITS)
             time = _UNKNOWN if outlook.seconds is None else outlook.seconds
             is_down = outlook.fails > _MOST_FAIL
@@ -259,9 +258,8 @@ def describe_change(change: Adjustment) -> str:
 
 def price_of(estimate: Estimate) -> str:
     """Return the price in words; unknown is not free."""
-    if estimate.cost_usd is None:
-        return "price unknown"
-    return "free" if estimate.cost_usd == 0 else f"costs {format_usd(estimate.cost_usd)} USD"
+    cost = estimate.cost_usd
+    return "price unknown" if cost is None else f"costs {format_usd(cost)} USD" if cost else "free"
 
 
 def time_of(estimate: Estimate) -> str:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from media_agent.ledger.outcomes import Outcome
+from media_agent.routing.learning.expectation import Expectation, Work
 from media_agent.routing.learning.factors import Contingency, factors_of, latency_class, rank
 from media_agent.routing.learning.health import Health
 from media_agent.routing.learning.latency import DAY, Latency, Level
@@ -28,41 +29,6 @@ _USUAL_FAILS = 0.03  # share of submissions, before much is known
 _USUAL_PRIOR = 100.0  # outcomes that this counts as
 _USUAL_FAILING = 30.0  # seconds
 _HEAVY = 1e9  # weight of an outcome, from which on all are scaled down
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What an offer is asked for."""
-
-    offer: str
-    at: float
-    """When, in seconds since the epoch."""
-    video_seconds: float | None = None
-    short_side: int | None = None
-    quoted_usd: float | None = None
-    expected_seconds: float | None = None
-    """By the catalogue."""
-    priced_on: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Expectation:
-    """What is expected of one offer; None: nobody knows."""
-
-    fails: float
-    """How likely it fails."""
-    seconds: float | None
-    """The mean, if it does not fail."""
-    seconds_failing: float
-    usd: float | None
-    """What a video costs."""
-    usd_failing: float | None
-    fails_deviation: float = 0.0
-    """This and the next one: standard deviations of what is expected."""
-    log_deviation: float = 0.0
-    """Of the logarithm of the seconds."""
-    unheard: int = 0
-    """Outcomes of others since the offer was heard of."""
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from media_agent.negotiation.sizes import find_short_side
-from media_agent.routing.learning.experience import Expectation, Experience, Work
+from media_agent.routing.learning.expectation import Expectation, Work
+from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.latency import DAY
 from media_agent.routing.learning.scores import NONE, Exploration, cost_of, find_worth_trying
 from media_agent_schemas.plan import Candidate, Outlook

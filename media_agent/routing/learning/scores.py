@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from media_agent.routing.learning.experience import Expectation
+from media_agent.routing.learning.expectation import Expectation
 from media_agent_schemas.request import RoutingPreference
 
 _MOST_FAILS = 0.98

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from media_agent.ledger.outcomes import Ending, Outcome
-from media_agent.routing.learning.experience import Experience, Work
+from media_agent.routing.learning.expectation import Work
+from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.latency import DAY
 from media_agent.routing.learning.scores import Exploration, cost_of, find_worth_trying
 from media_agent_schemas.request import RoutingPreference
