@@ -32,7 +32,7 @@ class Rule:
 
     def order(self, ask: Ask, at: float) -> list[int]:
         """Return the offers, best first."""
-        raise NotImplementedError
+        return list(range(OFFERS))
 
     def hear(self, offer: int, outcome: Outcome) -> None:
         """Hear how an attempt ended, when it did."""

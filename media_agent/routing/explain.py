@@ -91,16 +91,16 @@ class Reason:
 
 def count_by_backend(names: Sequence[str]) -> str:
     """Return how many of some models each backend has."""
-    backends = Counter(name.partition("/")[0] for name in names)
-    return ", ".join(f"{count} of {backend}" for backend, count in backends.most_common())
+    counts = Counter(name.partition("/")[0] for name in names).most_common()
+    return ", ".join(f"{count} of {backend}" for backend, count in counts)
 
 
 def could_be_had(candidate: Candidate) -> bool:
     """Return whether nothing is against a model but what is missing, or but its price."""
     if len(candidate.refusals) != 1:
         return False
-    is_dear = candidate.refusals[0].code == BudgetExceededError.code
-    return is_dear or only_lacks_something(candidate)
+    code = candidate.refusals[0].code
+    return code == BudgetExceededError.code or only_lacks_something(candidate)
 
 
 def only_lacks_something(candidate: Candidate) -> bool:
@@ -213,8 +213,7 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
 
 def history_of(candidate: Candidate) -> tuple[str, ...]:
     """Return how its submissions ended lately, if any did."""
-    said = None if candidate.outlook is None else in_words(candidate.outlook)
-    return () if said is None else (said,)
+    return () if candidate.outlook is None else in_words(candidate.outlook)
 
 
 def method_of(candidate: Candidate) -> str:

@@ -94,12 +94,12 @@ class Outlooks:
         )
 
 
-def in_words(outlook: Outlook) -> str | None:
-    """Return what happened lately, such as "last 7 days: 96 % of 54 done, median 41 s"."""
+def in_words(outlook: Outlook) -> tuple[str, ...]:
+    """Return what happened lately, such as "last 7 days: 96 % of 54 done, median 41 s", if any."""
     if not outlook.outcomes:
-        return None
+        return ()
     share = 100 * outlook.done / outlook.outcomes
     said = f"last {outlook.days:g} days: {share:.0f} % of {outlook.outcomes} done"
     if outlook.median_seconds is not None:
         said += f", median {outlook.median_seconds:.0f} s"
-    return f"{said}; a try, as it was not heard of for long" if outlook.is_try else said
+    return (said, "a try, as it was not heard of for long") if outlook.is_try else (said,)
