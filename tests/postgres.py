@@ -90,11 +90,9 @@ class PostgresServer:
     def start(self) -> None:
         """Start it and wait until it answers."""
         settings = [part for each in _SETTINGS.items() for part in ("-c", "=".join(each))]
+        data, program = str(self._folder / "data"), str(self._binaries / "postgres")
         self._process = subprocess.Popen(
-            [
-                *(self._binaries / "postgres", "-D", self._folder / "data", "-p", str(self.port)),
-                *(*settings, "-k", self._folder),
-            ],
+            [program, "-D", data, "-p", str(self.port), "-k", str(self._folder), *settings],
             user=self._user,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -113,6 +111,12 @@ class PostgresServer:
     def kill(self) -> None:
         """Let it crash: what was not yet on disk is replayed from its log, or lost."""
         self._end(signal.SIGQUIT)
+
+    def restart(self) -> None:
+        """Start it once more, whether it runs or not."""
+        if self._process is not None:
+            self.kill()
+        self.start()
 
     def _end(self, by: signal.Signals) -> None:
         assert self._process is not None

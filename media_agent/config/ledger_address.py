@@ -44,6 +44,7 @@ def _host_of(parts: SplitResult) -> str:
 
 def _split(address: SecretStr) -> SplitResult | None:
     try:
-        return urlsplit(address.get_secret_value())
+        parts = urlsplit(address.get_secret_value())
+        return None if parts.port == 0 else parts  # what is no port is an error here
     except ValueError:
         return None

@@ -7,7 +7,7 @@ all share; how long our own last one is ago, with a clock that nobody sets.
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.ledger.owner import SAFE_SECONDS, STALE_SECONDS, Heartbeat, Owner, steady_seconds
@@ -29,12 +29,20 @@ _LEFT = f"""
 SELECT id, owner, seen FROM jobs LEFT JOIN owners ON owners.name = jobs.owner
 WHERE {UNSETTLED} AND status != 'outcome_unknown' AND caller IS NOT NULL AND part_of IS NULL
 ORDER BY created_at, id"""
+_UNWORKED = """
+SELECT id, owner, seen FROM jobs LEFT JOIN owners ON owners.name = jobs.owner
+WHERE status IN ('queued', 'in_progress') AND removed_at IS NULL AND part_of IS NULL
+ORDER BY created_at, id"""
+_CANCELLED = """
+SELECT id FROM jobs
+WHERE owner = :owner AND cancel_requested AND status IN ('queued', 'in_progress')"""
 _QUIET = """
 SELECT id, (SELECT max(id) FROM commands WHERE job_id = jobs.id) AS command FROM jobs
 WHERE owner = :owner AND NOT cancel_requested"""
 _RENEW = """
 INSERT INTO owners (name, seen) VALUES (:name, :seen)
 ON CONFLICT (name) DO UPDATE SET seen = excluded.seen"""
+_SEEN = "SELECT seen FROM owners WHERE name = :name"
 _FORGET = """
 DELETE FROM owners
 WHERE seen < :before AND NOT EXISTS (SELECT 1 FROM jobs WHERE owner = owners.name)"""
@@ -82,6 +90,43 @@ class Owners:
         finally:
             self._claimed.discard(job_id)
             self._release(job_id)
+
+    @property
+    def name(self) -> str:
+        """The name under which jobs are owned here."""
+        return self._own
+
+    @contextlib.contextmanager
+    def showing_life(self) -> Iterator[None]:
+        """Show that this owner lives while the context lasts, also where it owns no job."""
+        with self._heartbeat.needed():
+            self._beat()
+            yield
+
+    @contextlib.contextmanager
+    def tending(self) -> Iterator[bool]:
+        """Look after the jobs of others; yields whether nobody else does so meanwhile."""
+        with self._database.only_one("tending") as is_ours:
+            yield is_ours
+
+    def find_gone(self, names: Iterable[str]) -> set[str]:
+        """Return those of these owners that live no more."""
+        with self._database.reading() as transaction:
+            now = self._now(transaction)
+            found = {name: transaction.row(_SEEN, name=name) for name in names}
+        return {name for name, row in found.items() if not self._is_name_alive(name, row, now)}
+
+    def list_unworked(self) -> tuple[str, ...]:
+        """Return the jobs under way that no living process works on, oldest first; no segments."""
+        with self._database.reading() as transaction:
+            rows, now = transaction.rows(_UNWORKED), self._now(transaction)
+            return tuple(row["id"] for row in rows if self._living_owner(row, now) is None)
+
+    def list_cancelled(self) -> tuple[str, ...]:
+        """Return those of our jobs that are to stop."""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(_CANCELLED, owner=self._own)
+        return tuple(row["id"] for row in rows)
 
     def is_claimed(self, job_id: str) -> bool:
         """Return whether a living process works on the job."""
@@ -237,6 +282,15 @@ class Owners:
         is_ours = owner == self._owner and job_id not in self._claimed
         made = self._made.get(job_id, _NEVER)
         return owner is None or (is_ours and self._steady_clock() - made > _SOON)
+
+    def _is_name_alive(self, name: str, row: Row | None, now: float) -> bool:
+        if name == self._own:
+            return True
+        try:
+            owner = Owner.parse(name)
+        except (ValueError, TypeError):
+            return False
+        return row is not None and self._is_owner_alive(owner, now - float(row["seen"]))
 
     def _living_owner(self, row: Row, now: float) -> Owner | None:
         if row["owner"] is None:

@@ -8,12 +8,14 @@ from pydantic import SecretStr
 
 from media_agent.ledger.ledger import Ledger
 from tests.ledger.samples import Place
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
 def _ledger_url(request: pytest.FixtureRequest) -> SecretStr:
     """The address of one database for all tests: emptied for each, which is quick."""
-    return request.getfixturevalue("postgres_server").new_database()
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

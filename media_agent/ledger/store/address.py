@@ -44,7 +44,8 @@ class Address:
         at = host if port is None else f"{host}:{port}"
         password = parts.get("password")
         name = f"postgresql://{at}/{parts.get('dbname') or ''}"
-        return cls(name, make_conninfo(**parts), None if password is None else str(password))
+        conninfo = make_conninfo("", **{each: str(value) for each, value in parts.items()})
+        return cls(name, conninfo, None if password is None else str(password))
 
     def hide(self, text: str) -> str:
         """Return a text without the password."""

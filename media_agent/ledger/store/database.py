@@ -136,6 +136,14 @@ class Database(ABC):
         """
 
     @abstractmethod
+    def only_one(self, name: str) -> AbstractContextManager[bool]:
+        """Do what one process at a time does; yields whether it is this one.
+
+        Raises:
+            StorageError, ConfigurationError: as `reading`.
+        """
+
+    @abstractmethod
     async def flushed(self) -> None:
         """Return when all that was written before this call is on disk.
 

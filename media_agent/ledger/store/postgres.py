@@ -48,13 +48,10 @@ except ImportError as error:
 _MOST_IDLE = 4  # connections that are kept open
 _PAUSE = 0.25  # seconds between two attempts to connect
 _SILENCE = 15  # seconds without a word, of the network or of a transaction, that end a connection
-_NETWORK = {  # of libpq: nobody waits for a cable that was cut
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 5,
-    "keepalives_count": 2,
-    "tcp_user_timeout": _SILENCE * 1000,
-}
+_NETWORK = (  # of libpq: nobody waits for a cable that was cut
+    "connect_timeout=5 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 "
+    f"tcp_user_timeout={_SILENCE * 1000}"
+)
 _READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})"
 _SOON = "; SET LOCAL synchronous_commit TO off"
@@ -114,6 +111,8 @@ class PostgresDatabase(Database):
         self.folder, self.name = folder, self._address.name
         self._busy_seconds = busy_seconds
         self._changing = threading.Lock()
+        self._has_unflushed = False
+        self._flushes = Flushes(self._flush)
         self._begin_anew()
 
     @contextlib.contextmanager
@@ -136,6 +135,20 @@ class PostgresDatabase(Database):
             except WritingLostError:
                 self._look_up(word)
             self._has_unflushed = self._has_unflushed or not durably
+
+    @contextlib.contextmanager
+    def only_one(self, name: str) -> Iterator[bool]:
+        """Do what one process at a time does: as long as its connection lasts, it is this one."""
+        ask = "SELECT pg_try_advisory_lock(hashtext(:name), 0) AS is_ours"
+        give_back = "SELECT pg_advisory_unlock_all()"
+        with contextlib.ExitStack() as stack:
+            with self._translate_errors():
+                connection = stack.enter_context(self._connected("SELECT 1"))
+                row = PostgresTransaction(connection).row(ask, name=name)
+                is_ours = row is not None and bool(row["is_ours"])
+            yield is_ours
+            with self._translate_errors():
+                connection.execute(give_back)
 
     async def flushed(self) -> None:
         """Return when all that was written before this call is on disk."""
@@ -252,18 +265,20 @@ class PostgresDatabase(Database):
             "client_encoding": "UTF8",
             "lock_timeout": f"{wait}ms",
             "idle_in_transaction_session_timeout": f"{_SILENCE}s",
+            "tcp_keepalives_idle": "5",
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "2",
             "tcp_user_timeout": f"{_SILENCE}s",
         }
         connection = psycopg.connect(
-            self._address.conninfo,
+            f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
             autocommit=True,  # transactions are begun by us
             row_factory=dict_row,
-            **_NETWORK,
         )
         try:
             connection.adapters.register_loader("numeric", FloatLoader)
-            for name, value in session.items():
-                connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+            query = "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in session)
+            connection.execute(query.encode(), [part for each in session.items() for part in each])
         except BaseException:
             connection.close()
             raise

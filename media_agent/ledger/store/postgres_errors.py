@@ -24,7 +24,7 @@ _REFUSALS = (  # of libpq, which has no code for them
     "does not exist",
     "does not support SSL",
     "SSL error",
-    "could not translate host name",
+    "invalid integer value",
     "root certificate",
 )
 _AWAY = ("08", "57P", "53300")  # no connection; shutting down or starting; too many

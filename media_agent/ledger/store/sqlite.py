@@ -22,6 +22,7 @@ from media_agent.ledger.store.database import (
 from media_agent.ledger.store.flush import Flushes, flush_log
 from media_agent.ledger.store.opening import prepare_tables, use_wal
 from media_agent.storage.files import storage_errors
+from media_agent.storage.locks import lock
 
 _LEAST_FREE = 2**16  # bytes, as much as SQLite needs at once beside its main file
 
@@ -107,6 +108,19 @@ class SqliteDatabase(Database):
             yield transaction
         if durably:
             flush_log(self.path)
+
+    @contextlib.contextmanager
+    def only_one(self, name: str) -> Iterator[bool]:
+        """Do what one process at a time does."""
+        with contextlib.ExitStack() as held:
+            with storage_errors(f"the data folder {self.folder}"):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                try:
+                    held.enter_context(lock(self.folder / f"{name}.lock", waits=False))
+                    is_ours = True
+                except BlockingIOError:
+                    is_ours = False
+            yield is_ours
 
     async def flushed(self) -> None:
         """Return when all that was written before this call is on disk."""
