@@ -14,7 +14,7 @@ from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
-from media_agent.ledger.owner import Owner, has_lease, is_alive
+from media_agent.ledger.owner import Owner, has_lease, is_alive, steady_seconds
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.serving.api_keys import ApiKeys
 from media_agent.ledger.serving.deliveries import Deliveries
@@ -35,6 +35,7 @@ class Ledger:
         owner: Owner | None = None,
         is_owner_alive: Callable[[Owner, float], bool] | None = None,
         clock: Callable[[], float] | None = None,
+        steady_clock: Callable[[], float] = steady_seconds,
         busy_seconds: float = BUSY_SECONDS,
     ) -> None:
         """Open the file, or the Postgres database of `url`; files lie in the folder of the path.
@@ -48,6 +49,7 @@ class Ledger:
             Owner.current() if owner is None else owner,
             is_owner_alive=lives if is_owner_alive is None else is_owner_alive,
             clock=clock,
+            steady_clock=steady_clock,
         )
         self.jobs = Jobs(self.database, self.owners)
         self.events = Events(self.database, self.owners)
