@@ -161,8 +161,9 @@ class PostgresDatabase(Database):
         self._connections = Connections(self._address, self._busy_seconds)
         self._writer = secrets.token_hex(8)
         self._writing = threading.Lock()  # who waits for others of this process needs no connection
-        self._unflushed = self._flushed = 0  # transactions
-        self._flushes = Flushes(self._flush)
+        self._unflushed: int = 0  # transactions that were written; then those of them on disk
+        self._flushed: int = 0
+        self._flushes: Flushes = Flushes(self._flush)
 
     def _leave_to_parent(self) -> None:
         """Begin anew after a fork."""

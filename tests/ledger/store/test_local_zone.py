@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
@@ -19,8 +20,6 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 def test_a_day_is_that_of_the_zone_of_this_machine(zone: str, postgres_url: SecretStr) -> None:
-    from pathlib import Path
-
     ledger = Ledger(Path("unused"), url=postgres_url)
     with ledger.database.reading() as transaction:
         day = transaction.local_day("'2026-01-02T20:00:00+00:00'")
