@@ -62,7 +62,7 @@ def test_another_address_is_refused_and_not_shown(
 ) -> None:
     monkeypatch.setenv("MEDIA_AGENT_LEDGER", address)
 
-    with pytest.raises(ConfigurationError, match="MEDIA_AGENT_LEDGER: .*postgresql://") as caught:
+    with pytest.raises(ConfigurationError, match=r"MEDIA_AGENT_LEDGER: .*postgresql://") as caught:
         load_settings()
 
     assert "secret-word" not in str(caught.value)
