@@ -148,6 +148,11 @@ class ChunkSampler:
         """The first chunk that has not been started; those before it have their text."""
         return self._next
 
+    @property
+    def finished_frames(self) -> int:
+        """How many latent frames of the video are finished, given ones counted."""
+        return self._schedule.window_start(self._stage) * self._config.chunk_width
+
     def replace_text(self, text: TextSource, *, below: float = 0.3) -> int:
         """Ask `text` for the chunks in work that are noisier than t = `below`.
 
