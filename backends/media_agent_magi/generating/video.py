@@ -31,7 +31,7 @@ MADE_AGAIN = (
 class VideoChunk:
     """A finished chunk: latents (N, C, T, h, w), ready for `Engine.decode`.
 
-    decoder: what decodes all chunks of its video, one after the other. frames: how many frames of it
+    decoder: decodes all chunks of its video, one after the other. frames: how many frames of it
     belong to the video. is_whole: no frame of it is cut off. ready: when they are there, on a GPU.
     """
 
