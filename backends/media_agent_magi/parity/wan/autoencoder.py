@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -25,6 +26,11 @@ def wan_vae_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
     """Yield the cases of a file."""
     spec, tensors = golden.spec(stem), golden.tensors(stem)
     vae = read_autoencoder(golden, spec)
+
+    @cache
+    def decode_whole() -> Tensor:
+        return vae.open_decoder().decode_unclamped(_latents(tensors))
+
     for name in dict.fromkeys(name.partition(".")[0] for name in tensors):
 
         def check(name: str = name) -> Comparison:
@@ -32,9 +38,9 @@ def wan_vae_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
             check_declared(done, spec, tensors, f"{name}.")
             with torch.no_grad():
                 if name == WHOLE:
-                    _decode(done, vae, tensors)
+                    _decode(done, decode_whole(), tensors)
                 elif name == STREAMED:
-                    _stream(done, vae, spec["streaming_parts"], tensors)
+                    _stream(done, vae, decode_whole(), spec["streaming_parts"], tensors)
                 else:
                     _encode(done, vae, name, tensors)
             return done
@@ -57,14 +63,15 @@ def _latents(tensors: Tensors) -> Tensor:
     return tensors[f"{WHOLE}.in.latent"].transpose(1, 2)  # from B T C h w
 
 
-def _decode(done: Comparison, vae: WanVAE, tensors: Tensors) -> None:
-    video = vae.open_decoder().decode_unclamped(_latents(tensors))
+def _decode(done: Comparison, video: Tensor, tensors: Tensors) -> None:
     wanted = tensors[f"{WHOLE}.out.pixels_unclamped"]
     done.close("video", video.transpose(1, 2), wanted, SINGLE)
     note_uncompared(done, set(tensors.under(f"{WHOLE}.out.")) - {"pixels_unclamped"})
 
 
-def _stream(done: Comparison, vae: WanVAE, parts: list[int], tensors: Tensors) -> None:
+def _stream(
+    done: Comparison, vae: WanVAE, whole: Tensor, parts: list[int], tensors: Tensors
+) -> None:
     own, stream, pieces = tensors.under(f"{STREAMED}."), vae.open_decoder(), []
     for number, part in enumerate(_latents(tensors).split(parts, dim=2)):
         pieces.append(stream.decode_unclamped(part))
@@ -74,7 +81,6 @@ def _stream(done: Comparison, vae: WanVAE, parts: list[int], tensors: Tensors) -
             mine = stream.kept[vae.decoder.conv1]
             done.close(f"memory after part {number}", mine, kept, SINGLE)
     streamed = torch.cat(pieces, dim=2)
-    whole = vae.open_decoder().decode_unclamped(_latents(tensors))
     done.equal("streamed and whole are equal", torch.equal(streamed, whole), True)
     wanted = tensors[f"{WHOLE}.out.pixels_unclamped"]
     done.close("video", streamed.transpose(1, 2), wanted, SINGLE)
