@@ -110,13 +110,15 @@ class Engine:
 
     @torch.inference_mode()
     def decode(self, chunk: VideoChunk) -> "NDArray[np.uint8]":
-        """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread.
+        """Return the frames of a chunk, (N, T, H, W, 3); those of a video in turn.
+
+        Safe to call from any thread.
 
         Raises:
             GenerationFailedError: The model made what are no numbers.
         """
         with self.computing(), self.computing.beside(chunk.ready):
-            video = self.models.decode(chunk.latents, chunk.before)[:, :, : chunk.frames]
+            video = chunk.decoder.decode(chunk.latents)[:, :, : chunk.frames]
             if not bool(video.isfinite().all()):
                 raise GenerationFailedError(
                     f"{self.models.label} made what are no numbers (NaN) in chunk {chunk.index}",

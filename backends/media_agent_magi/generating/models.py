@@ -13,6 +13,14 @@ from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.geometry import Geometry
 
 
+class Decoder(Protocol):
+    """Decodes a video piece by piece: each piece once, in order, from any thread."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the video (N, 3, T, H, W), in [-1, 1] if clamped, of latents (N, C, t, h, w)."""
+        ...
+
+
 class Models(Protocol):
     """A transformer, a text encoder and an autoencoder that go together."""
 
@@ -71,11 +79,17 @@ class Models(Protocol):
         """Return the latents (1, C, t, h, w) of a video (1, 3, T, H, W) in [-1, 1]."""
         ...
 
-    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
-        """Return the video (N, 3, T, H, W), in [-1, 1] if clamped, of latents (N, C, t, h, w).
+    @property
+    def decoder_frames(self) -> int:
+        """How many latent frames a decoder has to have seen to go on as if it had seen all."""
+        ...
+
+    def open_decoder(self, before: Tensor | None, *, start: int = 0) -> Decoder:
+        """Return what decodes a video, or goes on with one.
 
         Args:
-            latents: What to decode.
-            before: The latent frame before them, (N, C, 1, h, w); None at the start of a video.
+            before: The latest latent frames before the first piece, (N, C, k, h, w); None at the
+                start of a video.
+            start: Number in the video of the first of them.
         """
         ...

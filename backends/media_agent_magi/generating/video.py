@@ -15,7 +15,7 @@ from media_agent_magi.engine.sampler import ChunkSampler, OnForward
 from media_agent_magi.engine.state_io import load_state, save_state
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.generating.family import Guidance
-from media_agent_magi.generating.models import Models
+from media_agent_magi.generating.models import Decoder, Models
 from media_agent_magi.generating.script import Prompts, Script
 
 HOW_IT_RUNS = ("tokens_together", "keep_keys")
@@ -31,14 +31,13 @@ MADE_AGAIN = (
 class VideoChunk:
     """A finished chunk: latents (N, C, T, h, w), ready for `Engine.decode`.
 
-    before: the latent frame before them, (N, C, 1, h, w), None at the start of a video. frames: how
-    many frames of it belong to the video. is_whole: no frame of it is cut off. ready: when they are
-    there, on a GPU.
+    decoder: decodes all chunks of its video, one after the other. frames: how many frames of it
+    belong to the video. is_whole: no frame of it is cut off. ready: when they are there, on a GPU.
     """
 
     index: int
     latents: Tensor
-    before: Tensor | None
+    decoder: Decoder
     frames: int
     is_whole: bool
     ready: cuda.Event | None = None
@@ -107,7 +106,6 @@ class Video:
                 self.differences += (MADE_AGAIN,)
             whole, last = kept.prefix_chunks, kept.tail
             texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
-        self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
         self._offset = offset = options.first_chunk - whole
         skipped = 0 if options.shows_prefix else given - whole * config.chunk_width
         if kept is not None:
@@ -140,6 +138,12 @@ class Video:
             pair=computing.pair if computing.device == "cpu" else None,
             state=kept,
         )
+        done = given if kept is None else self._sampler.finished_frames
+        before = None
+        if last is not None:
+            before = last.expand(len(seeds), -1, -1, -1, -1)[:, :, -models.decoder_frames :]
+        start = done if before is None else done - before.shape[2]
+        self._decoder = models.open_decoder(before, start=start)
 
     @property
     def resumes_exactly(self) -> bool:
@@ -165,10 +169,9 @@ class Video:
             if self._options.num_frames is not None:
                 frames = min(frames, self._options.num_frames - start)
             is_whole = frames == holds and width == self._geometry.chunk_width
-            before, self._before = self._before, chunk.latents[:, :, -1:]
             index = chunk.index + self._offset
             ready = self._computing.mark()
-            yield VideoChunk(index, chunk.latents, before, frames, is_whole, ready)
+            yield VideoChunk(index, chunk.latents, self._decoder, frames, is_whole, ready)
 
     def change_now(self, prompt: str | Prompts, *, below: float = 0.3) -> int:
         """Give a prompt to the chunks in work that are noisier than t = `below`.

@@ -99,6 +99,8 @@ class MagiModels:
         """Return latents (1, C, t, h, w) of a video (1, 3, T, H, W) in [-1, 1]."""
         return self._vae.encode(video)
 
-    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
-        """Return the video of latents; each half second is decoded alone, as it was trained."""
-        return self._vae.decode(latents)
+    decoder_frames: int = 0
+
+    def open_decoder(self, before: Tensor | None, *, start: int = 0) -> ScaledVAE:
+        """Return the autoencoder: each half second is decoded alone, as it was trained."""
+        return self._vae

@@ -82,7 +82,21 @@ class TinyModels:
         """Return latents (1, C, T/4, 8, 8) of a video (1, 3, T, 64, 64)."""
         return self.vae.encode(video.to(self._device))
 
-    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
-        """Return the video of latents, as a continuation of the latent frame before them."""
-        before = None if before is None else before.to(latents.device)
-        return self.vae.decode(latents, before)
+    decoder_frames: int = 1
+
+    def open_decoder(self, before: Tensor | None, *, start: int = 0) -> "TinyDecoder":
+        """Return what decodes a video, with a look at the latent frame before each piece."""
+        return TinyDecoder(self.vae, None if before is None else before[:, :, -1:])
+
+
+class TinyDecoder:
+    """Decodes a video; `before` is the latent frame before the next piece."""
+
+    def __init__(self, vae: ConvVAE, before: Tensor | None) -> None:
+        self._vae, self.before = vae, before
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the video of latents."""
+        before = None if self.before is None else self.before.to(latents.device)
+        self.before = latents[:, :, -1:]
+        return self._vae.decode(latents, before)

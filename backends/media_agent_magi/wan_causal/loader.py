@@ -57,10 +57,11 @@ def load_wan_causal(
     """
     place = torch.device(device)
     transformer = load_transformer(folder, holding, place, report)
+    causal = replace(folder.config.causal, window=holding.window, rides=holding.rides)
     return Engine(
         WanCausalModels(
             label,
-            folder.config,
+            replace(folder.config, causal=causal),
             transformer=transformer,
             vae=load_vae(folder, place, report),
             prompts=load_prompts(
@@ -72,6 +73,7 @@ def load_wan_causal(
             ),
             fingerprint=folder.fingerprint,
             options=options,
+            keys_in_main=not holding.ring_on_device,
         ),
         threads=threads,
     )
