@@ -81,7 +81,7 @@ class GoldenFolder:
     def transformer(self, spec: Fields) -> VideoDiT:
         """Return the model of a case with its weights, float32; built once per configuration."""
         config = ModelConfig.from_dict(spec["config"]["model_config"])
-        path = self._weights(spec)
+        path = self.weights(spec)
         key = f"{path.name} {config}"
         if key not in self._models:
             model = VideoDiT(config).eval().requires_grad_(False)
@@ -92,7 +92,7 @@ class GoldenFolder:
     def causal_transformer(self, spec: Fields, dtype: str = "float32") -> WanDiT:
         """Return the causal model of a case with its weights; built once per configuration."""
         config = WanConfig.from_dict({**spec["config"], "params_dtype": dtype})
-        path = self._weights(spec)
+        path = self.weights(spec)
         key = f"{path.name} {config}"
         if key not in self._causal:
             model = WanDiT(config).eval().requires_grad_(False)
@@ -103,10 +103,11 @@ class GoldenFolder:
     def autoencoder(self, spec: Fields) -> ViTVAE:
         """Return the autoencoder of a file of cases with its weights."""
         vae = ViTVAE(ViTVAEConfig.from_dict(spec["ddconfig"])).eval().requires_grad_(False)
-        load_weights(vae, self._weights(spec))
+        load_weights(vae, self.weights(spec))
         return vae
 
-    def _weights(self, spec: Fields) -> Path:
+    def weights(self, spec: Fields) -> Path:
+        """Return the file of weights that a case names."""
         path = self.path / Path(spec["weights"].split()[0]).name
         if not path.is_file():
             raise CaseError(f"weights file {path.name} is missing")

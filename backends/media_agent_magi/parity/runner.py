@@ -14,6 +14,8 @@ from media_agent_magi.parity.quantised import quantised_checks
 from media_agent_magi.parity.tables import plan_checks, rope_checks, schedule_checks
 from media_agent_magi.parity.transformer import table_checks, transformer_checks
 from media_agent_magi.parity.video import video_checks
+from media_agent_magi.parity.wan.tables import parameter_table_checks
+from media_agent_magi.parity.wan.text import umt5_checks
 from media_agent_magi.parity.wan_transformer import (
     causal_checks,
     position_checks,
@@ -51,6 +53,8 @@ CHECKS: dict[str, Callable[[GoldenFolder, str], Iterator[Check]]] = {
     "prompt_assembly": prompt_checks,
     "prompt_cleaning": cleaning_checks,
     "fp8_": quantised_checks,
+    "umt5_": umt5_checks,
+    "parameter_tables": parameter_table_checks,
 }
 """Start of a file's name -> what checks it; the first that fits counts."""
 

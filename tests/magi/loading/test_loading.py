@@ -25,6 +25,7 @@ from media_agent_magi.loading.text_encoder import (
     Int8Linear,
     Precision,
     TextEncoder,
+    TransformersFiles,
     encode,
 )
 from media_agent_magi.loading.text_files import TextFiles
@@ -135,7 +136,7 @@ def test_keys_in_the_main_memory_are_those_on_the_device() -> None:
 
 
 def encoder(folder: MagiFolder, precision: Precision) -> TextEncoder:
-    return TextEncoder(TextFiles(folder.text), LENGTH, precision)
+    return TextEncoder(TransformersFiles(TextFiles(folder.text)), LENGTH, precision)
 
 
 def test_prompts_are_encoded_up_to_their_end(folder: MagiFolder) -> None:
