@@ -118,8 +118,11 @@ class KVCache:
         self.start -= chunks * tokens
 
     def entries(self) -> dict[int, Tensor]:
-        """Copy what is held, by layer, for saving; `restore` takes it back."""
-        return {layer: ring[:, : self._held[layer]].clone() for layer, ring in self._rings.items()}
+        """Copy what is held to the main memory, by layer; `restore` takes it back."""
+        return {
+            layer: ring[:, : self._held[layer]].to("cpu", copy=True)
+            for layer, ring in self._rings.items()
+        }
 
     def restore(
         self,

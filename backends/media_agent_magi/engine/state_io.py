@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -56,6 +56,21 @@ class SamplerState:
     prefix: Tensor | None
     tail: Tensor | None
     sink: tuple[int, int] | None = None
+
+    def first_sample(self, samples: int) -> Self:
+        """Return the state of so many videos that go on as the first of this one does."""
+
+        def spread(x: Tensor) -> Tensor:
+            return x[:1].expand(samples, *x.shape[1:])
+
+        return replace(
+            self,
+            latents={chunk: spread(x) for chunk, x in self.latents.items()},
+            rows={chunk: rows[:1] for chunk, rows in self.rows.items()},
+            keys={layer: spread(x) for layer, x in self.keys.items()},
+            prefix=None if self.prefix is None else spread(self.prefix),
+            tail=None if self.tail is None else spread(self.tail),
+        )
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the state as named tensors; `from_tensors` takes them back."""

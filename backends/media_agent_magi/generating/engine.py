@@ -31,12 +31,12 @@ class Engine:
     def __init__(self, models: Models, *, threads: int = 1) -> None:
         """Take the models; `threads` of the CPU make the video, whoever calls."""
         self.models = models
-        device = models.transformer.null_caption().device.type
+        device = models.transformer.device.type
         self.computing = Computing(
             threads,
             workers=workers_here(threads) if device == "cpu" else 1,
             device=device,
-            dtype=models.transformer.config.params_dtype,
+            dtype=str(models.transformer.dtype).removeprefix("torch."),
         )
 
     def video(

@@ -5,10 +5,11 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.guidance import RunPair
+from media_agent_magi.engine.stepper import Stepper
 from media_agent_magi.engine.text.rows import TextRow
-from media_agent_magi.engine.transformer import Transformer
+from media_agent_magi.engine.transformer import StepPredictor, Transformer
 from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.geometry import Geometry
 
@@ -58,8 +59,20 @@ class Models(Protocol):
         """Return the usual guidance, or one whose text pulls with `scale` in all chunks."""
         ...
 
-    def cache(self) -> KVCache:
-        """Return where the keys of a video are kept, empty."""
+    def predictor(
+        self, config: SamplerConfig, pair: RunPair | None, choices: Mapping[str, Any]
+    ) -> StepPredictor:
+        """Return what runs the forwards of a video, with an empty cache.
+
+        Args:
+            config: How the video is stepped.
+            pair: What runs two forwards, if two are to run at the same time.
+            choices: What the request says that this family alone knows.
+        """
+        ...
+
+    def stepper(self, config: SamplerConfig) -> Stepper:
+        """Return how latents move."""
         ...
 
     def expect(self, prompts: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """A video in the making: its chunks as latents, steering, and its state."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,9 @@ class VideoOptions:
         source: Latents (1 or N, C, T, h, w) of a video to be restyled.
         source_sha256: Identifies the source; a state is resumed with the same one only.
         strength: How much of it changes, in (0, 1]: for all chunks, or by chunk.
+        choices: What the family alone knows.
+        branches: The state to start from is of another video: the prompts and seeds from there on
+            are other ones.
     """
 
     num_frames: int | None = None
@@ -72,6 +75,8 @@ class VideoOptions:
     source: Tensor | None = None
     source_sha256: str | None = None
     strength: float | Callable[[int], float] = 0.6
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    branches: bool = False
 
 
 class Video:
@@ -100,7 +105,10 @@ class Video:
         given = 0 if options.prefix is None else options.prefix.shape[2]
         whole, texts = given // config.chunk_width, {}
         if state is not None:
-            kept, facts = load_state(state, self._facts)
+            same = shared_facts(self._facts, models) if options.branches else self._facts
+            kept, facts = load_state(state, same)
+            if options.branches:
+                kept = kept.first_sample(len(seeds))
             self.differences = computing.differences(facts.get("computation"))
             if not (kept.keys or config.keep_keys):
                 self.differences += (MADE_AGAIN,)
@@ -116,9 +124,14 @@ class Video:
             latents = geometry.latents(options.num_frames, before=self._lead)
             end = options.first_chunk - (-(latents + skipped) // config.chunk_width)
 
+        if kept is not None and options.branches:  # it ends elsewhere
+            total = None if end is None else end - offset
+            kept = replace(kept, frames=latents, total=total)
+
         def read(prompt: str, chunk: int) -> TextRow:
             return models.text_row(prompt, None if end is None else max(1, end - chunk - offset))
 
+        pair = computing.pair if computing.device == "cpu" else None
         self._script = script = Script(read, config.window_size)
         script.prompts = texts
         shape = geometry.shape(*(models.size if options.size is None else options.size))
@@ -134,8 +147,9 @@ class Video:
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
-            cache=models.cache(),
-            pair=computing.pair if computing.device == "cpu" else None,
+            predictor=models.predictor(config, pair, options.choices),
+            stepper=models.stepper(config),
+            tail_frames=models.decoder_frames,
             state=kept,
         )
         done = given if kept is None else self._sampler.finished_frames
@@ -242,4 +256,12 @@ def video_facts(
         "source": options.source_sha256,
         "strength": options.strength if is_restyled else None,
     }
+    if options.choices:
+        facts["choices"] = dict(options.choices)
     return facts if options.size is None else facts | {"size": list(options.size)}
+
+
+def shared_facts(facts: Mapping[str, Any], models: Models) -> dict[str, Any]:
+    """Return what a state has in common with a video that branches off from it."""
+    names = {*models.facts, "size", "choices"}
+    return {name: value for name, value in facts.items() if name in names}

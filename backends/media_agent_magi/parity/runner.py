@@ -16,12 +16,12 @@ from media_agent_magi.parity.transformer import table_checks, transformer_checks
 from media_agent_magi.parity.video import video_checks
 from media_agent_magi.parity.wan.tables import parameter_table_checks
 from media_agent_magi.parity.wan.text import umt5_checks
-from media_agent_magi.parity.wan_transformer import (
+from media_agent_magi.parity.wan.transformer import (
     causal_checks,
     position_checks,
     timestep_checks,
 )
-from media_agent_magi.parity.wan_video import causal_video_checks
+from media_agent_magi.parity.wan.video import causal_video_checks
 
 PASSED, FAILED, LATER = "passed", "failed", "later"
 SUFFIXES = (".json", ".safetensors")

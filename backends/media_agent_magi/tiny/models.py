@@ -1,7 +1,8 @@
 """The loaded parts of magi/tiny, as the engine wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.guidance import Predictor, RunPair
+from media_agent_magi.engine.stepper import EulerStepper
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.tiny.config import GEOMETRY, LABEL
@@ -53,7 +56,7 @@ class TinyModels:
 
     @property
     def _device(self) -> torch.device:
-        return self.model.dit.null_caption().device
+        return self.model.dit.device
 
     def guidance(self, scale: float | None) -> Guidance:
         """Return the description's guidance, or the same scale for all chunks."""
@@ -71,9 +74,15 @@ class TinyModels:
         rows, mask = self.model.text(torch.tensor([numbers], device=self._device))
         return TextRow(rows[0], mask[0])
 
-    def cache(self) -> KVCache:
-        """Return where the keys of a video are kept."""
-        return KVCache()
+    def predictor(
+        self, config: SamplerConfig, pair: RunPair | None, choices: Mapping[str, Any]
+    ) -> Predictor:
+        """Return what runs the forwards of a video."""
+        return Predictor(self.transformer, config, KVCache(), pair)
+
+    def stepper(self, config: SamplerConfig) -> EulerStepper:
+        """Return how latents move."""
+        return EulerStepper(config)
 
     def expect(self, prompts: Sequence[str]) -> None:
         """Do nothing: prompts are encoded within a millisecond."""

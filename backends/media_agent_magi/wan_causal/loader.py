@@ -72,7 +72,6 @@ def load_wan_causal(
                 threads=threads,
             ),
             fingerprint=folder.fingerprint,
-            options=options,
             keys_in_main=not holding.ring_on_device,
         ),
         threads=threads,
@@ -134,9 +133,7 @@ def merging(adapter: Mapping[str, LowRank]) -> Place:
         added = adapter.get(name.removesuffix(".weight"))
         if added is None or not name.endswith(".weight"):
             return weight
-        return torch.addmm(
-            weight.float(), added.up.float(), added.down.float(), alpha=added.scale
-        )
+        return torch.addmm(weight.float(), added.up.float(), added.down.float(), alpha=added.scale)
 
     return merge
 
@@ -182,5 +179,3 @@ def _placing(device: torch.device, holding: Holding) -> Place:
         return tensor.to("cpu" if waits else device, copy=True)
 
     return place
-
-

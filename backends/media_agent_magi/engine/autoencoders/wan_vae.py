@@ -19,6 +19,7 @@ from media_agent_magi.engine.autoencoders.wan_vae_config import BACK, WanVAEConf
 
 NORM_FLOOR = 1e-12
 
+
 @dataclass(frozen=True, slots=True)
 class Memory:
     """What convolutions in time look back at.
@@ -47,7 +48,7 @@ class WanVAE(nn.Module):
         """How many latent frames a stream must have decoded to go on exactly."""
         return self.config.decoder_frames
 
-    def open_decoder(self, *, is_first: bool = True) -> "WanVAEStream":
+    def open_decoder(self, *, is_first: bool = True) -> WanVAEStream:
         """Return a stream; `is_first`: the first latent frame that it gets starts a video.
 
         Any other stream is exact behind the first `decoder_frames` latent frames.

@@ -29,11 +29,11 @@ class WindowedPredictor:
     own_text = True
     prefix_t = 0.0
 
-    def __init__(self, model: WanDiT, config: CausalConfig) -> None:
-        """Take the model; the ring is allocated at the first forward."""
+    def __init__(self, model: WanDiT, config: CausalConfig, cache: KVCache | None = None) -> None:
+        """Take the model; the ring, a new one if not given, is allocated at the first forward."""
         self.model, self.config = model, config
         self.blocks = Blocks(config.block_frames, config.first_alone)
-        self.cache = KVCache()
+        self.cache = KVCache() if cache is None else cache
         self._condition = lru_cache(CONDITIONS_KEPT)(partial(_condition, model))
         self._rotary = lru_cache(TABLES_KEPT)(model.rotary)
 

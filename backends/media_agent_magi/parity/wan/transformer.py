@@ -30,7 +30,7 @@ from media_agent_magi.parity.golden import (
     check_declared,
     note_uncompared,
 )
-from media_agent_magi.parity.wan_intermediates import compare_modules, record
+from media_agent_magi.parity.wan.intermediates import compare_modules, record
 
 
 def causal_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:

@@ -19,7 +19,7 @@ from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.engine.transformer import StepInput
 from media_agent_magi.parity.comparison import GENERATION, CaseError, Check, Comparison
 from media_agent_magi.parity.golden import Fields, GoldenFolder, Tensors, check_declared
-from media_agent_magi.parity.wan_transformer import compare_cache
+from media_agent_magi.parity.wan.transformer import compare_cache
 
 WAYS = {"riding": True, "apart": False}
 """Whether a clean block rides in the first forward of the next one."""
