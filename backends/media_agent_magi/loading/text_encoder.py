@@ -129,7 +129,9 @@ class TransformersFiles:
         from transformers import T5EncoderModel, UMT5EncoderModel
         from transformers.utils import logging
 
-        kind: Any = UMT5EncoderModel if self.files.check()["model_type"] == "umt5" else T5EncoderModel
+        kind: Any = (
+            UMT5EncoderModel if self.files.check()["model_type"] == "umt5" else T5EncoderModel
+        )
         path = self.files.path
         logging.disable_progress_bar()
         try:

@@ -134,9 +134,7 @@ def merging(adapter: Mapping[str, LowRank]) -> Place:
         added = adapter.get(name.removesuffix(".weight"))
         if added is None or not name.endswith(".weight"):
             return weight
-        return torch.addmm(
-            weight.float(), added.up.float(), added.down.float(), alpha=added.scale
-        )
+        return torch.addmm(weight.float(), added.up.float(), added.down.float(), alpha=added.scale)
 
     return merge
 
@@ -182,5 +180,3 @@ def _placing(device: torch.device, holding: Holding) -> Place:
         return tensor.to("cpu" if waits else device, copy=True)
 
     return place
-
-
