@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media_agent_magi.engine.blocks.kernels import HALF, Kernel
+from media_agent_magi.engine.blocks.kernels import HALF, MOST_SCORES, Kernel, multiplies_bfloat16
 from media_agent_magi.engine.cache import Past
 from media_agent_magi.engine.causal.config import WanConfig
 from media_agent_magi.engine.causal.rope import rotate
@@ -39,7 +39,7 @@ class Seen:
 
 
 class Linear(nn.Linear):
-    """A product that a CPU rounds once, as the reference does: numbers of 16 bits in float32."""
+    """A product that is rounded once."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the product, in the dtype of `x`."""
@@ -165,10 +165,19 @@ class Head(nn.Module):
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Multiply (..., in) by weights (out, in); how a CPU adds up 16 bits depends on its kind."""
-    if x.is_cpu and x.dtype in HALF:
-        return F.linear(x.float(), weight.float(), bias.float()).to(x.dtype)
-    return F.linear(x, weight, bias)
+    """Multiply (..., in) by weights (out, in) and round once.
+
+    A CPU that does not multiply bfloat16 itself does so in float32: to the bit as the reference, as
+    long as all products of a call fit into a small piece of memory.
+    """
+    if not (x.is_cpu and x.dtype in HALF) or multiplies_bfloat16():
+        return F.linear(x, weight, bias)
+    wide, rows = x.float(), weight.float()
+    if 4 * x.shape[:-1].numel() * weight.numel() <= MOST_SCORES:
+        summed = (wide[..., None, :] * rows).sum(-1) + bias.float()
+    else:
+        summed = F.linear(wide, rows, bias.float())
+    return summed.to(x.dtype)
 
 
 def modulated(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
