@@ -72,7 +72,6 @@ def load_wan_causal(
                 threads=threads,
             ),
             fingerprint=folder.fingerprint,
-            options=options,
             keys_in_main=not holding.ring_on_device,
         ),
         threads=threads,
