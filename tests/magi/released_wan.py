@@ -61,7 +61,10 @@ def write_release(root: Path, name: str = "self-forcing") -> Path:
     if name == "longlive":
         (folder / "models").mkdir()
         torch.save({"generator": weights, "step": 7}, folder / "models" / "longlive_base.pt")
-        halves = {f"{half}_lora": adapter_state(number) for number, half in ((1, "generator"), (2, "critic"))}
+        halves = {
+            f"{half}_lora": adapter_state(number)
+            for number, half in ((1, "generator"), (2, "critic"))
+        }
         torch.save(halves, folder / "models" / "lora.pt")
     else:
         (folder / "checkpoints").mkdir()

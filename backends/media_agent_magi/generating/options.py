@@ -27,6 +27,7 @@ class EngineOptions(BaseModel):
     strength: float = 0.6
     keep_states: int = 8
     states_budget: float = 2.0
+    state_every: int = 1
 
 
 def common_options(

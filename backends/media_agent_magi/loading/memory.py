@@ -41,8 +41,8 @@ class ModelSizes:
     """What the parts of a model take, in bytes.
 
     ring, activations: as it is held. window: as it is made for. smaller: what makes it smaller,
-    in words, and the fields of `Holding` that do so. text_beside: the text encoder has to fit beside
-    all the rest, for prompts that change on the way.
+    in words, and the fields of `Holding` that do so. text_beside: the text encoder has to fit
+    beside all the rest, for prompts that change on the way.
     weights, fp8_weights: all of the transformer; None: there are none of eight bits.
     resident, block: what is never streamed, and the largest block.
     tile: what decoding one tile needs; tiles: how many are decoded at once at most.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.damage import NoModelError
 from media_agent_magi.loading.headers import WeightFiles, find_unfinished, read_file
 from media_agent_magi.loading.pickled import read_pickled
 from media_agent_magi.loading.text_files import TOKENIZER
@@ -40,10 +41,6 @@ KINDS = (".safetensors", ".pt", ".pth")
 DEPTH = 4  # folders between what was named and the checkpoint
 ABOVE = 3  # folders above the checkpoint in which the other parts may lie
 PREFIX, ADAPTER_PREFIX = "model.", "base_model.model."
-
-
-class NoModelError(WeightsError):
-    """A folder in another layout."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,9 +94,13 @@ def test_latents_are_normalised_by_channel() -> None:
     by_channel = (1, 16, 1, 1, 1)
 
     raw = plain.encode(video)
-    assert torch.allclose(scaled.encode(video), (raw - mean.view(by_channel)) / std.view(by_channel))
     assert torch.allclose(
-        scaled.open_decoder().decode(scaled.encode(video)), plain.open_decoder().decode(raw), atol=1e-5
+        scaled.encode(video), (raw - mean.view(by_channel)) / std.view(by_channel)
+    )
+    assert torch.allclose(
+        scaled.open_decoder().decode(scaled.encode(video)),
+        plain.open_decoder().decode(raw),
+        atol=1e-5,
     )
 
 

@@ -86,14 +86,10 @@ def test_other_parts_of_a_stream_are_checked_by_their_frames(
     assert "frames of part 0 1, not 9" in said
 
 
-def test_a_wrong_text_encoder_is_found(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_text_encoder_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     take(tmp_path, "umt5_t")
     weights = tmp_path / "umt5_t.weights.safetensors"
-    change_tensors(
-        weights, lambda t: t["blocks.1.pos_embedding.embedding.weight"].mul_(1.1)
-    )
+    change_tensors(weights, lambda t: t["blocks.1.pos_embedding.embedding.weight"].mul_(1.1))
 
     assert run(tmp_path, capsys)[0].startswith("failed  umt5_t.cases  rows")
 

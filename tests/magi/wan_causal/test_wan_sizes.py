@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.autoencoders import wan_vae
-from media_agent_magi.engine.autoencoders.wan_vae import Memory, WanVAE
+from media_agent_magi.engine.autoencoders import wan_vae_layers
+from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
 from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
+from media_agent_magi.engine.autoencoders.wan_vae_layers import Memory
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.engine.causal.rope import rotary_table
@@ -65,7 +66,7 @@ def test_working_memory_is_what_a_forward_allocates(parts: int) -> None:
 
 def test_decoding_needs_what_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # as a kernel that holds no scores
-        wan_vae.F, "scaled_dot_product_attention", lambda q, k, v: torch.empty_like(q)
+        wan_vae_layers.F, "scaled_dot_product_attention", lambda q, k, v: torch.empty_like(q)
     )
     vae = on_meta(lambda: WanVAE(WanVAEConfig()).to(torch.bfloat16))
     assert isinstance(vae, WanVAE)
@@ -84,7 +85,9 @@ def test_decoding_needs_what_is_planned(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_ring_is_what_is_planned() -> None:
     causal, model, cache = LONGLIVE.causal, LONGLIVE.model, KVCache(15 * 1560)
-    keys = torch.empty(1, 4680, model.num_heads, model.head_width, device=META, dtype=torch.bfloat16)
+    keys = torch.empty(
+        1, 4680, model.num_heads, model.head_width, device=META, dtype=torch.bfloat16
+    )
     cache.write(0, 0, keys, keys)
 
     held = wan_sizes(LONGLIVE, SIZE).ring(Holding(window=causal.window))

@@ -46,9 +46,7 @@ class WanVAEConfig:
         counts = {n: getattr(self, n) for n in ("dim", "z_dim", "num_res_blocks")}
         faults = [f"{n} must be at least 1, not {v!r}" for n, v in counts.items() if v < 1]
         if len(self.temporal_downsample) != between:
-            faults.append(
-                f"temporal_downsample must have {between} entries, one less than dim_mult"
-            )
+            faults.append(f"temporal_downsample must have {between} entries, as dim_mult less one")
         if not len(self.mean) == len(self.std) == self.z_dim:
             faults.append(f"mean and std must have {self.z_dim} entries, one for each channel")
         refuse(self, faults)
