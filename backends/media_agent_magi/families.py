@@ -92,7 +92,7 @@ def magi_families(settings: BackendSettings, families: Sequence[Family] | None =
 def wan_causal_families(
     settings: BackendSettings, families: Sequence[Family] | None = None
 ) -> Families:
-    """Return those of the backend "wan-causal": the released models, fetched or not, and folders."""
+    """Return those of the backend "wan-causal": the released models, and those in folders."""
     kept = settings.data_dir / "wan-causal"
 
     def open_folder(model: str, path: Path) -> Family:

@@ -150,10 +150,10 @@ class Engine:
             raise ValueError(
                 f"{self.models.label} reads frames of {rows}x{columns}x3, not {frames.shape}"
             )
-        each = self.models.geometry.frames_each
-        video = torch.tensor(frames)
-        missing = max(0, each - len(video))
+        geometry, video = self.models.geometry, torch.tensor(frames)
+        each, first = geometry.frames_each, geometry.frames_first
+        missing = max(0, first - len(video))
         video = torch.cat([video[:1].expand(missing, -1, -1, -1), video])
-        video = video[len(video) % each :]
+        video = video[(len(video) - first) % each :]
         with self.computing():
             return self.models.encode(video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1)

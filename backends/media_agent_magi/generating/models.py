@@ -55,6 +55,11 @@ class Models(Protocol):
         """What ties a state to these weights."""
         ...
 
+    @property
+    def branches_from_keys(self) -> bool:
+        """Whether a branch goes on from the keys of a state; else from its last latents."""
+        ...
+
     def guidance(self, scale: float | None) -> Guidance:
         """Return the usual guidance, or one whose text pulls with `scale` in all chunks."""
         ...

@@ -107,6 +107,7 @@ class MagiModels:
         return self._vae.encode(video)
 
     decoder_frames: int = 0
+    branches_from_keys: bool = False
 
     def open_decoder(self, before: Tensor | None, *, start: int = 0) -> ScaledVAE:
         """Return the autoencoder: each half second is decoded alone, as it was trained."""

@@ -92,6 +92,7 @@ class TinyModels:
         return self.vae.encode(video.to(self._device))
 
     decoder_frames: int = 1
+    branches_from_keys: bool = False
 
     def open_decoder(self, before: Tensor | None, *, start: int = 0) -> "TinyDecoder":
         """Return what decodes a video, with a look at the latent frame before each piece."""

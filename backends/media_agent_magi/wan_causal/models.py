@@ -49,6 +49,8 @@ class NoGuidance:
 class WanCausalModels:
     """Transformer, prompts and autoencoder, ready to make videos."""
 
+    branches_from_keys: bool = True
+
     def __init__(
         self,
         label: str,

@@ -1,4 +1,4 @@
-"""The UMT5 encoder of Wan 2.1 in its own file, beside a folder with the tokenizer. No torch here."""
+"""The UMT5 encoder of Wan 2.1 in its own file, beside its tokenizer. No torch here."""
 
 from dataclasses import dataclass
 from pathlib import Path
