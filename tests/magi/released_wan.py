@@ -1,5 +1,8 @@
 """Writes a small model in the layout of Self-Forcing or LongLive: random numbers, real parts."""
 
+import json
+import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,14 @@ from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
 from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.engine.causal.config import WanConfig
 from media_agent_magi.engine.causal.dit import WanDiT
-from media_agent_magi.wan_causal.table import Umt5Sizes, adapter_table
+from media_agent_magi.wan_causal.config import LONGLIVE
+from media_agent_magi.wan_causal.table import (
+    UMT5_XXL,
+    Umt5Sizes,
+    adapter_table,
+    transformer_table,
+)
+from media_agent_magi.wan_causal.vae_table import vae_table
 
 CAPTIONS = (
     "a fox in snow",
@@ -19,7 +29,7 @@ CAPTIONS = (
     "the camera pans over a quiet lake",
     "two dogs run fast through tall grass",
 )
-WIDTH, LENGTH, RANK, SIDE = 32, 24, 4, 32
+WIDTH, LENGTH, RANK, SIDE = 32, 96, 4, 32
 MODEL: dict[str, Any] = {
     "dim": 48, "num_heads": 2, "ffn_dim": 64, "num_layers": 2, "text_dim": WIDTH,
     "text_len": LENGTH, "freq_dim": 32,
@@ -119,3 +129,31 @@ def write_tokenizer(file: Path) -> None:
             sentence_iterator=iter(CAPTIONS * 4), model_writer=model, vocab_size=60,
             pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2, hard_vocab_limit=False,
         )  # fmt: skip
+
+
+def write_hollow_longlive(root: Path) -> Path:
+    """Write LongLive in its full sizes; the files have holes in place of numbers."""
+    folder, base = root / "longlive", root / "wan2.1-t2v-1.3b"
+    model = LONGLIVE.model
+    adapter = {f"base_model.model.{name}": s for name, s in adapter_table(model, 256).items()}
+    for path, table in (
+        (folder / "models" / "longlive_base", transformer_table(model)),
+        (folder / "models" / "lora", adapter),
+        (base / "Wan2.1_VAE", vae_table(WanVAEConfig())),
+        (base / "models_t5_umt5-xxl-enc-bf16", UMT5_XXL.table()),
+    ):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write_holes(path.with_name(f"{path.name}.safetensors"), table)
+    write_tokenizer(base / "spiece.model")
+    return folder
+
+
+def _write_holes(file: Path, table: Mapping[str, tuple[int, ...]]) -> None:
+    header, end = {}, 0
+    for name, shape in table.items():
+        start, end = end, end + 2 * math.prod(shape)
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    with file.open("wb") as writer:
+        writer.write(len(text).to_bytes(8, "little") + text)
+        writer.truncate(8 + len(text) + end)

@@ -191,5 +191,5 @@ def test_what_is_no_tensor_is_refused_and_never_run(root: Path, tmp_path: Path) 
 def test_another_layout_is_told_from_a_broken_one(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").touch()
 
-    with pytest.raises(NoModelError, match="longlive_base.pt, self_forcing_dmd.pt is wanted"):
+    with pytest.raises(NoModelError, match=r"longlive_base\.pt, self_forcing_dmd\.pt is wanted"):
         WanCausalFolder.find(tmp_path)
