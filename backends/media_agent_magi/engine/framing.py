@@ -59,7 +59,8 @@ class Framing:
         """Begin with given latents: whole chunks of them are finished, the rest begins the next.
 
         `shown` says whether the rest is handed out; if it is None, only where no whole chunk is
-        given.
+        given. `exact`: as it was given; else as the last step left it, which is what the reference
+        of MAGI-1 does.
         """
         if given is None:
             return cls(blocks, frames=frames, exact=exact, tail_frames=tail_frames)
@@ -69,6 +70,19 @@ class Framing:
         tail = tuple(given[:, :, blocks.start(c) : blocks.start(c + 1)] for c in range(whole))
         skipped = 0 if shown else rest.shape[2]
         return cls(blocks, whole, rest, skipped, frames, exact, tail, tail_frames)
+
+    def refuse_rest(self) -> None:
+        """Refuse given frames that are no whole chunks.
+
+        Raises:
+            ValueError: They are not.
+        """
+        if self.rest is not None and self.rest.shape[2]:
+            given = self.blocks.start(self.first) + self.rest.shape[2]
+            raise ValueError(
+                f"{given} given latent frames are no whole blocks of {self.blocks.width}"
+                + (", with one in front" if self.blocks.first_alone else "")
+            )
 
     @property
     def made(self) -> int | None:

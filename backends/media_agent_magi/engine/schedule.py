@@ -36,6 +36,10 @@ class Blocks:
             return chunk * self.width
         return max(0, 1 + (chunk - 1) * self.width)
 
+    def span(self, chunk: int) -> tuple[int, int]:
+        """Return the first frame of a chunk, and its end."""
+        return self.start(chunk), self.start(chunk + 1)
+
     def frames(self, chunk: int) -> int:
         """Count the frames of a chunk."""
         return self.start(chunk + 1) - self.start(chunk)

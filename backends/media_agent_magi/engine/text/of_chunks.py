@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 import torch
 
 from media_agent_magi.engine.text.keys import ChunkText
-from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.transformer import Transformer
 
 TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
@@ -22,7 +22,10 @@ hold 100 MB of keys in a large model."""
 class ChunkTexts:
     """Texts by chunk; a chunk without one reads `null`, where the model has such a text."""
 
-    def __init__(self, model: Transformer, null: TextRow | None) -> None:
+    def __init__(self, model: Transformer, null: TextRow | None, null_tokens: int) -> None:
+        """Read "no text": the null caption of the model, with so many tokens, if not given."""
+        if null is None and (caption := model.null_caption()) is not None:
+            null = null_row(caption, null_tokens)
         self._read = lru_cache(TEXTS_KEPT)(partial(read_rows, model))
         self._null = None if null is None else self._read((null,))
         self.rows: dict[int, tuple[TextRow, ...]] = {}
