@@ -1,4 +1,4 @@
-"""A hub with one repository, under one name or several, as huggingface.co answers, and its store."""
+"""A hub with one repository, under one name or several, as huggingface.co answers; its store."""
 
 import hashlib
 import json
