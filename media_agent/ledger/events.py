@@ -65,7 +65,7 @@ class Events:
                 return None
             numbered = _write(transaction, job_id, event, time)
             changes = {**changes_by(state, event), "updated_at": time}
-            if isinstance(event, ChunkReady):
+            if isinstance(event, ChunkReady) and event.resume is not None:
                 changes["resume"] = event.resume
             if isinstance(event, TerminalEvent):
                 replace_artifacts(transaction, job_id, event.artifacts)
@@ -148,7 +148,7 @@ class Events:
         return numbered
 
     def resume_token(self, job_id: str) -> ResumeToken | None:
-        """Return the token of the newest chunk, None if it has none."""
+        """Return the token of the newest chunk that has one, None if none has."""
         with self._database.reading() as transaction:
             return token_of(self._owners.row(transaction, job_id))
 

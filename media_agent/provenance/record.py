@@ -75,6 +75,7 @@ def build_record(
         key_name=key_name,
         refused=refused,
         weights_sha256=end.weights_sha256 or capabilities.weights_sha256,
+        licence=capabilities.licence,
         verification=end.verification or capabilities.verification,
         asked=job.request,
         adjusted=job.plan.adjustments,

@@ -92,6 +92,9 @@ class GenerationRecord(Document):
         default=(), description="Which backends and keys were asked before, in order, and why not."
     )
     weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
+    licence: str | None = Field(
+        default=None, description="Licence of the model, SPDX or a name; null: unknown."
+    )
     verification: Verification = Field(description="How far the backend was verified.")
 
     asked: VideoRequest = Field(description="The request as received.")

@@ -22,7 +22,13 @@ from media_agent_magi.loading.blocks import StreamedBlocks
 from media_agent_magi.loading.memory import Holding
 from media_agent_magi.loading.prompts import EncodedPrompts
 from media_agent_magi.loading.stream import Place, Report, fill, on_meta
-from media_agent_magi.loading.text_encoder import EncodedText, Precision, TextEncoder, encode
+from media_agent_magi.loading.text_encoder import (
+    EncodedText,
+    Precision,
+    TextEncoder,
+    TransformersFiles,
+    encode,
+)
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.compiled import Compiling
 from media_agent_magi.magi.config import MagiConfig
@@ -78,7 +84,7 @@ def load_magi(
         report=report,
     )
     encoder = TextEncoder(
-        TextFiles(folder.text),
+        TransformersFiles(TextFiles(folder.text)),
         config.model.caption_max_length,
         precision,
         device if holding.text_on_device else "cpu",

@@ -163,10 +163,6 @@ class Database(ABC):
     def again(self) -> Self:
         """Return another one over the same place, for another event loop."""
 
-    def is_there(self) -> bool:
-        """Return whether anything was ever kept; looking makes no file."""
-        return self.path.exists()
-
     @contextlib.contextmanager
     def _reading_errors(self) -> Iterator[None]:
         """Say in words what is wrong with what is kept, or with what is to be."""

@@ -25,6 +25,7 @@ from media_agent_magi.loading.text_encoder import (
     Int8Linear,
     Precision,
     TextEncoder,
+    TransformersFiles,
     encode,
 )
 from media_agent_magi.loading.text_files import TextFiles
@@ -58,9 +59,9 @@ def test_however_a_model_is_held_its_video_is_the_same(folder: MagiFolder) -> No
 
 def test_tiles_decoded_as_batches_are_those_decoded_one_by_one(folder: MagiFolder) -> None:
     noise = torch.randn(1, 16, 6, 20, 20, generator=torch.Generator().manual_seed(1))
-    batched = load(folder).models.decode(noise, None)
+    batched = load(folder).models.open_decoder(None).decode(noise)
 
-    single = load(folder, Holding(tiles_at_once=False)).models.decode(noise, None)
+    single = load(folder, Holding(tiles_at_once=False)).models.open_decoder(None).decode(noise)
 
     assert batched.shape == (1, 3, 24, 160, 160)
     torch.testing.assert_close(batched, single, atol=1e-5, rtol=1e-5)
@@ -135,7 +136,7 @@ def test_keys_in_the_main_memory_are_those_on_the_device() -> None:
 
 
 def encoder(folder: MagiFolder, precision: Precision) -> TextEncoder:
-    return TextEncoder(TextFiles(folder.text), LENGTH, precision)
+    return TextEncoder(TransformersFiles(TextFiles(folder.text)), LENGTH, precision)
 
 
 def test_prompts_are_encoded_up_to_their_end(folder: MagiFolder) -> None:

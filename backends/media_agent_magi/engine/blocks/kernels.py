@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -15,6 +16,9 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 HALF = (torch.bfloat16, torch.float16)
 MOST_SCORES = 2**25
 """Bytes that the scores of one call may take."""
+
+
+BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 class KernelError(RuntimeError):
@@ -80,6 +84,13 @@ def pinned(*backends: SDPBackend) -> Kernel:
             ) from error
 
     return attend
+
+
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself."""
+    checks = (getattr(torch.cpu, name, None) for name in BFLOAT16_CHECKS)
+    return any(check is not None and check() for check in checks)
 
 
 def kernel_for(device: torch.device) -> Kernel:

@@ -1,9 +1,7 @@
-"""Where a request computes, and what of it decides how a model is held. No torch here."""
+"""Where a request computes. No torch here."""
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent_magi.loading.memory import GIB
-from media_agent_magi.magi.config import MagiConfig
-from media_agent_magi.magi.options import MagiOptions
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -11,14 +9,19 @@ SMALL = GIB
 """Bytes of weights up to which a CPU is taken without being asked for."""
 
 
-def choose_device(options: MagiOptions, free: FreeMemory, weights: int) -> str | None:
+def choose_device(asked: str, free: FreeMemory, weights: int) -> str | None:
     """Return where to compute; None: there may be a GPU, and nobody knows what it has free.
+
+    Args:
+        asked: The option of the request; "auto" leaves it open.
+        free: What this machine has free.
+        weights: What they take.
 
     Raises:
         BackendUnavailableError: There is no GPU, and the model is too large for a CPU.
     """
-    if options.device != "auto":
-        return options.device
+    if asked != "auto":
+        return asked
     if free.main_bytes is None or free.gpus:
         return "cuda" if free.gpus else None
     if free.gpus is None and weights > SMALL:
@@ -43,7 +46,7 @@ def gpu_index(device: str) -> int:
     return int(device.partition(":")[2] or 0)
 
 
-def size_of(request: VideoRequest, config: MagiConfig) -> tuple[int, int]:
-    """Return rows and columns of pixels."""
+def size_of(request: VideoRequest, usual: tuple[int, int]) -> tuple[int, int]:
+    """Return rows and columns of pixels; `usual` where the request leaves them open."""
     size = request.size
-    return config.size if not isinstance(size, Size) else (size.height, size.width)
+    return usual if not isinstance(size, Size) else (size.height, size.width)
