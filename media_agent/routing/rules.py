@@ -11,6 +11,7 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
+from media_agent.negotiation.budget import DayBudget
 from media_agent.negotiation.possible_lengths import (
     choose_fps,
     find_longest_shot,
@@ -44,6 +45,8 @@ class Route:
     licences: tuple[str, ...] | None = None
     local_only: bool = False
     max_cost_usd: float | None = None
+    day: DayBudget | None = None
+    """What the budget of a day leaves; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class RoutingRules:
 
     routes: Mapping[str, Route] = field(default_factory=dict)
     max_cost_usd: float | None = None
+    day: DayBudget | None = None
     declared: Collection[str] | None = None
     """Backends that have a section in the settings, and so count as named; None: all count."""
     default: str | None = None
@@ -75,6 +79,7 @@ class RoutingRules:
             licences=route.licences if preferences.licences is None else preferences.licences,
             local_only=preferences.local_only or route.local_only,
             max_cost_usd=min((each for each in budgets if each is not None), default=None),
+            day=self.day,
         )
 
     def _find_route(self, name: str) -> Route:
@@ -103,9 +108,9 @@ class RoutingContext:
 
     def for_model(self, name: str) -> VideoRequest:
         """Return the request for this model; choosing it has met the routing preferences."""
-        budget = None
-        if self.route.max_cost_usd is not None:
-            budget = Budget(max_cost_usd=self.route.max_cost_usd)
+        left = None if self.route.day is None else self.route.day.left
+        limits = [each for each in (self.route.max_cost_usd, left) if each is not None]
+        budget = Budget(max_cost_usd=min(limits)) if limits else None
         routing = None if self.route.model is None else self.request.routing
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 

@@ -60,6 +60,7 @@ from media_agent_schemas import (
     VideoMode,
     VideoRequest,
 )
+from media_agent_schemas.capabilities import CancelRule
 
 pytestmark = pytest.mark.anyio
 
@@ -116,7 +117,7 @@ class Service(PolledBackend):
             seed=True,
             modes=tuple(VideoMode),
             input_roles=(InputRole.FIRST_FRAME,),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
