@@ -107,7 +107,7 @@ class MoneyProvider(Simulator):
 
 
 class MoneyOpenAI(MoneyProvider, OpenAISimulator):
-    """OpenAI's video API, as vLLM-Omni has it; takes forms and JSON."""
+    """OpenAI's video API, as vLLM-Omni has it; takes forms and JSON, and its list repeats seeds."""
 
     def _create(self, call: Call) -> Answer:
         return Answer(200, self.resource(self.accept(MODEL, form_fields(call, takes_json=True))))
@@ -124,7 +124,7 @@ def main() -> None:
     if api == "fal":
         provider = MoneyFal(running_polls=1)
     else:
-        provider = MoneyOpenAI(flavour="vllm-omni", model=MODEL, running_polls=1)
+        provider = MoneyOpenAI(flavour="vllm-omni", model=MODEL, repeats_seed=True, running_polls=1)
     provider.begin(draw_faults(jobs, seed))
     with provider:
         print(json.dumps({"url": provider.url}), flush=True)

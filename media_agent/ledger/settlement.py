@@ -10,17 +10,17 @@ from media_agent.ledger.rows import text_of
 from media_agent.ledger.store.database import Transaction
 
 HELD = """CASE
-    WHEN settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0
-    WHEN billed_usd > coalesce(held_usd, 0) THEN billed_usd
-    ELSE coalesce(held_usd, quoted_usd, 0) END"""
+    WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0
+    ELSE coalesce(submissions.billed_usd, submissions.held_usd, submissions.quoted_usd, 0) END"""
 """What a submission holds."""
 
 TAKEN = f"""CASE
     WHEN submissions.state = 'refused' THEN 0
-    WHEN settled_at IS NOT NULL THEN coalesce(billed_usd, quoted_usd, 0)
+    WHEN submissions.settled_at IS NOT NULL
+        THEN coalesce(submissions.billed_usd, submissions.quoted_usd, 0)
     ELSE {HELD} END
-    + CASE WHEN jobs.status IN ('queued', 'in_progress') AND removed_at IS NULL
-        THEN reserved_usd ELSE 0 END"""
+    + CASE WHEN jobs.status IN ('queued', 'in_progress') AND jobs.removed_at IS NULL
+        THEN submissions.reserved_usd ELSE 0 END"""
 """What a submission takes of the budgets: what it holds, then what it cost."""
 
 

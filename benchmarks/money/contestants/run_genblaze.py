@@ -16,9 +16,7 @@ def main() -> None:
     """Make all videos that are left; its address comes from OPENAI_BASE_URL."""
     _, diary = arguments()
     files = diary.folder / "files"
-    provider = SoraProvider(
-        api_key="money-bench", poll_interval=POLL_SECONDS, output_dir=files
-    )
+    provider = SoraProvider(api_key="money-bench", poll_interval=POLL_SECONDS, output_dir=files)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(partial(make, provider, diary), diary.left))
 

@@ -11,7 +11,7 @@ from media_agent.config.settings import load_settings
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
-RESUMES = 3  # of a job whose outcome is unknown
+RESUMES = 1  # of a job whose outcome is unknown
 
 
 async def main() -> None:
@@ -41,9 +41,7 @@ def make_client(url: str, folder: Path, api: str) -> VideoClient:
     return VideoClient(settings=settings)
 
 
-async def make(
-    client: VideoClient, diary: Diary, turns: asyncio.Semaphore, number: int
-) -> None:
+async def make(client: VideoClient, diary: Diary, turns: asyncio.Semaphore, number: int) -> None:
     """Make one video, and note what came of it."""
     async with turns:
         request = VideoRequest(prompt=prompt_of(number))
