@@ -3,8 +3,8 @@
 The providers are simulators in this process and count what they accepted. Each job is begun in a
 process of its own, which kills itself (SIGKILL) after a step; further processes resume it until
 it is over. Then RANDOM_KILLS jobs are killed at random moments, up to three times each, by a
-published seed. The adapters pause SPEED times shorter than they would, fal times out after FAL_TIMEOUT;
-the search for lost replies pauses as it always does.
+published seed. The adapters pause SPEED times shorter than they would, fal times out after
+FAL_TIMEOUT; the search for lost replies pauses as it always does.
 
 `--runner` says who works on the jobs: a runner is a way to live, RUNNERS has them by name.
 """

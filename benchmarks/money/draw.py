@@ -20,7 +20,11 @@ def draw(outcomes: Sequence[Mapping[str, object]], path: Path) -> None:
     image = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(image)
     jobs = outcomes[0]["jobs"] if outcomes else 0
-    pen.text((16, 12), f"{jobs} jobs through one fault mix, killed six times", fill="black")
+    pen.text(
+        (16, 12),
+        f"{jobs} jobs through one fault mix, their program killed on the way",
+        fill="black",
+    )
     left = 16
     for _, said, colour in _MEASURES:
         pen.rectangle((left, 40, left + 10, 50), fill=colour)

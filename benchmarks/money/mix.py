@@ -37,5 +37,7 @@ def draw_faults(jobs: int = JOBS, seed: int = SEED) -> list[str | None]:
 
 
 def kills(jobs: int = JOBS) -> list[int]:
-    """Return after how many accepted submissions the program is killed."""
-    return [round(each * jobs / JOBS) for each in KILLED_AT]
+    """Return after how many accepted submissions the program is killed; fewer jobs, fewer kills."""
+    count = max(1, round(len(KILLED_AT) * jobs / JOBS))
+    chosen = KILLED_AT[:: max(1, len(KILLED_AT) // count)][:count] if count > 1 else KILLED_AT[2:3]
+    return [round(each * jobs / JOBS) for each in chosen]

@@ -1,4 +1,4 @@
-"""What was used by whom, for those who bill others: jobs, seconds of video, cost and resale price."""
+"""What was used by whom, for those who bill others: jobs, seconds of video, cost, resale price."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -9,7 +9,7 @@ import sys
 import urllib.request
 from pathlib import Path
 
-AT_ONCE = 32
+AT_ONCE = 16
 POLL_SECONDS = 0.2
 DEADLINE_SECONDS = 240.0
 POLLS_IN_VAIN = 10  # failed polls in a row until a program gives a job up

@@ -1,4 +1,4 @@
-"""media-agent's inline runner: `start` with an idempotency key, then `resume` while unknown."""
+"""media-agent's inline runner: `generate` with an idempotency key, again after a restart."""
 
 import asyncio
 import os
@@ -10,8 +10,6 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
-
-RESUMES = 1  # of a job whose outcome is unknown
 
 
 async def main() -> None:
@@ -49,10 +47,6 @@ async def make(client: VideoClient, diary: Diary, turns: asyncio.Semaphore, numb
             job = await client.generate(
                 request, idempotency_key=f"clip-{number}", out=diary.path(number)
             )
-            for _ in range(RESUMES):
-                if job.status is not JobStatus.OUTCOME_UNKNOWN:
-                    break
-                job = await client.resume(job.id)
         except Exception as error:  # noqa: BLE001  # what a program would show
             diary.note_result(number, f"error: {error}")
             return

@@ -76,6 +76,8 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     for chunk, prompt in sorted(steered.items()):  # of those for one chunk the last holds
         yield "steered", f"from chunk {chunk + 1} on: {shorten(prompt, 200)}"
     yield "price", _price(job)
+    if job.plan.estimate.has_old_price(job.created_at.date()):
+        yield "price of", f"{job.plan.estimate.priced_on}: read long before it was planned"
     if job.label is not None:
         yield "label", job.label
     if job.chunks_ready:
