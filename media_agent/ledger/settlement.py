@@ -10,12 +10,12 @@ from media_agent.ledger.rows import text_of
 from media_agent.ledger.store.database import Transaction
 
 HELD = """CASE
-    WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0
+    WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0.0
     ELSE coalesce(submissions.billed_usd, submissions.held_usd, submissions.quoted_usd, 0) END"""
 """What a submission holds."""
 
 TAKEN = f"""CASE
-    WHEN submissions.state = 'refused' THEN 0
+    WHEN submissions.state = 'refused' THEN 0.0
     WHEN submissions.settled_at IS NOT NULL
         THEN coalesce(submissions.billed_usd, submissions.quoted_usd, 0)
     ELSE {HELD} END
