@@ -256,7 +256,8 @@ def _report_end(job: VideoJob) -> None:
         write_stdout(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
         return
     if job.error is None:
-        write_stderr(f"{job.id}: {job.status}{describe_kept(job)}")
+        stopped = "" if job.cancellation is None else f"; {job.cancellation.said}"
+        write_stderr(f"{job.id}: {job.status}{describe_kept(job)}{stopped}")
     else:
         write_error(job.error, place=f"{job.id}: ", kept=describe_kept(job))
 

@@ -95,7 +95,9 @@ def _with_cancellation(end: JobCancelled, work: Work) -> JobCancelled:
 
 
 def _told(end: JobCancelled, cancellation: Cancellation) -> JobCancelled:
-    warnings = (*end.warnings, cancellation.said)
+    warnings = end.warnings
+    if cancellation.may_bill_usd != 0:
+        warnings = (*warnings, cancellation.said)
     return end.model_copy(update={"cancellation": cancellation, "warnings": warnings})
 
 

@@ -78,7 +78,10 @@ def _key_of(row: Row) -> tuple[str, ...]:
 @reads_row
 def _row_of(row: Row, seconds: float | None) -> UsageRow:
     return UsageRow(
-        *_key_of(row),
+        caller=row["caller"],
+        label=row["label"],
+        backend=row["backend"],
+        model=row["model"],
         jobs=row["jobs"],
         seconds=round(seconds or 0.0, 3),
         cost_usd=round_usd(row["cost"]),

@@ -82,6 +82,8 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
         yield "label", job.label
     if job.chunks_ready:
         yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
+    if job.cancellation is not None:
+        yield "cancelled", job.cancellation.said
     for change in job.plan.adjustments:
         yield "adjusted", describe_change(change)
     for warning in job.warnings:
