@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix kill-engine cut-cable hostile fuzz licences open-servers wire \
+	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench kill-engine cut-cable hostile fuzz licences open-servers wire \
 	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
@@ -99,6 +99,9 @@ adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py
+
+money-bench: $(READY) ## 1,000 jobs through lost replies, 5xx, expired addresses and kills: paid twice, lost, unanswered; beside LiteLLM's Router, genblaze and fal-client (installs them into .venv-money-*; ten minutes)
+	@$(BIN)/python -m benchmarks.money.run
 
 kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py

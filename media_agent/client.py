@@ -40,6 +40,7 @@ from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
+from media_agent.negotiation.budget import begin_of_day
 from media_agent.policy.asking import Policies
 from media_agent.policy.decisions import PolicyCall
 from media_agent.provenance.c2pa.ready import look_before_work
@@ -117,7 +118,7 @@ class VideoClient:
                 self.settings.routing.half_life_days,
                 lambda: now().timestamp(),
             ),
-            spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
+            spent_today=lambda: self.store.submissions.spent(begin_of_day(now())),
         )
         self._backends: dict[str, VideoBackend] = {}
         self._running = JobRunner(self._context)

@@ -60,7 +60,7 @@ class BudgetSection(Schema):
 
     max_cost_usd: Dollars | None = Field(default=None, description="For one job, in USD.")
     max_cost_usd_per_day: Dollars | None = Field(
-        default=None, description="For the last 24 hours, in USD."
+        default=None, description="For all jobs of one day (UTC), in USD."
     )
 
 

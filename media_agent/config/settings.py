@@ -69,6 +69,7 @@ from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
+from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.quality import FindingKind
 
@@ -137,6 +138,11 @@ class Settings(BaseSettings):
     )
     routing: RoutingSection = Field(
         default=RoutingSection(), description="What routing learns from earlier outcomes."
+    )
+    deadline_seconds: Seconds | None = Field(
+        default=None,
+        description="Stop the work on a video after so many seconds, unless its request says how "
+        "many; default: as each backend does.",
     )
     confirm_above_usd: Dollars = Field(
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
@@ -231,6 +237,7 @@ class Settings(BaseSettings):
             model=section.model,
             folder=section.folder,
             threads=self.threads,
+            usd_per_gpu_hour=section.usd_per_gpu_hour,
             secrets=secrets,
             environment=self.build_environment,
             callback_url=self.server.callback_url(name),

@@ -15,7 +15,7 @@ from media_agent.storage.files import is_folder_name
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobEvent
-from media_agent_schemas.jobs import JobStatus, OperationRef, ResumeToken, VideoJob
+from media_agent_schemas.jobs import Cancellation, JobStatus, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
@@ -29,6 +29,7 @@ _CHANGEABLE = (
     "record_path",
     "warnings",
     "error",
+    "cancellation",
 )
 
 
@@ -123,11 +124,15 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
         record_path=row["record_path"],
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
+        cancellation=None
+        if row["cancellation"] is None
+        else Cancellation.model_validate_json(row["cancellation"]),
         label=row["label"],
         caller=row["caller"],
         quote_usd=plan.estimate.cost_usd,
         cost_usd=cost.usd,
         cost_source=cost.source,
+        held_usd=cost.held_usd,
     )
 
 

@@ -11,6 +11,7 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.config.routing_sections import RouteSection
 from media_agent.config.settings import Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
+from media_agent.negotiation.budget import DayBudget
 from media_agent.negotiation.draft import Shape
 from media_agent.policy.asking import Policies, Screened
 from media_agent.policy.decisions import PolicyCall
@@ -132,6 +133,9 @@ class Planner:
         return tuple(note_marks(plan, request) for plan in plans)
 
     def _ask_for_marks(self, request: VideoRequest) -> VideoRequest:
+        limit = self._settings.deadline_seconds
+        if request.deadline is None and limit is not None:
+            request = request.model_copy(update={"deadline": limit})
         return ask_for_marks(request, self._settings.provenance)
 
     async def _find_plans(
@@ -236,17 +240,17 @@ class Planner:
             raise InvalidRequestError(error.message, hint=said) from error
 
     def _build_rules(self) -> RoutingRules:
-        budget = self._settings.budget
-        limits = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
+        budget, day = self._settings.budget, None
         if budget.max_cost_usd_per_day is not None:
-            limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
+            day = DayBudget(budget.max_cost_usd_per_day, self._spent_today())
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         declared = self._settings.backends.keys()
         default = self._settings.default_backend
         routing = self._settings.routing
         return RoutingRules(
             routes,
-            min(limits, default=None),
+            budget.max_cost_usd,
+            day,
             declared,
             default,
             usd_per_second=routing.usd_per_second,

@@ -75,7 +75,8 @@ class Ranking:
         refusals, said = list(self.refuse(choice)), dict[str, object]()
         try:
             plan = self.planner.plan(choice, self.context, self._longest)
-            refusals += find_budget_errors(choice.name, plan, self.context.route.max_cost_usd)
+            route = self.context.route
+            refusals += find_budget_errors(choice.name, plan, route.max_cost_usd, route.day)
             said = {
                 "method": plan.method,
                 "submissions": plan.submissions,

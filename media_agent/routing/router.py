@@ -101,7 +101,8 @@ class Router:
         for refusal in self._list_refusals(context.route, choice):
             raise refusal
         plan = self._rank(context, ()).planner.plan(choice, context, 0.0)
-        for refusal in find_budget_errors(choice.name, plan, context.route.max_cost_usd):
+        route = context.route
+        for refusal in find_budget_errors(choice.name, plan, route.max_cost_usd, route.day):
             raise refusal
         return plan
 

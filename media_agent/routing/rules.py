@@ -11,6 +11,7 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
+from media_agent.negotiation.budget import DayBudget
 from media_agent.negotiation.possible_lengths import (
     choose_fps,
     find_longest_shot,
@@ -47,6 +48,8 @@ class Route:
     max_cost_usd: float | None = None
     usd_per_second: float | None = None
     """What a second of waiting costs; None: as the settings say."""
+    day: DayBudget | None = None
+    """What the budget of a day leaves; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class RoutingRules:
 
     routes: Mapping[str, Route] = field(default_factory=dict)
     max_cost_usd: float | None = None
+    day: DayBudget | None = None
     declared: Collection[str] | None = None
     """Backends that have a section in the settings, and so count as named; None: all count."""
     default: str | None = None
@@ -83,6 +87,7 @@ class RoutingRules:
             local_only=preferences.local_only or route.local_only,
             max_cost_usd=min((each for each in budgets if each is not None), default=None),
             usd_per_second=next(each for each in waiting if each is not None),
+            day=self.day,
         )
 
     def _find_route(self, name: str) -> Route:
@@ -111,9 +116,9 @@ class RoutingContext:
 
     def for_model(self, name: str) -> VideoRequest:
         """Return the request for this model; choosing it has met the routing preferences."""
-        budget = None
-        if self.route.max_cost_usd is not None:
-            budget = Budget(max_cost_usd=self.route.max_cost_usd)
+        left = None if self.route.day is None else self.route.day.left
+        limits = [each for each in (self.route.max_cost_usd, left) if each is not None]
+        budget = Budget(max_cost_usd=min(limits)) if limits else None
         routing = None if self.route.model is None else self.request.routing
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 

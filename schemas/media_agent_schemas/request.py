@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Asked, Document, OnlyNumbers
+from media_agent_schemas.base import Asked, Document, OnlyNumbers, Seconds
 from media_agent_schemas.media import CameraMove, InputRole, MediaInput, ResolutionTier, Size
 
 LONGEST_PROMPT_BYTES = 100_000
@@ -231,6 +231,11 @@ class VideoRequest(Asked, Document):
         "their own; kept in the record.",
     )
     budget: Budget | None = Field(default=None, description="Spending limit.")
+    deadline: Annotated[Seconds, OnlyNumbers] | None = Field(
+        default=None,
+        description="Seconds after which the work is stopped, where it can be, and what may still "
+        "be billed is said; counted from when a backend has taken it.",
+    )
     routing: Routing | None = Field(default=None, description="How to choose the backend.")
 
     @model_validator(mode="after")

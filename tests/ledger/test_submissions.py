@@ -82,7 +82,8 @@ def test_what_does_not_fit_into_the_day_is_not_intended(ledger: Ledger) -> None:
     ledger.submissions.record_intent("first", 0, NOW, per_day=1.0)
 
     with pytest.raises(
-        BudgetExceededError, match=r"would cost 0\.60 USD; 0\.40 USD are left of the"
+        BudgetExceededError,
+        match=r"would cost 0\.60 USD; .*0\.60 USD are spent or held and 0\.40 USD are left",
     ):
         ledger.submissions.record_intent("second", 0, NOW, per_day=1.0)
     with pytest.raises(BudgetExceededError, match="an unknown price"):
@@ -188,5 +189,5 @@ def test_a_video_in_segments_that_costs_more_than_is_left_of_the_day_is_not_begu
 ) -> None:
     ledger.jobs.create(*in_parts("video", 0.4, 0.4, 0.4))
 
-    with pytest.raises(BudgetExceededError, match=r"1\.20 USD; 1\.00 USD are left"):
+    with pytest.raises(BudgetExceededError, match=r"1\.20 USD; .* and 1\.00 USD are left"):
         ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)

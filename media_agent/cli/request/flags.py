@@ -124,6 +124,8 @@ class VideoFlags:
     """Camera movement, for the models that take one."""
     audio: Annotated[bool | None, Parameter(show_default=False)] = None
     """With audio, or without. Default: as the model does."""
+    deadline: Annotated[Number, Parameter(metavar="SECONDS")] = None
+    """Stop the work after so many seconds, where it can be, and say what may still be billed."""
     seed: Number = None
     """Random seed, 0 to 2^63-1. Default: random; recorded in the JSON."""
     n: Annotated[Number, Parameter(name=("--n", "-n"))] = None

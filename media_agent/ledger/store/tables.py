@@ -32,6 +32,8 @@ CREATE TABLE jobs (
     record_path TEXT,
     warnings JSON NOT NULL,
     error TEXT,
+    cancellation TEXT,  -- what a cancel stopped, and what may still be billed
+    seconds FLOAT,  -- of the delivered video; absent: there is none
     out TEXT,  -- absent: the video stays in the job's folder
     overwrite BOOLEAN NOT NULL,
     idempotency_key TEXT UNIQUE,
@@ -55,9 +57,13 @@ CREATE TABLE submissions (
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
     quoted_usd FLOAT,  -- absent: unknown; 0: free, or paid by its parts
+    held_usd FLOAT,  -- the most that it may cost: held in the budgets until it is settled
     has_old_price BOOLEAN NOT NULL,  -- even when it was quoted
     reserved_usd FLOAT NOT NULL,  -- for the parts of a video that are not yet submitted
-    billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
+    billed_usd FLOAT,  -- without what was paid back; absent: nobody said how much
+    refunded_usd FLOAT,  -- what was paid back; absent: nobody said
+    settled_at TEXT,  -- when its outcome was known; absent: it is held
+    resale_factor FLOAT NOT NULL,  -- by which its caller pays for it
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
     ref TEXT,
     operation_id TEXT,  -- of the ref
@@ -146,6 +152,7 @@ CREATE TABLE api_keys (
     scopes TEXT NOT NULL,  -- with spaces between
     usd_per_day FLOAT,  -- absent here and below: without a limit
     usd_total FLOAT,
+    resale_factor FLOAT,  -- absent: 1
     requests_per_minute INTEGER,
     concurrent_jobs INTEGER,
     policies TEXT NOT NULL,  -- names of the settings, with spaces between
