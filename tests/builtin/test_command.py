@@ -28,7 +28,7 @@ from media_agent.programs.turns import take_turn
 from media_agent.storage.files import sha256_of
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.faststart import has_index_in_front
+from media_agent.video.mp4.faststart import has_index_in_front
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import (
     JobCancelled,

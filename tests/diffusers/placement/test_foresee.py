@@ -42,7 +42,10 @@ def plan(folder_of: FolderOf, tmp_path: Path) -> Callable[..., Estimate]:
 @pytest.mark.parametrize(
     ("gpu", "said"),
     [
-        (10_000, "all weights in the memory where it computes: needs about 6.0 GiB of 9.8 GiB free"),
+        (
+            10_000,
+            "all weights in the memory where it computes: needs about 6.0 GiB of 9.8 GiB free",
+        ),
         (4_000, "model offload, decoding in tiles: needs about 1.8 GiB of 3.9 GiB free"),
     ],
 )

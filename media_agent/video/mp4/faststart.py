@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from media_agent.errors import StorageError
-from media_agent.video.boxes import read_boxes
+from media_agent.video.mp4.boxes import read_boxes
 from media_agent.video.codec import open_new_mp4, open_video, probe
 
 _COPIED = ("video", "audio")
