@@ -165,11 +165,8 @@ class MagiBackend(LocalBackend):
                     backend=self.name,
                     model=family.model,
                     next_chunk=due,
-                    data={
-                        "state": state_name(due),
-                        "first_chunk": how.first_chunk,
-                        "exact": video.resumes_exactly,
-                    },
+                    exact=video.resumes_exactly,
+                    data={"state": state_name(due), "first_chunk": how.first_chunk},
                 ),
                 video.saver() if chunk.is_whole else None,  # else no video continues from it
             )

@@ -14,7 +14,7 @@ from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination
 from media_agent.storage.files import storage_errors, write_atomically
 from media_agent_schemas.capabilities import Capabilities
-from media_agent_schemas.events import JobCompleted, TerminalEvent
+from media_agent_schemas.events import ChunkReady, JobCompleted, JobEvent, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.records import Refusal
 
@@ -38,19 +38,20 @@ def write_record(
         OwnershipLostError: The job is another process's by now.
     """
     store = context.store
-    submissions, events = store.submissions.of(job.id), store.events.read(job.id)
+    submissions = store.submissions.of(job.id)
     record = build_record(
         store.jobs.get(job.id),  # with the warnings of its way
         end,
         capabilities=capabilities,
-        events=events,
+        events=store.events.read(job.id),
         finished_at=context.now(),
         inputs=store.jobs.terms(job.id).inputs,
         cost=store.costs.of(job.id).as_cost(
             job.plan.estimate.source, None if end.cost is None else end.cost.source
         ),
         resumed_from=resumed_from,
-        seams=measure_seams(job, end.artifacts, events),
+        resumed_exactly=_find_exactness(store.events.read(job.id), resumed_from),
+        seams=measure_seams(job, end.artifacts, store.events.read(job.id)),
         quality=next(iter(quality.reports.values()), None),
         spread=measure_spread(tuple(quality.reports.values())),
         remakes=() if remaker is None else tuple(remaker.remakes),
@@ -66,6 +67,13 @@ def write_record(
         write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
     changes = {"record_path": str(place)}
     store.jobs.update(job.id, lambda job: job.model_copy(update=changes))
+
+
+def _find_exactness(events: Iterable[JobEvent], resumed_from: int | None) -> bool | None:
+    """Return what the token says with which a job was resumed; None: it was not."""
+    tokens = (each.event.resume for each in events if isinstance(each.event, ChunkReady))
+    used = (token for token in tokens if token is not None and token.next_chunk == resumed_from)
+    return next((token.exact for token in used), None)
 
 
 def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:
