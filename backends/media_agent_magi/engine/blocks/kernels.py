@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from functools import cache
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -110,7 +111,8 @@ def flexible(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Ten
 def _flex(*, compiled: bool) -> Callable[..., Tensor]:
     from torch.nn.attention.flex_attention import flex_attention
 
-    return torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
+    made = torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
+    return cast("Callable[..., Tensor]", made)
 
 
 def magi_attention(masked: Kernel) -> Kernel:
