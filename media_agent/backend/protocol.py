@@ -147,6 +147,8 @@ class BackendSettings:
     """The model that the settings make its default; None: the backend's own."""
     folder: Path | None = None
     """The folder of the settings file, from which relative paths count."""
+    usd_per_gpu_hour: float | None = None
+    """What an hour of work costs where it sends no bill, by the settings; None: nothing."""
     threads: int | None = None
     """CPU threads of one piece of work here; None: the backend's own choice."""
     secrets: tuple[SecretStr, ...] = ()

@@ -16,6 +16,8 @@ from media_agent.cli.commands.develop.verify_live import verify_live
 from media_agent.cli.commands.jobs.costs import costs
 from media_agent.cli.commands.jobs.disk import du, prune
 from media_agent.cli.commands.jobs.jobs import build_jobs_app
+from media_agent.cli.commands.jobs.stats import stats
+from media_agent.cli.commands.jobs.usage import usage
 from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.servers.mcp import mcp
@@ -79,6 +81,8 @@ def build_app() -> App:
     app.command(init)
     app.command(build_jobs_app())
     app.command(costs)
+    app.command(stats)
+    app.command(usage)
     app.command(du)
     app.command(prune)
     app.command(build_keys_app())

@@ -25,6 +25,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.digests import digests_of
+from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.delivering.deliver import Deliverer
 from media_agent.jobs.delivering.places import clean_up, reserve_destination
@@ -33,6 +34,7 @@ from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.segment_jobs import SegmentRunner
+from media_agent.jobs.settle import Work, settled
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
@@ -48,7 +50,7 @@ from media_agent_schemas.events import (
     JobStarted,
     TerminalEvent,
 )
-from media_agent_schemas.jobs import ChangePrompt, OperationRef, VideoJob
+from media_agent_schemas.jobs import ChangePrompt, JobStatus, OperationRef, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
@@ -229,11 +231,11 @@ class JobRun:
         )
         try:
             try:
-                return await self._observe(*await self._submit(submitter))
+                return await self._observe_in_time(*await self._submit(submitter))
             except OperationNotFoundError:
                 if not self._capabilities().resubmits:
                     raise
-                return await self._observe(*await self._submit(submitter))  # it costs nothing
+                return await self._observe_in_time(*await self._submit(submitter))  # it is free
         except OwnershipLostError:
             await self._leave()
             raise
@@ -266,6 +268,16 @@ class JobRun:
         if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
             self._tell(self._store.events.reopen(self.job.id, said, self._context.now()))
+
+    async def _observe_in_time(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
+        """Observe until the end, or the deadline; a service that is polled keeps its own."""
+        seconds = None if "deadline_seconds" in ref.data else self.job.plan.request.deadline
+
+        async def stop() -> None:
+            self._warn(f"it was stopped at its deadline of {seconds:g} s")
+            await self.stop()
+
+        return await stopping.within(self._observe(backend, ref), seconds, stop)
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
@@ -382,11 +394,9 @@ class JobRun:
             remaker=self._build_remaker(),
         )
         last = self._store.submissions.last(self.job.id)
-        if end.cost is not None:
-            cost = end.cost.at(self.job.plan.estimate.usd_per_second)
-            end = end.model_copy(update={"cost": cost})
-            if last is not None:
-                self._store.submissions.bill(last, cost)
+        end = settled(end, self._describe_work())
+        if end.cost is not None and last is not None:
+            self._store.submissions.bill(last, end.cost)
         end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
@@ -398,6 +408,12 @@ class JobRun:
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, way_out)})
+
+    def _describe_work(self) -> Work:
+        job = self._store.jobs.get(self.job.id)
+        has_begun = job.status is JobStatus.IN_PROGRESS
+        was_sent = self._may_be_accepted()
+        return Work(job.plan, self._capabilities(), has_begun, was_sent, job.held_usd)
 
     def _build_remaker(self) -> Remaker | None:
         if self._parts is None:

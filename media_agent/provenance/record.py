@@ -99,6 +99,7 @@ def build_record(
             backend=end.timing,
         ),
         cost=cost,
+        cancellation=getattr(end, "cancellation", None),
         lineage=Lineage(
             parent_job=None if origin is None else origin.job_id,
             parent_chunk=None if origin is None else origin.chunk,

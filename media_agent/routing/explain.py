@@ -14,6 +14,7 @@ from media_agent.errors import (
     in_full,
 )
 from media_agent.negotiation.draft import format_value
+from media_agent.routing.learning.outlook import LEARNED, in_words
 from media_agent.shorten import shorten
 from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
@@ -23,8 +24,8 @@ from media_agent_schemas.request import RoutingPreference
 
 _METHOD_RANK = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
 _UNKNOWN = float("inf")
+_MOST_FAIL = 0.5
 _DIGITS = 6  # of a price; sums of floating-point numbers differ behind them
-_COUNTED = (RoutingPreference.CHEAPEST, RoutingPreference.FASTEST)
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
@@ -35,6 +36,7 @@ _HINTS = {
 _PREFERENCES = {
     RoutingPreference.CHEAPEST: "by price",
     RoutingPreference.FASTEST: "by speed",
+    RoutingPreference.BALANCED: "by price and the cost of waiting",
     RoutingPreference.LOCAL_FIRST: "with local backends first, then by price",
     RoutingPreference.BEST: "by the quality ratings of the catalogue",
 }
@@ -89,16 +91,16 @@ class Reason:
 
 def count_by_backend(names: Sequence[str]) -> str:
     """Return how many of some models each backend has."""
-    backends = Counter(name.partition("/")[0] for name in names)
-    return ", ".join(f"{count} of {backend}" for backend, count in backends.most_common())
+    counts = Counter(name.partition("/")[0] for name in names).most_common()
+    return ", ".join(f"{count} of {backend}" for backend, count in counts)
 
 
 def could_be_had(candidate: Candidate) -> bool:
     """Return whether nothing is against a model but what is missing, or but its price."""
     if len(candidate.refusals) != 1:
         return False
-    is_dear = candidate.refusals[0].code == BudgetExceededError.code
-    return is_dear or only_lacks_something(candidate)
+    code = candidate.refusals[0].code
+    return code == BudgetExceededError.code or only_lacks_something(candidate)
 
 
 def only_lacks_something(candidate: Candidate) -> bool:
@@ -156,8 +158,13 @@ def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
-    """Return the sort key: price or time first where that is preferred, else the method."""
+def make_sort_key(
+    prefer: RoutingPreference, usd_per_second: float = 0.0
+) -> Callable[[Candidate], tuple[object, ...]]:
+    """Return the sort key: price, time or both first where that is preferred, else the method.
+
+    As earlier outcomes let expect them, where there are any; then, what mostly fails comes last.
+    """
 
     def key(candidate: Candidate) -> tuple[object, ...]:
         cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
@@ -165,12 +172,20 @@ def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[obje
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
         method = _METHOD_RANK[candidate.method]
+        is_down, outlook = False, candidate.outlook if prefer in LEARNED else None
+        if outlook is not None:
+            price = _UNKNOWN if outlook.cost_usd is None else round(outlook.cost_usd, _DIGITS)
+            time = _UNKNOWN if outlook.seconds is None else outlook.seconds
+            is_down = outlook.fails > _MOST_FAIL
         preferred: tuple[float, ...]
         match prefer:
             case RoutingPreference.CHEAPEST:
-                preferred = (price, method)
+                preferred = (is_down, price, method)
             case RoutingPreference.FASTEST:
-                preferred = (time, method)
+                preferred = (is_down, time, method)
+            case RoutingPreference.BALANCED:
+                waiting = usd_per_second * time if usd_per_second else 0.0
+                preferred = (is_down, price + waiting, method)
             case RoutingPreference.LOCAL_FIRST:
                 preferred = (method, not candidate.local, price)
             case RoutingPreference.BEST:
@@ -192,7 +207,13 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
         time_of(candidate.estimate),
         quality,
         f"checked: {candidate.verification}",
+        *history_of(candidate),
     )
+
+
+def history_of(candidate: Candidate) -> tuple[str, ...]:
+    """Return how its submissions ended lately, if any did."""
+    return () if candidate.outlook is None else in_words(candidate.outlook)
 
 
 def method_of(candidate: Candidate) -> str:
@@ -236,9 +257,8 @@ def describe_change(change: Adjustment) -> str:
 
 def price_of(estimate: Estimate) -> str:
     """Return the price in words; unknown is not free."""
-    if estimate.cost_usd is None:
-        return "price unknown"
-    return "free" if estimate.cost_usd == 0 else f"costs {format_usd(estimate.cost_usd)} USD"
+    cost = estimate.cost_usd
+    return "price unknown" if cost is None else f"costs {format_usd(cost)} USD" if cost else "free"
 
 
 def time_of(estimate: Estimate) -> str:
@@ -259,15 +279,15 @@ def summary_of(
         return f"{who} can serve this request ({len(refused) + len(others)} checked)"
     first = ranked[0]
     chosen = first.name if offer_of is None else f"{first.name}, an offer of {offer_of}"
-    said = f"selected {chosen}: {'; '.join(first.reasons[:3])}"
+    said = f"selected {chosen}: {'; '.join((*first.reasons[:3], *history_of(first)))}"
     more = len(ranked) - 1 + len(others)
     if more:
         several_ways = len({_METHOD_RANK[each.method] for each in (*ranked, *others)}) > 1
         before = "Ranked"
-        if several_ways and prefer not in _COUNTED:
+        if several_ways and prefer not in LEARNED:
             before = "Ranked by method (one piece, then extending, then chaining), then"
         said += f". {before} {_PREFERENCES[prefer]}"
-        if several_ways and prefer in _COUNTED:
+        if several_ways and prefer in LEARNED:
             said += ", regardless of the number of segments"
         said += f"; {more} other{'s' if more > 1 else ''} available"
     return said

@@ -6,7 +6,7 @@ from media_agent_schemas.base import Document, Schema, Sha256
 from media_agent_schemas.capabilities import Adjustment, Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Computation, Cost, Timing
-from media_agent_schemas.jobs import JobStatus
+from media_agent_schemas.jobs import Cancellation, JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
@@ -136,6 +136,9 @@ class GenerationRecord(Document):
     )
     times: Times = Field(description="When, and how long.")
     cost: Cost = Field(default=Cost(), description="What it cost: billed, or else as quoted.")
+    cancellation: Cancellation | None = Field(
+        default=None, description="What a cancel stopped, and what may still be billed."
+    )
     lineage: Lineage = Field(default=Lineage(), description="Where it comes from.")
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

@@ -22,6 +22,7 @@ from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.options import MagiOptions, declare_options
 from media_agent_magi.magi.sizes import HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     Control,
     MemoryUse,
@@ -100,7 +101,7 @@ class MagiFamily:
             max_n=4,
             seed=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             resumable=True,
             extends=True,
             streams=True,
