@@ -13,7 +13,7 @@ def format_tables(found: dict[str, Any]) -> str:
     kinds = found["kinds"]
     lines = [
         f"Cost per request over that of the oracle: mean over {found['seeds']} of 20 seeds, of "
-        f"{found['requests']:,} requests each, ± half of the 95 % interval. A second of waiting costs "
+        f"{found['requests']:,} requests, ± half of the 95 % interval. A second of waiting costs "
         f"{found['usd_per_second']:g} USD. {found['cpu_seconds']:.0f} s of CPU.",
         "",
         f"| rule | {' | '.join(kinds)} |",
