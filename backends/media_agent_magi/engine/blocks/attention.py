@@ -186,9 +186,7 @@ def linear_in_float32(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x.float(), weight.float())
 
 
-def rotated(
-    x: Tensor, norm: Callable[[Tensor], Tensor], turning: tuple[Tensor, Tensor]
-) -> Tensor:
+def rotated(x: Tensor, norm: Callable[[Tensor], Tensor], turning: tuple[Tensor, Tensor]) -> Tensor:
     """Norm and rotate heads (N, S, heads, dh) in float32, and return to their dtype."""
     return turned(norm(x.float()), turning).to(x.dtype)
 
