@@ -16,8 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine hostile fuzz licences open-servers wire \
-	frameworks adherence parity snapshots train clean
+	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench \
+	kill-engine cut-cable hostile fuzz licences open-servers wire frameworks containers adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (
 bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
 	@$(BIN)/python benchmarks/local_models.py
 
+bench-router: $(READY) ## The router that learns beside an oracle and simple rules, in simulated weeks of six offers (ten minutes; ARGS="--seeds 4")
+	@$(BIN)/python -m benchmarks.router.run $(ARGS)
+
 bench-signing: $(READY) ## What signing videos of 1 to 600 MB costs in time and memory (two minutes, 2 GB of disk)
 	@$(BIN)/python benchmarks/signing.py
 
@@ -97,8 +100,14 @@ adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py
 
+money-bench: $(READY) ## 1,000 jobs through lost replies, 5xx, expired addresses and kills: paid twice, lost, unanswered; beside LiteLLM's Router, genblaze and fal-client (installs them into .venv-money-*; ten minutes)
+	@$(BIN)/python -m benchmarks.money.run
+
 kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py
+
+cut-cable: $(READY) ## Cut the cable between a worker and Postgres for a minute (root, Linux); it stops before another one goes on
+	@$(BIN)/python -m benchmarks.cut_cable
 
 hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hour); no video lost, none paid twice
 	@$(BIN)/python benchmarks/hostile/attack.py
@@ -111,6 +120,9 @@ wire: $(READY) ## Record what the SDKs of providers send, for the tests (install
 
 frameworks: $(READY) ## Run the agent tools in pydantic-ai, openai-agents and LangChain (installs them into .venv-frameworks; a minute)
 	@$(BIN)/python tools/frameworks.py
+
+containers: $(READY) ## Lint the images and the compose file, and run what they start in a bare environment (three minutes)
+	@$(BIN)/python tools/containers.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

@@ -47,6 +47,7 @@ from media_agent.config.file import (
 )
 from media_agent.config.key_sections import KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.ledger_address import LedgerAddress, passwords_in, shown_address
 from media_agent.config.policy_sections import PolicySection
 from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.config.quality_sections import FindingSection
@@ -55,6 +56,7 @@ from media_agent.config.routing_sections import (
     CatalogueSection,
     Dollars,
     RouteSection,
+    RoutingSection,
 )
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
@@ -67,6 +69,7 @@ from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
+from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.quality import FindingKind
 
@@ -93,6 +96,10 @@ class Settings(BaseSettings):
     data_dir: AbsolutePath = Field(
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
+    )
+    ledger: LedgerAddress | None = Field(
+        default=None,
+        description="Address of a Postgres database for the ledger; absent: a file in data_dir.",
     )
     config: PlainPath | None = Field(
         default=None, description="A settings file (TOML) to read instead of the usual two."
@@ -129,6 +136,14 @@ class Settings(BaseSettings):
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
     )
+    routing: RoutingSection = Field(
+        default=RoutingSection(), description="What routing learns from earlier outcomes."
+    )
+    deadline_seconds: Seconds | None = Field(
+        default=None,
+        description="Stop the work on a video after so many seconds, unless its request says how "
+        "many; default: as each backend does.",
+    )
     confirm_above_usd: Dollars = Field(
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
@@ -148,7 +163,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path:
-        """The path of the ledger in the data folder."""
+        """The path of the ledger in the data folder, where it is no database on a server."""
         return self.data_dir / "ledger.sqlite"
 
     @property
@@ -222,6 +237,7 @@ class Settings(BaseSettings):
             model=section.model,
             folder=section.folder,
             threads=self.threads,
+            usd_per_gpu_hour=section.usd_per_gpu_hour,
             secrets=secrets,
             environment=self.build_environment,
             callback_url=self.server.callback_url(name),
@@ -260,12 +276,13 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        apart = {*paths, "backends", "policies", "server", "provenance"}
+        apart = {*paths, "ledger", "backends", "policies", "server", "provenance"}
         others = self.model_dump(mode="json", exclude=apart)
         shown = {name: concealed(each) for name, each in others.items()}
         rules: dict[str, JsonValue] = {
             name: {**section.shown()} for name, section in self.policies.items()
         }
+        ledger = None if self.ledger is None else shown_address(self.ledger)
         server = redact_value(self.server.shown(), known)
         sections_of_keys: dict[str, JsonValue] = {
             "server": server,
@@ -273,7 +290,7 @@ class Settings(BaseSettings):
             "policies": redact_value(rules, known),
             "backends": said,
         }
-        return paths | shown | sections_of_keys
+        return paths | {"ledger": ledger} | shown | sections_of_keys
 
     def key_sources(self) -> dict[tuple[str, ...], KeySource]:
         """Return every place that may say a key or a secret."""
@@ -296,6 +313,7 @@ class Settings(BaseSettings):
         return redact(text, self._collect_secrets())
 
     def _collect_secrets(self) -> Iterator[str]:
+        yield from () if self.ledger is None else passwords_in(self.ledger)
         for source in self.key_sources().values():
             with suppress(ConfigurationError):  # reported when that section is used
                 key = source.find_key()

@@ -113,7 +113,12 @@ class Submitter:
             if isinstance(answer, OperationRef):
                 return backend, answer, None
             await write_patiently(
-                partial(self._store.submissions.mark_refused, intent, to_info(answer)),
+                partial(
+                    self._store.submissions.mark_refused,
+                    intent,
+                    to_info(answer),
+                    self._context.now(),
+                ),
                 self._context,
             )
             number = self._next(intent, answer)
@@ -191,6 +196,8 @@ class Submitter:
         request = self._plans[intent.number].request
         sent.is_reporting = True  # nothing can be accepted before the intent is on disk
         await self._store.flushed()
+        if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
+            await asyncio.to_thread(self._store.owners.hold, self.job.id)
         sent.is_reporting = False  # unless the backend says so
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
@@ -241,7 +248,12 @@ class Submitter:
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
                 await write_patiently(
-                    partial(self._store.submissions.mark_refused, intent, to_info(refusal)),
+                    partial(
+                        self._store.submissions.mark_refused,
+                        intent,
+                        to_info(refusal),
+                        self._context.now(),
+                    ),
                     self._context,
                 )
 

@@ -21,8 +21,8 @@ from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
-from media_agent.video.boxes import read_boxes
 from media_agent.video.images import as_rgb, matrix_of
+from media_agent.video.mp4.boxes import read_boxes
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:

@@ -55,6 +55,16 @@ class VideoDiT(nn.Module):
         self.videodit_blocks = BlockStack(config)
         self.final_linear = FinalLinear(width, math.prod(patch) * config.out_channels)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.y_embedder.null_caption_embedding.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its blocks compute in."""
+        return body_dtype(self.config)
+
     def null_caption(self) -> Tensor:
         """Return the learned caption of "no text", (L, caption_channels)."""
         return self.y_embedder.null_caption_embedding

@@ -1,7 +1,9 @@
-"""The tables of the ledger; a file whose head says another version is refused."""
+"""The tables of the ledger, for SQLite and for Postgres; those of another version are refused."""
+
+import re
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 9
+LEDGER_VERSION = 10
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -30,13 +32,20 @@ CREATE TABLE jobs (
     record_path TEXT,
     warnings JSON NOT NULL,
     error TEXT,
+    cancellation TEXT,  -- what a cancel stopped, and what may still be billed
+    seconds FLOAT,  -- of the delivered video; absent: there is none
     out TEXT,  -- absent: the video stays in the job's folder
     overwrite BOOLEAN NOT NULL,
     idempotency_key TEXT UNIQUE,
     inputs JSON NOT NULL,  -- the digests of the files that went in, by path
     owner TEXT,  -- changed only by compare-and-set
-    heartbeat FLOAT,  -- seconds since the epoch
     cancel_requested BOOLEAN NOT NULL
+)"""
+
+_OWNERS = """
+CREATE TABLE owners (
+    name TEXT NOT NULL PRIMARY KEY,  -- as `jobs.owner` says it
+    seen FLOAT NOT NULL  -- the last heartbeat, in epoch seconds of the clock that all share
 )"""
 
 _SUBMISSIONS = """
@@ -48,15 +57,49 @@ CREATE TABLE submissions (
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
     quoted_usd FLOAT,  -- absent: unknown; 0: free, or paid by its parts
+    held_usd FLOAT,  -- the most that it may cost: held in the budgets until it is settled
+    has_old_price BOOLEAN NOT NULL,  -- even when it was quoted
     reserved_usd FLOAT NOT NULL,  -- for the parts of a video that are not yet submitted
-    billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
+    billed_usd FLOAT,  -- without what was paid back; absent: nobody said how much
+    refunded_usd FLOAT,  -- what was paid back; absent: nobody said
+    settled_at TEXT,  -- when its outcome was known; absent: it is held
+    resale_factor FLOAT NOT NULL,  -- by which its caller pays for it
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
     ref TEXT,
     operation_id TEXT,  -- of the ref
     error TEXT,  -- why it was refused
     attempts INTEGER NOT NULL,
     created_at TEXT NOT NULL,
+    started_at TEXT,  -- when work on it began, the first time
+    ended_at TEXT,  -- when its outcome was kept
     UNIQUE (job_id, number)
+)"""
+
+_OUTCOMES = """
+CREATE TABLE outcomes (
+    id INTEGER NOT NULL PRIMARY KEY,  -- a later one has a higher one
+    backend TEXT NOT NULL,
+    model TEXT NOT NULL,
+    ending TEXT NOT NULL,  -- done | failed | moderated | refused
+    code TEXT,  -- of the error
+    began_at FLOAT NOT NULL,  -- this time and the next one: seconds since the epoch
+    ended_at FLOAT NOT NULL,
+    hour INTEGER NOT NULL,  -- of the day in UTC when it began
+    queue_seconds FLOAT,  -- absent here and below: unknown
+    seconds FLOAT,
+    expected_seconds FLOAT,  -- as the catalogue said
+    video_seconds FLOAT,  -- as asked for; so is the next one
+    short_side INTEGER,
+    quoted_usd FLOAT,
+    billed_usd FLOAT,
+    priced_on TEXT  -- the date of the price that was quoted
+)"""
+
+_LESSONS = """
+CREATE TABLE lessons (
+    name TEXT NOT NULL PRIMARY KEY,  -- of what was learned, and with which settings
+    last_outcome INTEGER NOT NULL,  -- it was learned from this outcome and those before it
+    lesson TEXT NOT NULL
 )"""
 
 _EVENTS = """
@@ -65,6 +108,7 @@ CREATE TABLE events (
     sequence INTEGER NOT NULL,
     time TEXT NOT NULL,
     chunk INTEGER,
+    frames INTEGER,  -- of the chunk
     event TEXT NOT NULL,
     PRIMARY KEY (job_id, sequence),
     UNIQUE (job_id, chunk)
@@ -76,6 +120,7 @@ CREATE TABLE artifacts (
     number INTEGER NOT NULL,  -- -1: is being put in its place
     path TEXT,
     sha256 TEXT,
+    seconds FLOAT,  -- how long it is
     artifact TEXT NOT NULL,
     PRIMARY KEY (job_id, number)
 )"""
@@ -107,6 +152,7 @@ CREATE TABLE api_keys (
     scopes TEXT NOT NULL,  -- with spaces between
     usd_per_day FLOAT,  -- absent here and below: without a limit
     usd_total FLOAT,
+    resale_factor FLOAT,  -- absent: 1
     requests_per_minute INTEGER,
     concurrent_jobs INTEGER,
     policies TEXT NOT NULL,  -- names of the settings, with spaces between
@@ -161,10 +207,15 @@ TABLES = (
     f"CREATE INDEX jobs_unsettled ON jobs (created_at, id) WHERE {UNSETTLED}",
     "CREATE INDEX jobs_by_fingerprint ON jobs (fingerprint) WHERE fingerprint IS NOT NULL",
     "CREATE INDEX jobs_of_caller ON jobs (caller, status) WHERE caller IS NOT NULL",
+    "CREATE INDEX jobs_by_owner ON jobs (owner) WHERE owner IS NOT NULL",
     "CREATE INDEX jobs_by_whole ON jobs (part_of) WHERE part_of IS NOT NULL",
+    _OWNERS,
     _SUBMISSIONS,
     "CREATE INDEX submissions_by_time ON submissions (created_at)",
     "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) WHERE state = 'accepted'",
+    _OUTCOMES,
+    "CREATE INDEX outcomes_by_time ON outcomes (ended_at)",
+    _LESSONS,
     _EVENTS,
     _ARTIFACTS,
     _COMMANDS,
@@ -178,3 +229,18 @@ TABLES = (
     "CREATE INDEX deliveries_by_time ON deliveries (created_at)",
     "CREATE INDEX deliveries_by_job ON deliveries (job_id)",
 )
+
+_IN_POSTGRES = {  # by what SQLite says
+    "INTEGER NOT NULL PRIMARY KEY": "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY",
+    "INTEGER": "BIGINT",
+    "FLOAT": "DOUBLE PRECISION",
+    "TEXT": 'TEXT COLLATE "C"',  # in the order of their bytes, as in SQLite
+    "JSON": 'TEXT COLLATE "C"',
+    ") WITHOUT ROWID": ")",
+}
+_DIFFERING = re.compile("|".join(map(re.escape, _IN_POSTGRES)))
+
+
+def tables_of_postgres() -> tuple[str, ...]:
+    """Return what makes the same tables there."""
+    return tuple(_DIFFERING.sub(lambda found: _IN_POSTGRES[found[0]], each) for each in TABLES)

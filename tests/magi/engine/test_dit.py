@@ -1,13 +1,18 @@
+import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend
 
 from media_agent_magi.engine.blocks.attention import interleave
 from media_agent_magi.engine.blocks.kernels import (
     KernelError,
+    flexible,
     fused,
+    kernel_for,
     pinned,
     rounded_once,
     written_out,
@@ -116,6 +121,48 @@ def test_a_pinned_kernel_is_used_or_fails_loudly(model: VideoDiT) -> None:
     assert torch.allclose(on_cpu, model(**given, **plain), atol=1e-5)
     with pytest.raises(KernelError, match=r"no attention of CUDNN_ATTENTION for torch.float32 on"):
         model(**given, **plain, kernel=pinned(SDPBackend.CUDNN_ATTENTION))
+
+
+HEADS = (4, 2, 2)
+HIDDEN = torch.tensor([[0.0] * 7, [0.0] * 4 + [-torch.inf] * 3])[:, None, None]  # N 1 1 L
+
+
+@pytest.mark.parametrize("bias", [None, HIDDEN])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_equals_the_fused_kernel(bias: Tensor | None) -> None:
+    q, k, v = (torch.randn(2, heads, n, 16) for heads, n in zip(HEADS, (5, 7, 7), strict=True))
+
+    assert torch.allclose(flexible(q, k, v, bias), fused(q, k, v, bias), atol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [None, HIDDEN])
+def test_magi_attention_gets_samples_as_ranges_of_one_row(
+    bias: Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_its_place(
+        q: Tensor, k: Tensor, v: Tensor, *, q_ranges: Tensor, k_ranges: Tensor
+    ) -> tuple[Tensor, object]:
+        parts = []
+        for (a, b), (c, d) in zip(q_ranges.tolist(), k_ranges.tolist(), strict=True):
+            part = [x.transpose(0, 1)[None] for x in (q[a:b], k[c:d], v[c:d])]
+            parts.append(fused(*part)[0].transpose(0, 1))
+        return torch.cat(parts), None
+
+    package = SimpleNamespace(flex_flash_attn_func=in_its_place)
+    monkeypatch.setitem(sys.modules, "magi_attention", SimpleNamespace(api=package))
+    monkeypatch.setitem(sys.modules, "magi_attention.api", package)
+    q, k, v = (torch.randn(2, heads, n, 16) for heads, n in zip(HEADS, (5, 7, 7), strict=True))
+
+    given = kernel_for(torch.device("cpu"), "magi")(q, k, v, bias)
+
+    assert torch.allclose(given, fused(q, k, v, bias), atol=1e-6)
+
+
+def test_a_kernel_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "magi_attention", None)
+
+    with pytest.raises(KernelError, match=r"no MagiAttention: .*magi_attention"):
+        kernel_for(torch.device("cpu"), "magi")
 
 
 @pytest.mark.parametrize("most", [0, 2**25])
