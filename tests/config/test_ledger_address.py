@@ -78,7 +78,10 @@ def test_another_address_is_refused_and_not_shown(
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("postgresql://u:p@h1:1,h2:2/d?target_session_attrs=read-write", "postgresql://h1:1,h2:2/d"),
+        (
+            "postgresql://u:p@h1:1,h2:2/d?target_session_attrs=read-write",
+            "postgresql://h1:1,h2:2/d",
+        ),
         ("postgresql://u:a:b+c!@[::1]:5432/d?sslrootcert=/etc/ca.pem", "postgresql://[::1]:5432/d"),
         ("postgres://%2Frun%2Fpostgresql/d", "postgres://%2Frun%2Fpostgresql/d"),
         ("postgresql://?service=media", "postgresql://"),

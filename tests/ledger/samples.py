@@ -96,7 +96,15 @@ class Place:
 
     def empty(self) -> None:
         with self.open().database.writing() as transaction:
-            for table in ("jobs", "owners", "uploads", "api_keys", "endpoints"):
+            for table in (
+                "jobs",
+                "owners",
+                "uploads",
+                "api_keys",
+                "endpoints",
+                "outcomes",
+                "lessons",
+            ):
                 transaction.change(f"DELETE FROM {table}")  # and what refers to them
 
     def close(self) -> None:
