@@ -31,6 +31,13 @@ def settle(transaction: Transaction, job_id: str, time: datetime) -> None:
 
 
 def hold_again(transaction: Transaction, job_id: str) -> None:
-    """Hold what a job may cost that continues after its end."""
-    held = "UPDATE submissions SET settled_at = NULL WHERE job_id = :job AND state != 'refused'"
+    """Hold what a job may cost that continues after its end.
+
+    What a person or an earlier end said of the same attempt is open again; only what earlier
+    attempts cost stays.
+    """
+    held = """
+        UPDATE submissions
+        SET settled_at = NULL, billed_usd = CASE WHEN attempts > 1 THEN billed_usd END
+        WHERE job_id = :job AND state != 'refused'"""
     transaction.change(held, job=job_id)
