@@ -23,8 +23,8 @@ def _check(address: SecretStr) -> SecretStr:
     found = _match(address)
     if found is None or any(int(port) > 65535 for port in re.findall(r":(\d+)", found["place"])):
         raise ValueError(
-            "it is written postgresql://USER:PASSWORD@HOST:5432/DATABASE, and characters other "
-            "than letters and digits in a password with %: @ is %40"
+            "it is written postgresql://HOST:5432/DATABASE, with USER:PASSWORD@ before the host, "
+            "and characters other than letters and digits in a password with %: @ is %40"
         )
     return address
 
