@@ -54,6 +54,7 @@ class Outlooks:
             fails=1 - (1 - one.fails) ** parts,
             seconds=None if one.seconds is None else one.seconds * parts,
             usd=None if estimate.cost_usd is None else max(estimate.cost_usd, one.usd or 0.0),
+            most_usd=estimate.bound_usd,
         )
         told = self._tell(candidate.name)
         outlook = told.model_copy(
