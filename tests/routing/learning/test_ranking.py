@@ -9,8 +9,8 @@ import pytest
 
 from media_agent.ledger.outcomes import Ending, Outcome
 from media_agent.routing.catalogue import Catalogue
-from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.expectation import Expectation
+from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.scores import Exploration, find_worth_trying
 from media_agent.routing.router import Router
 from media_agent.routing.rules import RoutingRules
