@@ -16,8 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench kill-engine cut-cable hostile fuzz licences open-servers wire \
-	frameworks adherence parity snapshots train clean
+	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench \
+	kill-engine cut-cable hostile fuzz licences open-servers wire frameworks containers adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,10 +61,10 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/, a
 	@$(BIN)/python benchmarks/engine.py --repeats 9 --before 0c380e81
 
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
-	@$(BIN)/python benchmarks/endless.py
+	@$(BIN)/python -m benchmarks.endless.run
 
 bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk, random weights (nine minutes; ARGS=--rehearse or ARGS=--count without one)
-	@$(BIN)/python benchmarks/gpu.py $(ARGS)
+	@$(BIN)/python -m benchmarks.gpu.run $(ARGS)
 
 bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
 	@$(BIN)/python benchmarks/contention.py
@@ -120,6 +120,9 @@ wire: $(READY) ## Record what the SDKs of providers send, for the tests (install
 
 frameworks: $(READY) ## Run the agent tools in pydantic-ai, openai-agents and LangChain (installs them into .venv-frameworks; a minute)
 	@$(BIN)/python tools/frameworks.py
+
+containers: $(READY) ## Lint the images and the compose file, and run what they start in a bare environment (three minutes)
+	@$(BIN)/python tools/containers.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

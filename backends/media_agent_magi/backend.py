@@ -171,11 +171,8 @@ class MagiBackend(LocalBackend):
                 backend=self.name,
                 model=family.model,
                 next_chunk=due,
-                data={
-                    "state": state_name(due),
-                    "first_chunk": how.first_chunk,
-                    "exact": video.resumes_exactly,
-                },
+                exact=video.resumes_exactly,
+                data={"state": state_name(due), "first_chunk": how.first_chunk},
             )
             yield Chunk(
                 chunk.index,

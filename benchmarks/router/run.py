@@ -10,6 +10,7 @@ those below 1000 are for measuring. Of the kinds, `steps` was not looked at befo
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -99,14 +100,13 @@ def summarize(costs: dict[str, list[float]]) -> dict[str, object]:
     return {"rules": rules, "over_best_static": over_static, "worst_over_best_static": worst}
 
 
-def _with_interval(values: list[float]) -> dict[str, float]:
-    """Return the mean, and half of its 95 % interval by Student's t."""
-    count = len(values)
-    half = 0.0
+def _with_interval(values: list[float]) -> dict[str, float | None]:
+    """Return the mean, and half of its 95 % interval by Student's t; one value has none."""
+    count, half = len(values), None
     if count > 1:
         nearest = max(each for each in _T_95 if each <= count)
-        half = _T_95[nearest] * statistics.stdev(values) / count**0.5
-    return {"mean": round(statistics.fmean(values), 5), "half_interval": round(half, 5)}
+        half = round(_T_95[nearest] * statistics.stdev(values) / math.sqrt(count), 5)
+    return {"mean": round(statistics.fmean(values), 5), "half_interval": half}
 
 
 if __name__ == "__main__":

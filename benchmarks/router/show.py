@@ -12,7 +12,7 @@ def format_tables(found: dict[str, Any]) -> str:
     """Return the results in Markdown: cost over that of the oracle, by kind of world."""
     kinds = found["kinds"]
     lines = [
-        f"Cost per request over that of the oracle: mean of {found['seeds']} seeds of "
+        f"Cost per request over that of the oracle: mean over {found['seeds']} of 20 seeds, of "
         f"{found['requests']:,} requests, ± half of the 95 % interval. A second of waiting costs "
         f"{found['usd_per_second']:g} USD. {found['cpu_seconds']:.0f} s of CPU.",
         "",
@@ -50,7 +50,7 @@ def draw_plot(found: dict[str, Any], path: Path) -> None:
         draw.text((10, top), kind, "black")
         top += _ROW
         for name, over in rows:
-            mean, half = over["mean"], over["half_interval"]
+            mean, half = over["mean"], over["half_interval"] or 0.0
             colour = next((c for word, c in _COLOURS.items() if name.startswith(word)), "#999999")
             draw.text((20, top + 4), name, "black")
             draw.rectangle((_LEFT, top + 3, max(_LEFT + 1, _x(mean)), top + _ROW - 5), colour)
@@ -61,8 +61,9 @@ def draw_plot(found: dict[str, Any], path: Path) -> None:
     image.save(path)
 
 
-def _cell(value: dict[str, float]) -> str:
-    return f"{value['mean']:.3f} ± {value['half_interval']:.3f}"
+def _cell(value: dict[str, float | None]) -> str:
+    half = value["half_interval"]
+    return f"{value['mean']:.3f}" + ("" if half is None else f" ± {half:.3f}")
 
 
 def _x(ratio: float) -> float:

@@ -77,7 +77,7 @@ class Provider:
 
     def listed_seconds(self, ask: Ask) -> float:
         """Return what the catalogue says."""
-        return (self.start_seconds + self.rate * ask.seconds) * _SIZES[ask.short_side] ** 0.5
+        return (self.start_seconds + self.rate * ask.seconds) * math.sqrt(_SIZES[ask.short_side])
 
     def median_seconds(self, ask: Ask, at: float) -> float:
         """Return how long half of such videos take at a time."""
@@ -92,7 +92,7 @@ class Provider:
     def mean_seconds(self, ask: Ask, at: float) -> float:
         """Return the mean."""
         index = self.tail_index
-        tail = index / (index - 1) - _TAIL_MOST ** (1 - index) / (index - 1)
+        tail = index / (index - 1) - math.pow(_TAIL_MOST, 1 - index) / (index - 1)
         mean = math.exp(self.sigma**2 / 2) * (1 + self.tail_share * (tail - 1))
         return self.median_seconds(ask, at) * mean
 

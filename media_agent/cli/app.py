@@ -35,6 +35,7 @@ from media_agent.cli.commands.videos.provenance import provenance
 from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
 from media_agent.cli.commands.videos.watch import watch
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
+from media_agent.environment import variables
 
 if TYPE_CHECKING:
     from media_agent_schemas.errors import ErrorInfo
@@ -102,6 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
+        _start_telemetry()
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
         code = run() if is_help else guard_stdout(run)
         sys.stdout.flush()
@@ -113,6 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         info, code = _explain(error)
         _report(info, in_json=_JSON in words)
         return code
+
+
+def _start_telemetry() -> None:
+    if any(name.startswith("OTEL_EXPORTER_OTLP") for name in variables()):
+        from media_agent.telemetry.start import start
+
+        start()
 
 
 def _report(info: "ErrorInfo", *, in_json: bool) -> None:

@@ -38,6 +38,7 @@ from media_agent.jobs.settle import Work, settled
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
+from media_agent.telemetry.jobs import JobTelemetry
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -81,6 +82,7 @@ class JobRun:
 
     backend: VideoBackend
     """Whoever works on it; there from the moment that this run owns the job."""
+    _telemetry: JobTelemetry
 
     def __init__(
         self,
@@ -111,6 +113,7 @@ class JobRun:
         self._resumed_from: int | None = None
         self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
+        self._telemetry = JobTelemetry(job)
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -129,15 +132,20 @@ class JobRun:
             if job.status.is_terminal and job != self.job:
                 return job
             self.job = job
+            self._telemetry = JobTelemetry(job)
             self.backend = await self._context.open_backend(job.plan)
             terms = self._store.jobs.terms(job.id)
-            with reserve_destination(
-                job.id, terms, self._context, from_living=is_taken
-            ) as destination:
+            with (
+                reserve_destination(
+                    job.id, terms, self._context, from_living=is_taken
+                ) as destination,
+                self._telemetry.seen(),
+            ):
                 self._context.pass_checkpoint("plan")
                 async with self._lookout.watching(job.id, self):
                     end = await self._work(terms)
                 self._has_ended = True
+                self._telemetry.deliver(end)
                 self._context.pass_checkpoint("observe")
                 end = await self._conclude(end, destination)
                 self._context.pass_checkpoint("finish")
@@ -364,6 +372,7 @@ class JobRun:
     def _tell(self, numbered: JobEvent | None) -> None:
         if numbered is not None:
             self.last_sequence = numbered.sequence
+            self._telemetry.hear(numbered.event, numbered.time)
             notify(self._on_event, numbered)
 
     async def _let_go(self) -> None:

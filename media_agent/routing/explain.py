@@ -115,12 +115,12 @@ def collect_reasons(report: PlanReport) -> list[Reason]:
         if each.refusals:
             error = _without_name(each.refusals[0], each.name)
             found.setdefault(_kind_of(error), {})[each.name] = error
-    reasons = []
+    reasons = list[Reason]()
     for kind, errors in found.items():
         first = next(iter(errors.values()))
         is_one = all(error == first for error in errors.values())
-        general = {"message": kind, "hint": _HINTS.get(kind)}
-        common = first if is_one else first.model_copy(update=general)
+        said = {} if is_one else {"message": kind, "hint": _HINTS.get(kind)}
+        common = first.model_copy(update=said)
         reasons.append(Reason(common, tuple(errors)))
     return sorted(reasons, key=lambda reason: -len(reason.names))
 
@@ -149,8 +149,7 @@ def _kind_of(error: ErrorInfo) -> str:
 def list_plugin_faults(report: PlanReport) -> list[str]:
     """Return the errors of plugins, each once."""
     refusals = (each for candidate in report.candidates for each in candidate.refusals)
-    said = (in_full(each) for each in refusals if each.code == PluginError.code)
-    return list(dict.fromkeys(said))
+    return [*dict.fromkeys(in_full(each) for each in refusals if each.code == PluginError.code)]
 
 
 def _join_names(names: Sequence[str]) -> str:
@@ -220,7 +219,7 @@ def method_of(candidate: Candidate) -> str:
     """Return how the video reaches its length."""
     plan = candidate.plan
     length = "" if plan is None else length_of(plan)
-    segments, cuts = candidate.submissions, candidate.seams
+    cuts = candidate.seams
     if plan is not None and plan.repeats:
         return "segment after segment until you finish it, with a cut between them"
     match candidate.method:
@@ -229,10 +228,10 @@ def method_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            times = _format_times(cuts)
-            return f"{length} by extending the video {times}, with {_format_cuts(cuts)}"
+            said = f"{_format_times(cuts)}, with {_format_cuts(cuts)}"
+            return f"{length} by extending the video {said}"
         case Method.CHAIN:
-            chain = f"{segments} segments, each from the last frame before"
+            chain = f"{candidate.submissions} segments, each from the last frame before"
             return f"{length} in {chain}, with {_format_cuts(cuts)}"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, gigabytes
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, format_memory
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -419,8 +419,8 @@ class MemoryUse(Schema):
         return self.needed_bytes <= self.free_bytes
 
     def __str__(self) -> str:
-        need = f"needs about {gigabytes(self.needed_bytes)} of {gigabytes(self.free_bytes)} free"
-        return f"{self.held}: {need}"
+        need = format_memory(self.needed_bytes)
+        return f"{self.held}: needs about {need} of {format_memory(self.free_bytes)} free"
 
 
 class Estimate(Document):

@@ -46,6 +46,11 @@ class Lineage(Schema):
     resumed_from_chunk: int | None = Field(
         default=None, ge=0, description="First chunk after a resume."
     )
+    resumed_exactly: bool | None = Field(
+        default=None,
+        description="Whether the chunks from there on are those that the video would have had; "
+        "false: nearly these; null: nothing was resumed.",
+    )
     inputs: tuple[Sha256 | None, ...] = Field(
         default=(), description="Digests of the inputs, in order; null: fetched from a url."
     )

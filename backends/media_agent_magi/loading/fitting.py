@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.errors import BackendUnavailableError
 from media_agent_magi.loading.device import gpu_index, name_device
-from media_agent_magi.loading.memory import GIB, MemoryPlan, ModelSizes, check_main, plan_memory
+from media_agent_magi.loading.memory import MemoryPlan, ModelSizes, check_main, plan_memory
+from media_agent_schemas.base import format_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Fitting:
         plan = plan_memory(self.sizes(size), free_bytes, moves=not is_cpu)
         asked = f"{self.label} at {size[1]}x{size[0]}"
         if plan.device_bytes > free_bytes:
-            least = f"{asked} needs {plan.device_bytes / GIB:.1f} GiB on {name_device(device)}"
+            least = f"{asked} needs {format_memory(plan.device_bytes)} on {name_device(device)}"
             if not is_cpu and not free.gpus:
                 raise BackendUnavailableError(
                     f"{least} at least, with {plan}, and there is no GPU here",
@@ -41,7 +42,7 @@ class Fitting:
                     "a CPU would take hours for a second of video, with --option device=cpu",
                 )
             raise BackendUnavailableError(
-                f"{least}, with {plan}, and {free_bytes / GIB:.1f} GiB are free",
+                f"{least}, with {plan}, and {format_memory(free_bytes)} are free",
                 hint=self._find_smaller(size, free_bytes, moves=not is_cpu),
             )
         if not is_cpu and free.main_bytes is not None:
@@ -57,4 +58,6 @@ class Fitting:
             plan = plan_memory(self.sizes((rows, columns)), free_bytes, moves=moves)
             if plan.device_bytes <= free_bytes:
                 return f"{columns}x{rows} fits"
-        return f"no size fits; {plan.device_bytes / GIB:.1f} GiB are the least, at {columns}x{rows}"
+        return (
+            f"no size fits; {format_memory(plan.device_bytes)} are the least, at {columns}x{rows}"
+        )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from media_agent.errors import BackendUnavailableError
+from media_agent_schemas.base import format_memory
 
 GIB = 2**30
 RESERVED = 3 * GIB // 4
@@ -96,8 +97,7 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         """Return the steps and the parts in one line."""
-        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in self.device if p.bytes)
-        return f"{'; '.join(self.steps) or 'all of it on the device'} ({parts} GiB)"
+        return f"{'; '.join(self.steps) or 'all of it on the device'} ({_list(self.device)})"
 
 
 def list_steps(sizes: ModelSizes, *, moves: bool = True) -> Iterator[tuple[str, Holding]]:
@@ -151,12 +151,16 @@ def check_main(plan: MemoryPlan, main_bytes: int, asked: str) -> None:
         BackendUnavailableError: It does not.
     """
     if plan.main_bytes > main_bytes:
-        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in plan.main if p.bytes)
         raise BackendUnavailableError(
-            f"{asked} needs {plan.main_bytes / GIB:.1f} GiB of main memory ({parts} GiB), and "
-            f"{main_bytes / GIB:.1f} GiB are free",
+            f"{asked} needs {format_memory(plan.main_bytes)} of main memory ({_list(plan.main)}), "
+            f"and {format_memory(main_bytes)} are free",
             hint="free some, take text_precision int8, or a smaller size",
         )
+
+
+def _list(parts: tuple[Part, ...]) -> str:
+    """Return what takes how much."""
+    return ", ".join(f"{part.name} {format_memory(part.bytes)}" for part in parts if part.bytes)
 
 
 def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> MemoryPlan:

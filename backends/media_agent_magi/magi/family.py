@@ -195,7 +195,7 @@ class MagiFamily:
         assert isinstance(options, MagiOptions)
         context = options.context_frames if is_extended(request) else None
         size = size_of(request, self._config.size)
-        numbers = options.text_precision, options.compile
+        numbers = options.text_precision, options.compile, options.attention
         return size, request.n, context, options.device, *numbers
 
     def load(
@@ -223,6 +223,7 @@ class MagiFamily:
                 texts=self._kept and self._kept / "texts",
                 threads=threads,
                 compiling=self._compiling(request, options, device),
+                attention=options.attention,
             )
         except WeightsError as error:
             raise damage_error(error) from error

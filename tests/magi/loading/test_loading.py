@@ -1,6 +1,7 @@
 """Models filled from files, held in parts, and prompts encoded ahead."""
 
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from media_agent.errors import BackendUnavailableError
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.fp8 import Fp8Linear
 from media_agent_magi.generating.engine import Engine
@@ -230,3 +232,14 @@ def test_what_cleaning_deletes_is_known_before() -> None:
     assert find_deleted("über café") == ""
     assert not is_readable("小狗!")
     assert is_readable("小狗 a dog")
+
+
+def test_a_kernel_that_is_not_here_is_an_error_before_anything_is_loaded(
+    folder: MagiFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "magi_attention", None)
+
+    with pytest.raises(BackendUnavailableError, match="no MagiAttention") as caught:
+        load_magi(folder, "magi/small", Holding(), device="cpu", attention="magi")
+
+    assert "--option attention" in str(caught.value.hint)

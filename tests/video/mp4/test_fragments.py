@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from media_agent.errors import StorageError
-from media_agent.video.fragments import cut_fragment, find_cuts
+from media_agent.video.mp4.fragments import cut_fragment, find_cuts
 
 SECONDS = 6
 RATE = 12

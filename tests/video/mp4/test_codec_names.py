@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
-from media_agent.video.codec_names import name_codec
+from media_agent.video.mp4.codec_names import name_codec
 
 ENCODERS = [("libx264", "yuv420p"), ("libx264", "yuv444p")]
 ENCODERS += [("libsvtav1", "yuv420p"), ("libsvtav1", "yuv420p10le")]
