@@ -61,10 +61,10 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/, a
 	@$(BIN)/python benchmarks/engine.py --repeats 9 --before 0c380e81
 
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
-	@$(BIN)/python benchmarks/endless.py
+	@$(BIN)/python -m benchmarks.endless.run
 
 bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk, random weights (nine minutes; ARGS=--rehearse or ARGS=--count without one)
-	@$(BIN)/python benchmarks/gpu.py $(ARGS)
+	@$(BIN)/python -m benchmarks.gpu.run $(ARGS)
 
 bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
 	@$(BIN)/python benchmarks/contention.py

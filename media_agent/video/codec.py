@@ -257,6 +257,7 @@ def _encode(
             dst_colorspace=_BT709,
             dst_color_range=_LIMITED_RANGE,
             interpolation=None if (image.width, image.height) == size else "LANCZOS",
+            threads=1,  # to wake others takes longer than a small image
         )
         if mark is not None:
             frame = mark(frame)

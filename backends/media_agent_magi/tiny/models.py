@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
+from media_agent_magi.engine.blocks.lean import make_lean
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
@@ -34,6 +35,8 @@ class TinyModels:
     def __init__(self, model: TinyModel, vae: ConvVAE, description: TinyDescription) -> None:
         self.model = model.eval().requires_grad_(False)
         self.model.dit.prepare()
+        if self._device.type == "cpu":
+            make_lean(self.model.dit)
         self.vae = vae.eval().requires_grad_(False)
         self.description = description
         self._row = lru_cache(ROWS_KEPT)(self._encode_prompt)

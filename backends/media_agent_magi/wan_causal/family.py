@@ -33,6 +33,7 @@ from media_agent_magi.wan_causal.sizes import (
 )
 from media_agent_magi.wan_causal.table import UMT5_XXL, count_numbers
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     Control,
     MemoryUse,
@@ -105,7 +106,7 @@ class WanCausalFamily:
             max_n=4,
             seed=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             resumable=True,
             extends=True,
             streams=True,

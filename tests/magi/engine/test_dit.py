@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from media_agent_magi.engine.blocks.kernels import (
     rounded_once,
     written_out,
 )
+from media_agent_magi.engine.blocks.lean import make_lean
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
@@ -187,6 +189,29 @@ def test_weights_laid_out_for_inference_are_the_same_weights(model: VideoDiT) ->
     assert torch.equal(prepared, plain)
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_lean_blocks_give_the_same_numbers(dtype: str) -> None:
+    torch.manual_seed(0)
+    model = VideoDiT(replace(CONFIG, params_dtype=dtype)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.prepare()
+
+    def run() -> list[torch.Tensor]:
+        cache = KVCache()
+        with torch.no_grad():
+            first = model(**inputs(1), kv_ranges=causal(1), cache=cache, write_cache=True)
+            ranges = causal(3, first=1)
+            later = model(**inputs(3), kv_ranges=ranges, first_chunk=1, cache=cache)
+        return [first, later]
+
+    plain = run()
+    make_lean(model)
+
+    assert all(torch.equal(a, b) for a, b in zip([*run(), *run()], plain * 2, strict=True))
+    assert model(**inputs(1), kv_ranges=causal(1)).requires_grad  # then they are as they were
 
 
 @torch.no_grad()

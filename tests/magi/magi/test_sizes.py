@@ -56,7 +56,7 @@ def test_working_memory_is_what_a_forward_allocates(
 
     x = empty(1, config.model.latent_channels, 6 * chunks, rows, columns, dtype=torch.float32)
     condition = empty(1, chunks, int(config.model.hidden_size * config.model.cond_hidden_ratio))
-    rotary = empty(chunks * each, 96, dtype=torch.float32)
+    rotary = empty(chunks * each, 2, config.model.kv_channels, dtype=torch.float32)
     text = ChunkText(empty(1, 200, config.model.hidden_size))
     with torch.inference_mode(False), torch.no_grad():
         counted = Allocations(*model.parameters(), x, condition, rotary, text.text)

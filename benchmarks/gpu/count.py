@@ -8,12 +8,12 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from published import WholeSampler, by_the_published_algorithm
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+from benchmarks.published import WholeSampler, by_the_published_algorithm
 from media_agent_magi.engine import fp8, guidance
 from media_agent_magi.engine.blocks import attention
 from media_agent_magi.engine.blocks.compiling import USES
