@@ -246,7 +246,7 @@ class VideoClient:
         with self._running.asking():
             job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
-            self._running.start(job)
+            await self._running.begin(job)
             return job
         self._running.adopt(job)
         return self.store.jobs.get(job.id)

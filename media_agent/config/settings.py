@@ -45,6 +45,7 @@ from media_agent.config.file import (
     merge_tables,
     read_file,
 )
+from media_agent.config.jobs_section import JobsSection
 from media_agent.config.key_sections import KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.policy_sections import PolicySection
@@ -133,6 +134,9 @@ class Settings(BaseSettings):
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
+    jobs: JobsSection = Field(
+        default=JobsSection(), description="Who works on jobs, and where their files are shared."
+    )
     server: ServerSection = Field(
         default=ServerSection(), description="How media-agent serve listens."
     )
@@ -302,6 +306,7 @@ class Settings(BaseSettings):
                 yield from () if key is None else source.values_in(key)
         for name, section in self.backends.items():
             yield from hidden_values(section.options, ("backends", name, "options"))
+        yield from hidden_values(self.jobs.files_options, ("jobs", "files_options"))
         for name, policy in self.policies.items():
             yield from hidden_values(policy.options, ("policies", name, "options"))
 

@@ -1,0 +1,68 @@
+"""What a run shares with other machines, so that each of them can continue or show a video."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from media_agent.errors import StorageError
+from media_agent.jobs.context import JobContext
+from media_agent_schemas.events import Delivery
+
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to share something
+
+
+class Sharing:
+    """The files of one job at the place that machines share; without such a place, nothing."""
+
+    def __init__(self, job_id: str, context: JobContext) -> None:
+        self._job_id = job_id
+        self._context = context
+        self._store = context.store
+        self._files = context.files
+
+    async def load(self) -> None:
+        """Bring what is needed to continue the video here.
+
+        Raises:
+            StorageError: it cannot be read there, or written here.
+        """
+        token = self._store.events.resume_token(self._job_id)
+        last = self._store.submissions.last(self._job_id)
+        if self._files is not None and token is not None and last is not None:
+            work = self._context.work_folder / last.key
+            load = partial(self._files.load_work, next_chunk=token.next_chunk)
+            await asyncio.to_thread(load, last.key, work)
+
+    async def save(self, key: str) -> None:
+        """Share the chunks and states made so far; what cannot be shared is tried again.
+
+        Raises:
+            StorageError: it still cannot.
+        """
+        if self._files is not None:
+            await self._try(partial(self._files.save_work, key, self._context.work_folder / key))
+
+    async def publish(self, end: object) -> None:
+        """Share what was delivered, with its record; raises as `save` does."""
+        if self._files is None or not isinstance(end, Delivery) or not end.artifacts:
+            return
+        record = self._store.jobs.get(self._job_id).record_path
+        named = [each.path for each in end.artifacts] + [record]
+        paths = [Path(path) for path in named if path is not None and Path(path).is_file()]
+        await self._try(partial(self._files.publish, self._job_id, paths))
+
+    async def clean_up(self) -> None:
+        """Remove what was only needed to continue the video; raises as `save` does."""
+        if self._files is not None:
+            for submission in self._store.submissions.of(self._job_id):
+                await self._try(partial(self._files.remove_work, submission.key))
+
+    async def _try(self, share: Callable[[], None]) -> None:
+        for pause in _PAUSES:
+            try:
+                return await asyncio.to_thread(share)
+            except StorageError as error:
+                self._store.jobs.warn(self._job_id, f"{error.message}; it is tried again")
+                await self._context.sleep(pause)
+        return await asyncio.to_thread(share)
