@@ -66,6 +66,7 @@ from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
+from media_agent.storage.shared_files import SharedFiles
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.capabilities import Policy
@@ -163,6 +164,11 @@ class Settings(BaseSettings):
     def signing(self) -> Signing:
         """Return how finished videos are signed."""
         return self.provenance.signing(self.data_dir)
+
+    def shared_files(self) -> SharedFiles | None:
+        """Return where machines share files; None: nowhere."""
+        jobs = self.jobs
+        return None if jobs.files is None else SharedFiles(jobs.files, jobs.files_options)
 
     def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
         """Return the key of a backend: as its section says, else the usual or a stored one.

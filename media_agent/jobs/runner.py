@@ -232,6 +232,9 @@ class JobRunner:
             with contextlib.suppress(JobError), self._store.owners.claim(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
+    async def aclose(self) -> None:
+        """Let go of what was opened to hand jobs to others; here, nothing was."""
+
     @property
     def working(self) -> int:
         """How many jobs this process works on."""

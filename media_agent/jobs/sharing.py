@@ -8,6 +8,7 @@ from pathlib import Path
 from media_agent.errors import StorageError
 from media_agent.jobs.context import JobContext
 from media_agent_schemas.events import Delivery
+from media_agent_schemas.jobs import VideoJob
 
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to share something
 
@@ -57,6 +58,34 @@ class Sharing:
         if self._files is not None:
             for submission in self._store.submissions.of(self._job_id):
                 await self._try(partial(self._files.remove_work, submission.key))
+
+    async def bring(self, job: VideoJob) -> VideoJob:
+        """Return a finished job with its files on this machine: brought here from elsewhere.
+
+        A video that was to go to a place is brought there, any other to the job's folder. What is
+        nowhere to be found stays as it is said.
+
+        Raises:
+            StorageError: it cannot be read there, or written here.
+        """
+        if self._files is None or not job.status.is_terminal:
+            return job
+        out = self._store.jobs.terms(job.id).out
+
+        async def here(path: str | None) -> str | None:
+            if path is None or await asyncio.to_thread(Path(path).exists):
+                return path
+            folder = self._store.jobs.folder(job.id) if out is None else out.parent
+            target = folder / Path(path).name
+            if self._files is not None and not target.exists():
+                await asyncio.to_thread(self._files.fetch, job.id, target.name, target)
+            return str(target) if target.exists() else path
+
+        artifacts = [
+            each.model_copy(update={"path": await here(each.path)}) for each in job.artifacts
+        ]
+        record = await here(job.record_path)
+        return job.model_copy(update={"artifacts": tuple(artifacts), "record_path": record})
 
     async def _try(self, share: Callable[[], None]) -> None:
         for pause in _PAUSES:

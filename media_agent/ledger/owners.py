@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from media_agent.errors import JobError, JobNotFoundError, MediaAgentError
 from media_agent.ledger.owner import Heartbeat, Owner
@@ -23,6 +23,13 @@ _LEFT = f"""
 SELECT id, owner, heartbeat FROM jobs
 WHERE {UNSETTLED} AND status != 'outcome_unknown' AND caller IS NOT NULL AND part_of IS NULL
 ORDER BY created_at, id"""
+_UNWORKED = """
+SELECT id, owner, heartbeat FROM jobs
+WHERE status IN ('queued', 'in_progress') AND removed_at IS NULL AND part_of IS NULL
+ORDER BY created_at, id"""
+_CANCELLED = """
+SELECT id FROM jobs
+WHERE owner = :owner AND cancel_requested AND status IN ('queued', 'in_progress')"""
 _QUIET = """
 SELECT id, (SELECT max(id) FROM commands WHERE job_id = jobs.id) AS command FROM jobs
 WHERE id IN (SELECT value FROM json_each(:jobs)) AND owner = :owner AND NOT cancel_requested"""
@@ -65,6 +72,40 @@ class Owners:
         finally:
             self._claimed.discard(job_id)
             self._release(job_id)
+
+    @property
+    def name(self) -> str:
+        """The name under which jobs are owned here."""
+        return self._own
+
+    @contextlib.contextmanager
+    def showing_life(self) -> Iterator[None]:
+        """Show that this owner lives while the context lasts, also where it owns no job."""
+        with self._heartbeat.needed():
+            self._beat()
+            yield
+
+    @contextlib.contextmanager
+    def tending(self) -> Iterator[bool]:
+        """Look after the jobs of others; yields whether nobody else does so meanwhile."""
+        with self._database.only_one("tending") as is_ours:
+            yield is_ours
+
+    def find_gone(self, names: Iterable[str]) -> set[str]:
+        """Return those of these owners that live no more."""
+        return {name for name in names if not self._is_name_alive(name)}
+
+    def list_unworked(self) -> tuple[str, ...]:
+        """Return the jobs under way that no living process works on, oldest first; no segments."""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(_UNWORKED)
+        return tuple(row["id"] for row in rows if self._living_owner(row) is None)
+
+    def list_cancelled(self) -> tuple[str, ...]:
+        """Return those of our jobs that are to stop."""
+        with self._database.reading() as transaction:
+            rows = transaction.rows(_CANCELLED, owner=self._own)
+        return tuple(row["id"] for row in rows)
 
     def is_claimed(self, job_id: str) -> bool:
         """Return whether a living process works on the job."""
@@ -193,6 +234,12 @@ class Owners:
         owner = self._living_owner(row)
         is_ours = owner == self._owner and row["id"] not in self._claimed
         return owner is None or (is_ours and self._clock() - _owner_of(row)[1] > _SOON)
+
+    def _is_name_alive(self, name: str) -> bool:
+        try:
+            return self._is_owner_alive(Owner.parse(name), 0.0)
+        except (ValueError, TypeError):
+            return False
 
     def _living_owner(self, row: Row) -> Owner | None:
         if row["owner"] is None:

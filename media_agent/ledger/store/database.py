@@ -14,6 +14,7 @@ from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageErro
 from media_agent.ledger.store.flush import Flushes
 from media_agent.ledger.store.opening import prepare_tables, use_wal
 from media_agent.storage.files import storage_errors
+from media_agent.storage.locks import lock
 
 BUSY_SECONDS = 30.0
 
@@ -160,6 +161,20 @@ class Database:
             yield transaction
         if durably:
             self._flushes.flush()
+
+    @contextlib.contextmanager
+    def only_one(self, name: str) -> Iterator[bool]:
+        """Do what one process at a time does; yields whether it is this one."""
+        with storage_errors(f"the data folder {self.path.parent}"):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            held = contextlib.ExitStack()
+            try:
+                held.enter_context(lock(self.path.with_name(f"{name}.lock"), waits=False))
+                is_ours = True
+            except BlockingIOError:
+                is_ours = False
+        with held:
+            yield is_ours
 
     async def flushed(self) -> None:
         """Return when all that was written before this call is on disk.
