@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from media_agent.cluster.turns import AGAIN, VERSION, Stage, Turn, name_turn, parse_turn
+from media_agent.cluster.turns import AGAIN, MARK, VERSION, Stage, Turn, name_turn, parse_turn
 from media_agent.config.jobs_section import QueueSection
 from media_agent.distribution import install_hint
 from media_agent.errors import ConfigurationError, StorageError
@@ -85,11 +85,14 @@ class DbosQueue:
         """Return the turns that are queued or running."""
         return await self._list(status=list(_STAGES))
 
-    async def list_of(self, job_id: str) -> Sequence[Turn]:
-        """Return the turns of a job, oldest first."""
-        found = await self._list(workflow_id_prefix=name_turn(job_id, 0)[:-1])
-        of_job = (turn for turn in found if turn.job_id == job_id)
-        return sorted(of_job, key=lambda turn: turn.number)
+    async def list_of(self, *job_ids: str) -> Sequence[Turn]:
+        """Return the turns of these jobs, those of each oldest first."""
+        if not job_ids:
+            return ()
+        found = await self._list(workflow_id_prefix=[f"{each}{MARK}" for each in job_ids])
+        named = set(job_ids)
+        of_them = (turn for turn in found if turn.job_id in named)
+        return sorted(of_them, key=lambda turn: (turn.job_id, turn.number))
 
     async def cancel(self, turns: Sequence[Turn]) -> None:
         """End turns that are queued."""

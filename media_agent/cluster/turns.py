@@ -19,7 +19,8 @@ higher version take over what is queued for lower ones, workers of a lower one l
 FIRST, AGAIN = 10, 5
 """Priorities, the lowest first: what was begun goes before what is new."""
 
-_MARK = ".turn-"
+MARK = ".turn-"
+"""Between the id of a job and the number of its turn."""
 
 
 class Stage(StrEnum):
@@ -63,8 +64,8 @@ class TurnQueue(Protocol):
         """Return the turns that are queued or running."""
         ...
 
-    async def list_of(self, job_id: str) -> Sequence[Turn]:
-        """Return the turns of a job, oldest first."""
+    async def list_of(self, *job_ids: str) -> Sequence[Turn]:
+        """Return the turns of these jobs, those of each oldest first."""
         ...
 
     async def cancel(self, turns: Sequence[Turn]) -> None:
@@ -82,12 +83,12 @@ class TurnQueue(Protocol):
 
 def name_turn(job_id: str, number: int) -> str:
     """Return the name of a turn."""
-    return f"{job_id}{_MARK}{number}"
+    return f"{job_id}{MARK}{number}"
 
 
 def parse_turn(name: str) -> tuple[str, int] | None:
     """Return job and number of a turn; None: it is none of ours."""
-    job_id, mark, number = name.rpartition(_MARK)
+    job_id, mark, number = name.rpartition(MARK)
     return (job_id, int(number)) if mark and number.isdecimal() else None
 
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
-from media_agent.cluster.turns import VERSION, Stage, Turn, TurnQueue, name_queue
+from media_agent.cluster.turns import FIRST, VERSION, Stage, Turn, TurnQueue, name_queue
 from media_agent.config.backend_section import BackendSection
 from media_agent.ledger.ledger import Ledger
 
+MOST_IN_A_ROUND = 500
 REST_SECONDS = 60.0  # between two turns of a job that could not go on
 
 
@@ -84,21 +85,24 @@ class Watchdog:
         return len(older)
 
     async def _begin(self, have_turns: Set[str]) -> int:
-        """Give a turn to each job that nobody works on and that has none."""
+        """Give a turn to each job that nobody works on and that has none; many in one round."""
+        left = [each for each in self._store.owners.list_unworked() if each not in have_turns]
+        some = left[:MOST_IN_A_ROUND]
+        last = {turn.job_id: turn for turn in await self._queue.list_of(*some)}
         begun = 0
-        for job_id in self._store.owners.list_unworked():
-            if job_id in have_turns:
-                continue
-            last = next(reversed(await self._queue.list_of(job_id)), None)
-            if last is not None and last.stage is not Stage.ENDED:
-                continue
-            if last is not None and self._clock() - (last.ended_at or 0.0) < self._rest(last):
+        for job_id in some:
+            turn = last.get(job_id)
+            if turn is not None and not self._is_over(turn):
                 continue
             queue = name_queue(self._store.jobs.get(job_id).plan, self._backends)
-            await self._queue.add(job_id, 0 if last is None else last.number + 1, queue)
+            if turn is None:
+                await self._queue.add(job_id, 0, queue, priority=FIRST)
+            else:
+                await self._queue.add(job_id, turn.number + 1, queue)
             begun += 1
         return begun
 
-    def _rest(self, last: Turn) -> float:
-        """Return the seconds before another turn: longer and longer where they come to nothing."""
-        return min(REST_SECONDS, 2.0**last.number)
+    def _is_over(self, turn: Turn) -> bool:
+        """Return whether a turn ended long enough ago for another one."""
+        rest = min(REST_SECONDS, 2.0**turn.number)  # longer where they come to nothing
+        return turn.stage is Stage.ENDED and self._clock() - (turn.ended_at or 0.0) >= rest
