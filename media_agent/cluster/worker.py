@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from media_agent.backend.fence import FencedBackend
 from media_agent.backend.local import ThreadedBackend
 from media_agent.backend.polled import PolledBackend
 from media_agent.backend.protocol import VideoBackend
@@ -67,15 +68,17 @@ async def find_limits(
     return limits
 
 
-def waits_together(backend: VideoBackend, limits: QueueSection) -> bool:
-    """Return whether jobs of a backend wait in the heap, where they take no place in the queue.
+def find_waiting(backend: VideoBackend, limits: QueueSection) -> PolledBackend | None:
+    """Return what polls for a backend whose jobs wait in the heap, out of the way of the queue.
 
-    Where the number of jobs at work is limited, each keeps its place until it has ended.
+    None: each job keeps its place in the queue until it has ended, because their number is limited
+    or the backend has a way of its own to wait.
     """
-    is_polled = isinstance(backend, PolledBackend)
-    is_plain = type(backend).observe is PolledBackend.observe
-    is_limited = limits.concurrent is not None or limits.concurrent_per_worker is not None
-    return is_polled and is_plain and not is_limited
+    inner = _inner(backend)
+    if limits.concurrent is not None or limits.concurrent_per_worker is not None:
+        return None
+    is_plain = isinstance(inner, PolledBackend) and type(inner).observe is PolledBackend.observe
+    return inner if isinstance(inner, PolledBackend) and is_plain else None
 
 
 class QueueWorker:
@@ -155,17 +158,17 @@ class QueueWorker:
         queue = self._limits_of(name_queue(job.plan, self._backends))
 
         def waits_elsewhere(backend: VideoBackend) -> bool:
-            return waits and not self._is_ending and waits_together(backend, queue)
+            return waits and not self._is_ending and find_waiting(backend, queue) is not None
 
         try:
             with self._runner.at_work(job, None, waits_elsewhere=waits_elsewhere) as run:
                 await run.run()
             return "ended"
         except StillWaitingError:
-            backend, ref = run.backend, run.ref
-            assert isinstance(backend, PolledBackend)
-            assert ref is not None
-            self._waiting.add(job_id, backend, ref, is_new=is_new)
+            polled = find_waiting(run.backend, queue)
+            assert polled is not None
+            assert run.ref is not None
+            self._waiting.add(job_id, polled, run.ref, is_new=is_new)
             return "waiting"
         except OwnershipLostError:
             return "taken over"
@@ -214,10 +217,15 @@ def _fill_in(section: QueueSection, backend: VideoBackend) -> QueueSection:
     """Return the limits with what is not said: one job at a time where this machine computes."""
     if section.concurrent_per_worker is not None:
         return section
-    most = backend.workers if isinstance(backend, ThreadedBackend) else BEGINNING
+    inner = _inner(backend)
+    most = inner.workers if isinstance(inner, ThreadedBackend) else BEGINNING
     if section.concurrent is not None:
         most = min(most, section.concurrent)
     return section.model_copy(update={"concurrent_per_worker": most})
+
+
+def _inner(backend: VideoBackend) -> VideoBackend:
+    return backend.inner if isinstance(backend, FencedBackend) else backend
 
 
 @contextlib.asynccontextmanager
