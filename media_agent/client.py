@@ -79,7 +79,9 @@ class VideoClient:
         free_memory: FreeMemory | None = None,
     ) -> None:
         self.settings = load_settings() if settings is None else settings
-        self.store = Ledger(self.settings.ledger_path) if store is None else store
+        if store is None:
+            store = Ledger(self.settings.ledger_path, url=self.settings.ledger)
+        self.store = store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
         self._keys: set[str] = set()  # of the backends that were opened

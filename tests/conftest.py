@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ["tests.postgres"]
+
 # Small tensors gain nothing from threads, and the tests run in several processes already.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

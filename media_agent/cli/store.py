@@ -11,7 +11,8 @@ def open_ledger() -> "Ledger":
     from media_agent.config.settings import load_settings
     from media_agent.ledger.ledger import Ledger
 
-    return Ledger(load_settings().ledger_path)
+    settings = load_settings()
+    return Ledger(settings.ledger_path, url=settings.ledger)
 
 
 def find_job(name: str) -> str:

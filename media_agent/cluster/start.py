@@ -18,7 +18,7 @@ def build_runner(context: JobContext, settings: Settings) -> EnqueuingRunner:
         ConfigurationError: dbos is not installed.
     """
     check_installed()
-    url = find_system_url(None, settings.data_dir)
+    url = find_system_url(settings.ledger, settings.data_dir)
     return EnqueuingRunner(context, DbosQueue(url), settings.backends)
 
 
@@ -42,7 +42,7 @@ async def work_queues(
     if context.files is not None:
         context.files.check()
     limits = await find_limits(tuple(queues), settings.backends, open_backend)
-    url = find_system_url(None, settings.data_dir)
+    url = find_system_url(settings.ledger, settings.data_dir)
     queue = DbosQueue(url)
     try:
         engine = DbosWorker(url, context.store.owners.name, limits)

@@ -48,6 +48,7 @@ from media_agent.config.file import (
 from media_agent.config.jobs_section import JobsSection
 from media_agent.config.key_sections import KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.ledger_address import LedgerAddress, passwords_in, shown_address
 from media_agent.config.policy_sections import PolicySection
 from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.config.quality_sections import FindingSection
@@ -95,6 +96,10 @@ class Settings(BaseSettings):
     data_dir: AbsolutePath = Field(
         default_factory=lambda: user_data_path("media-agent"),
         description="Folder of jobs and unfinished work.",
+    )
+    ledger: LedgerAddress | None = Field(
+        default=None,
+        description="Address of a Postgres database for the ledger; absent: a file in data_dir.",
     )
     config: PlainPath | None = Field(
         default=None, description="A settings file (TOML) to read instead of the usual two."
@@ -153,7 +158,7 @@ class Settings(BaseSettings):
 
     @property
     def ledger_path(self) -> Path:
-        """The path of the ledger in the data folder."""
+        """The path of the ledger in the data folder, where it is no database on a server."""
         return self.data_dir / "ledger.sqlite"
 
     @property
@@ -270,12 +275,13 @@ class Settings(BaseSettings):
         }
         said = redact_value(sections, known)
         paths: dict[str, JsonValue] = self.model_dump(mode="json", include={"data_dir", "config"})
-        apart = {*paths, "backends", "policies", "server", "provenance"}
+        apart = {*paths, "ledger", "backends", "policies", "server", "provenance"}
         others = self.model_dump(mode="json", exclude=apart)
         shown = {name: concealed(each) for name, each in others.items()}
         rules: dict[str, JsonValue] = {
             name: {**section.shown()} for name, section in self.policies.items()
         }
+        ledger = None if self.ledger is None else shown_address(self.ledger)
         server = redact_value(self.server.shown(), known)
         sections_of_keys: dict[str, JsonValue] = {
             "server": server,
@@ -283,7 +289,7 @@ class Settings(BaseSettings):
             "policies": redact_value(rules, known),
             "backends": said,
         }
-        return paths | shown | sections_of_keys
+        return paths | {"ledger": ledger} | shown | sections_of_keys
 
     def key_sources(self) -> dict[tuple[str, ...], KeySource]:
         """Return every place that may say a key or a secret."""
@@ -306,6 +312,7 @@ class Settings(BaseSettings):
         return redact(text, self._collect_secrets())
 
     def _collect_secrets(self) -> Iterator[str]:
+        yield from () if self.ledger is None else passwords_in(self.ledger)
         for source in self.key_sources().values():
             with suppress(ConfigurationError):  # reported when that section is used
                 key = source.find_key()

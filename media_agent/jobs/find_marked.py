@@ -20,7 +20,7 @@ def find_marked(store: Ledger, payload: int) -> tuple[str, ...]:
     return tuple(sorted({job for key, job in keys if find_payload(key) == payload}))
 
 
-def find_watermarks(path: Path, ledger: Path) -> tuple[FoundWatermark, ...] | None:
+def find_watermarks(path: Path, ledger: Ledger) -> tuple[FoundWatermark, ...] | None:
     """Return the watermarks of a video with their jobs, as far as a ledger is there and knows them.
 
     None: it cannot be looked for, as numpy is missing.
@@ -34,7 +34,7 @@ def find_watermarks(path: Path, ledger: Path) -> tuple[FoundWatermark, ...] | No
         marks = read_watermark(path)
     except StorageError:  # no video
         return ()
-    store = Ledger(ledger) if marks and ledger.exists() else None
+    store = ledger if marks and ledger.database.is_there() else None
     return tuple(
         FoundWatermark(
             payload=to_hex(mark.payload),

@@ -191,6 +191,8 @@ class Submitter:
         request = self._plans[intent.number].request
         sent.is_reporting = True  # nothing can be accepted before the intent is on disk
         await self._store.flushed()
+        if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
+            await asyncio.to_thread(self._store.owners.hold, self.job.id)
         sent.is_reporting = False  # unless the backend says so
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)

@@ -8,20 +8,18 @@ from media_agent.ledger.rows import text_of
 from media_agent.ledger.state import JobCost
 from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent_schemas.base import round_usd
-from media_agent_schemas.capabilities import PRICE_DAYS
 from media_agent_schemas.jobs import CostSource
 
 CostGroup = Literal["day", "backend", "model", "label"]
+_TIME = "submissions.created_at"
 
 _SUMS = """
     sum(coalesce(billed_usd, quoted_usd)) AS usd,
     sum(billed_usd) AS billed,
     sum(CASE WHEN billed_usd IS NULL THEN quoted_usd END) AS quoted,
-    sum(coalesce(billed_usd, quoted_usd) IS NULL) AS unknown"""
-_PRICED_ON = "json_extract(json_extract(plans, '$[' || number || ']'), '$.estimate.priced_on')"
-_OLD = f"""
-    sum(billed_usd IS NULL AND quoted_usd > 0 AND coalesce(
-        {_PRICED_ON} < date(submissions.created_at, '-{PRICE_DAYS} days'), 0)) AS old"""
+    count(*) FILTER (WHERE coalesce(billed_usd, quoted_usd) IS NULL) AS unknown"""
+_OLD = """
+    count(*) FILTER (WHERE billed_usd IS NULL AND quoted_usd > 0 AND has_old_price) AS old"""
 _OF_JOB = f"""
 SELECT count(*) AS sent, {_SUMS}
 FROM submissions
@@ -32,7 +30,6 @@ _WHOLE = """coalesce((
         SELECT whole.job_id FROM submissions AS whole WHERE whole.key = part_of
     ), submissions.job_id)"""
 _NAMES = {
-    "day": "date(submissions.created_at, 'localtime')",
     "backend": "submissions.backend",
     "model": "submissions.backend || '/' || submissions.model",
     "label": "coalesce(label, '')",
@@ -69,20 +66,21 @@ class Costs:
 
     def since(self, time: datetime, by: CostGroup) -> list[CostRow]:
         """Return what was, or may have been, accepted since a time, a row for each group."""
-        return self._add_up(time, _NAMES[by])
+        return self._add_up(time, by)
 
     def total(self, time: datetime) -> CostRow:
         """Return all that was, or may have been, accepted since a time."""
-        rows = self._add_up(time, "'total'")
+        rows = self._add_up(time)
         return rows[0] if rows else CostRow("total", 0, 0.0, 0.0, 0.0, 0)
 
-    def _add_up(self, time: datetime, name: str) -> list[CostRow]:
-        query = f"""
-            SELECT {name} AS name, count(DISTINCT {_WHOLE}) AS jobs, {_SUMS}, {_OLD}
-            FROM submissions JOIN jobs ON jobs.id = job_id
-            WHERE state != 'refused' AND submissions.created_at >= :since
-            GROUP BY 1 ORDER BY 1"""
+    def _add_up(self, time: datetime, by: CostGroup | None = None) -> list[CostRow]:
         with self._database.reading() as transaction:
+            name = "'total'" if by is None else _NAMES.get(by, transaction.local_day(_TIME))
+            query = f"""
+                SELECT {name} AS name, count(DISTINCT {_WHOLE}) AS jobs, {_SUMS}, {_OLD}
+                FROM submissions JOIN jobs ON jobs.id = job_id
+                WHERE state != 'refused' AND {_TIME} >= :since
+                GROUP BY 1 ORDER BY 1"""
             return [*map(_row_of, transaction.rows(query, since=text_of(time)))]
 
 

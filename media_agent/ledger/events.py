@@ -119,7 +119,7 @@ class Events:
     def chunk_lengths(self, job_id: str) -> tuple[int, ...]:
         """Return how many frames each chunk of a job has that it made itself, in order."""
         query = """
-            SELECT json_extract(event, '$.event.frames') AS frames FROM events
+            SELECT frames FROM events
             WHERE job_id = :job AND chunk IS NOT NULL ORDER BY chunk"""
         with self._database.reading() as transaction:
             return tuple(row["frames"] for row in transaction.rows(query, job=job_id))
@@ -173,6 +173,7 @@ def _write(transaction: Transaction, job_id: str, event: BackendEvent, time: dat
         sequence=sequence,
         time=time,
         chunk=event.index if isinstance(event, ChunkReady) else None,
+        frames=event.frames if isinstance(event, ChunkReady) else None,
         event=numbered.model_dump_json(),  # its event is known to be readable
     )
     return numbered

@@ -80,7 +80,8 @@ class Jobs:
                 freed = "UPDATE jobs SET idempotency_key = NULL WHERE idempotency_key = :key"
                 transaction.change(freed, key=terms.idempotency_key)
             try:
-                insert(transaction, "jobs", **row_of(job, terms), **self._owners.new())
+                owner = self._owners.own_new(transaction, job.id)
+                insert(transaction, "jobs", **row_of(job, terms), owner=owner)
             except DuplicateError:
                 raise IdempotencyConflictError(f"job {job.id} exists already") from None
             replace_artifacts(transaction, job.id, job.artifacts)
@@ -190,7 +191,7 @@ class Jobs:
                 try:
                     found.append(self._job(transaction, row))
                 except DamagedRowError as error:
-                    _LOGGER.warning("%s cannot be read from %s", error, self._database.path)
+                    _LOGGER.warning("%s cannot be read from %s", error, self._database.name)
         return tuple(found)
 
     def segments_of(self, job_id: str) -> tuple[str, ...]:
@@ -265,7 +266,7 @@ class Jobs:
     @property
     def folders(self) -> Path:
         """The folder of the folders of all jobs."""
-        return self._database.path.parent / "jobs"
+        return self._database.folder / "jobs"
 
     def record_publishing(self, job_id: str, artifact: Artifact) -> None:
         """Keep that this file, by its digest, is about to be put in its place."""

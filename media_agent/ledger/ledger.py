@@ -1,24 +1,26 @@
 """The ledger: jobs, what was submitted for them, what happened, and who works on them.
 
-One file that several processes use at once. Nothing is sent to a backend before the intent stands
-here; only the ledger numbers events and writes the state of a job; and of a job that another
-process owns it refuses every change.
+One file that several processes use at once, or a Postgres database for many machines. Nothing is
+sent to a backend before the intent stands here; only the ledger numbers events and writes the state
+of a job; and of a job that another process owns it refuses every change.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
+
+from pydantic import SecretStr
 
 from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
-from media_agent.ledger.owner import Owner, is_alive
+from media_agent.ledger.owner import Owner, has_lease, is_alive, steady_seconds
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.serving.api_keys import ApiKeys
 from media_agent.ledger.serving.deliveries import Deliveries
 from media_agent.ledger.serving.uploads import Uploads
-from media_agent.ledger.store.database import BUSY_SECONDS, Database
+from media_agent.ledger.store.database import BUSY_SECONDS
+from media_agent.ledger.store.open import open_database
 from media_agent.ledger.submissions import Submissions
 
 
@@ -29,17 +31,25 @@ class Ledger:
         self,
         path: Path,
         *,
+        url: SecretStr | None = None,
         owner: Owner | None = None,
-        is_owner_alive: Callable[[Owner, float], bool] = is_alive,
-        clock: Callable[[], float] = time.time,
+        is_owner_alive: Callable[[Owner, float], bool] | None = None,
+        clock: Callable[[], float] | None = None,
+        steady_clock: Callable[[], float] = steady_seconds,
         busy_seconds: float = BUSY_SECONDS,
     ) -> None:
-        self.database = Database(path, busy_seconds=busy_seconds)
+        """Open the file, or the Postgres database of `url`; files lie in the folder of the path.
+
+        Without a clock, that of the database tells how old a heartbeat is.
+        """
+        self.database = open_database(path, url, busy_seconds=busy_seconds)
+        lives = is_alive if url is None else has_lease
         self.owners = Owners(
             self.database,
             Owner.current() if owner is None else owner,
-            is_owner_alive=is_owner_alive,
+            is_owner_alive=lives if is_owner_alive is None else is_owner_alive,
             clock=clock,
+            steady_clock=steady_clock,
         )
         self.jobs = Jobs(self.database, self.owners)
         self.events = Events(self.database, self.owners)
@@ -59,5 +69,5 @@ class Ledger:
         await self.database.flushed()
 
     def close(self) -> None:
-        """Close the file; the next use opens it again."""
+        """Close the database; the next use opens it again."""
         self.database.close()

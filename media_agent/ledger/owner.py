@@ -5,6 +5,7 @@ import os
 import secrets
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -16,6 +17,7 @@ import psutil
 
 BEAT_SECONDS = 2.0
 STALE_SECONDS = 60.0  # without a heartbeat, an owner on another host counts as gone
+SAFE_SECONDS = 45.0  # without one, an owner does nothing more that costs: well before others may
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,26 @@ def is_alive(owner: Owner, silent_seconds: float) -> bool:
     if owner.host == _host():
         return process_started(owner.pid) == owner.started
     return silent_seconds < STALE_SECONDS
+
+
+def has_lease(owner: Owner, silent_seconds: float) -> bool:
+    """Return whether an owner lives, where many hosts share a database: its heartbeat tells.
+
+    One on this host whose process is gone is known to be that at once.
+    """
+    return silent_seconds < STALE_SECONDS and not _has_ended_here(owner)
+
+
+def _has_ended_here(owner: Owner) -> bool:
+    boot = _boot()  # hosts may have the same name, but no two are booted as one
+    is_here = owner.host == _host() and boot != "" and owner.started.startswith(f"{boot}:")
+    return is_here and process_started(owner.pid) != owner.started
+
+
+def steady_seconds() -> float:
+    """Return the seconds of a clock that nobody sets, and that goes on while a machine sleeps."""
+    clock: int | None = getattr(time, "CLOCK_BOOTTIME", None)  # Linux alone has it
+    return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def process_started(pid: int) -> str | None:

@@ -20,13 +20,12 @@ LAST = "last"
 
 _FEWEST_LETTERS = 4  # of an id that is cut short
 _NAMED = 5  # candidates that an error names
-_MOST = 2**63 - 1  # of SQLite
+_MOST = 2**63 - 1  # rows of a page
 _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 _OLDEST_FIRST = "ORDER BY created_at, id"
 _SUMMARIES = """
 SELECT jobs.id, status, created_at, updated_at, backend, model, title, label, quote_usd, progress,
-    phase, artifacts.path, CASE WHEN json_valid(artifact)
-        THEN json_extract(artifact, '$.metadata.duration') END AS seconds,
+    phase, artifacts.path, artifacts.seconds,
     (SELECT count(*) FROM jobs AS segments WHERE segments.part_of IN
         (SELECT key FROM submissions WHERE job_id = jobs.id)) AS segments
 FROM jobs LEFT JOIN artifacts ON artifacts.job_id = jobs.id AND number = 0
@@ -73,7 +72,7 @@ def choose_ids(
     """Return the query for the ids of a page, and its values; an index answers it alone."""
     conditions = [LISTED]
     values: dict[str, str | int | float | None] = {
-        "limit": -1 if chosen.limit is None else min(chosen.limit, _MOST)
+        "limit": _MOST if chosen.limit is None else min(chosen.limit, _MOST)
     }
     if chosen.statuses:
         words = {f"status{number}": word for number, word in enumerate(chosen.statuses)}

@@ -1,7 +1,7 @@
 """What was sent to whom: the intent before it, what became of it after, what it cost."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
@@ -62,11 +62,11 @@ class Submissions:
     def list_keys(self) -> Sequence[tuple[str, str]]:
         """Return key and job of every submission, and every job by its id; no segments."""
         query = """
-            SELECT id, id FROM jobs WHERE part_of IS NULL
+            SELECT id AS key, id AS job_id FROM jobs WHERE part_of IS NULL
             UNION SELECT key, job_id FROM submissions JOIN jobs ON jobs.id = job_id
             WHERE part_of IS NULL ORDER BY 2, 1"""
         with self._database.reading() as transaction:
-            return [(row[0], row[1]) for row in transaction.rows(query)]
+            return [(row["key"], row["job_id"]) for row in transaction.rows(query)]
 
     def is_of_another(self, submission: Submission, ref: OperationRef) -> bool:
         """Return whether this work belongs to another submission: a list shows all of them."""
@@ -113,6 +113,7 @@ class Submissions:
                     model=plan.model,
                     # the parts of a video are paid one by one
                     quoted_usd=0.0 if plan.segments else plan.estimate.cost_usd,
+                    has_old_price=plan.estimate.has_old_price(time.astimezone(UTC).date()),
                     reserved_usd=price if plan.segments else 0.0,
                     state=SubmissionState.INTENDED,
                     attempts=1,

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from pydantic import SecretStr
 
 from media_agent.ledger.ledger import Ledger
 from media_agent.testing.simulator.faults import Fault
@@ -132,6 +133,37 @@ def test_when_the_process_of_a_key_is_killed_the_other_one_continues(
     (job,) = Ledger(tmp_path / "data" / "ledger.sqlite").jobs.list()
     assert job.status is JobStatus.COMPLETED
     assert (tmp_path / "video.mp4").exists()
+
+
+def test_when_a_machine_is_killed_another_one_on_the_same_postgres_continues(
+    at_work: ModuleType,
+    context: multiprocessing.context.ForkServerContext,
+    start: Callable[..., BaseProcess],
+    postgres_url: SecretStr,
+    tmp_path: Path,
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    address = postgres_url.get_secret_value()
+    with FalSimulator(running_polls=8) as simulator:
+        for folder in (one, two):
+            folder.mkdir()
+        first = start(at_work.make_on, address, one, simulator.url, "k", "a kite")
+        wait_until(lambda: len(simulator.calls("status")) > 1)
+        barrier = context.Barrier(2)
+        second = start(at_work.resume_on, address, two, simulator.url, barrier)
+        first.kill()
+        first.join()
+        barrier.wait(60)
+        second.join(60)
+
+        assert second.exitcode == 0
+        assert simulator.accepted == 1
+        assert len(simulator.calls("submit")) == 1
+    ledger = Ledger(two / "data" / "ledger.sqlite", url=postgres_url)
+    (job,) = ledger.jobs.list()
+    ledger.close()
+    assert job.status is JobStatus.COMPLETED
+    assert not (two / "data" / "ledger.sqlite").exists()
 
 
 def test_a_job_is_cancelled_from_another_process(

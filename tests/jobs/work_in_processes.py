@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -26,6 +27,18 @@ def make(folder: Path, url: str, key: str, prompt: str, barrier: Barrier | None)
             (folder / f"{job.id}.{id(job)}.seen").write_text(job.status)
 
     asyncio.run(life())
+
+
+def make_on(ledger: str, folder: Path, url: str, key: str, prompt: str) -> None:
+    """Ask for a video as `make` does, with the ledger on a server."""
+    os.environ["MEDIA_AGENT_LEDGER"] = ledger
+    make(folder, url, key, prompt, None)
+
+
+def resume_on(ledger: str, folder: Path, url: str, barrier: Barrier) -> None:
+    """Try to resume whatever is in a ledger on a server."""
+    os.environ["MEDIA_AGENT_LEDGER"] = ledger
+    resume_everything(folder, url, barrier)
 
 
 def resume_everything(folder: Path, url: str, barrier: Barrier) -> None:

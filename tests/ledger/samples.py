@@ -1,10 +1,15 @@
 """Jobs, plans and rivals for the tests of the ledger."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
 
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.owner import Owner
+from media_agent.ledger.store.database import Column
 from media_agent_schemas import (
     BackendEvent,
     Estimate,
@@ -51,3 +56,49 @@ def progress(number: int) -> JobProgressed:
 def rival(path: Path, *, alive: bool) -> Ledger:
     """Return the ledger of a process elsewhere that believes others alive or gone."""
     return Ledger(path, owner=ELSEWHERE, is_owner_alive=lambda owner, silent: alive)
+
+
+@dataclass
+class Place:
+    """Where the ledgers of a test are: a file, or a database of Postgres."""
+
+    path: Path
+    url: SecretStr | None = None
+    opened: list[Ledger] = field(default_factory=list)
+
+    def __reduce__(self) -> tuple[type, tuple[object, ...]]:
+        """Another process opens ledgers of its own."""
+        return Place, (self.path, self.url)
+
+    @property
+    def name(self) -> str:
+        return self.open().database.name
+
+    def open(self, **options: Any) -> Ledger:
+        ledger = Ledger(self.path, url=self.url, **options)
+        self.opened.append(ledger)
+        return ledger
+
+    def rival(self, *, alive: bool) -> Ledger:
+        """Return the ledger of a process elsewhere that believes others alive or gone."""
+        return self.open(owner=ELSEWHERE, is_owner_alive=lambda owner, silent: alive)
+
+    def change(self, statement: str, **values: Column) -> None:
+        """Change rows behind the back of everybody."""
+        with self.open().database.writing() as transaction:
+            transaction.change(statement, **values)
+
+    def value(self, query: str) -> Any:
+        with self.open().database.reading() as transaction:
+            (row,) = transaction.rows(query)
+        (name,) = row.keys()
+        return row[name]
+
+    def empty(self) -> None:
+        with self.open().database.writing() as transaction:
+            for table in ("jobs", "owners", "uploads", "api_keys", "endpoints"):
+                transaction.change(f"DELETE FROM {table}")  # and what refers to them
+
+    def close(self) -> None:
+        for ledger in self.opened:
+            ledger.close()

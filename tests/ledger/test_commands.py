@@ -1,7 +1,6 @@
 """Commands: in their order, from any process, for the owner of the job."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -9,19 +8,19 @@ from media_agent.errors import JobError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import OwnershipLostError
 from media_agent_schemas import ChangePrompt, Command, Finish, JobCompleted
-from tests.ledger.samples import append_all, job, rival
+from tests.ledger.samples import Place, append_all, job
 
 
 def test_commands_of_any_process_are_taken_once_and_in_their_order(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     ledger.jobs.create(job())
     ledger.jobs.create(job("other"))
     left: list[Command] = [ChangePrompt(prompt="a dog"), ChangePrompt(prompt="a fox"), Finish()]
 
     for command in left:
-        rival(path, alive=True).commands.add("one", command)
-    Ledger(path).commands.add("other", Finish())
+        place.rival(alive=True).commands.add("one", command)
+    place.open().commands.add("other", Finish())
 
     numbered = ledger.commands.read("one")
     assert [command for _, command in numbered] == left
@@ -33,12 +32,12 @@ def test_commands_of_any_process_are_taken_once_and_in_their_order(
 
 
 def test_no_command_is_lost_or_doubled_while_many_are_left_and_taken(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     ledger.jobs.create(job())
 
     def leave(writer: int) -> None:
-        mine = Ledger(path)
+        mine = place.open()
         for number in range(20):
             mine.commands.add("one", ChangePrompt(prompt=f"{writer} {number}"))
         mine.close()
@@ -58,22 +57,22 @@ def test_no_command_is_lost_or_doubled_while_many_are_left_and_taken(
     assert len(taken) == 80
 
 
-def test_whoever_resumes_a_job_gets_its_commands_again(ledger: Ledger, path: Path) -> None:
+def test_whoever_resumes_a_job_gets_its_commands_again(ledger: Ledger, place: Place) -> None:
     ledger.jobs.create(job())
     ledger.commands.add("one", ChangePrompt(prompt="a dog"))
     ledger.commands.add("one", Finish())
 
     read = ledger.commands.read("one")
-    other = rival(path, alive=False)  # the first died while it handed them over
+    other = place.rival(alive=False)  # the first died while it handed them over
 
     with other.owners.claim("one"):
         assert other.commands.read("one") == read
     assert len(read) == 2
 
 
-def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, path: Path) -> None:
+def test_a_command_waits_for_whoever_works_on_the_job_next(ledger: Ledger, place: Place) -> None:
     ledger.jobs.create(job())
-    other = rival(path, alive=False)
+    other = place.rival(alive=False)
     ledger.commands.add("one", Finish())
 
     with other.owners.claim("one"):

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,18 +10,10 @@ from media_agent.cli.arguments import read_since
 from media_agent.errors import GenerationFailedError, to_info
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions, Submission
-from media_agent.ledger.store.database import Database
 from media_agent_schemas import Cost, Estimate, Plan, Policy, Segment, VideoJob, VideoRequest
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 YEAR = NOW.replace(year=2025)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    ledger = Ledger(tmp_path / "data" / "ledger.sqlite")
-    yield ledger
-    ledger.close()
 
 
 @pytest.fixture
@@ -204,19 +195,3 @@ def test_a_day_of_23_or_25_hours_is_one_day(
     assert list(days.values()) == [1, 2, 1]
     assert list(days)[1] == f"{change:%Y-%m-%d}"
     assert ledger.costs.total(read_since("since", f"{change:%Y-%m-%d}", ends)).jobs == 3
-
-
-def test_costs_are_found_by_an_index(ledger: Ledger, tmp_path: Path) -> None:
-    send(ledger, "one", plan(1.0))
-    asked: list[str] = []
-
-    with Database(tmp_path / "data" / "ledger.sqlite").reading() as transaction:
-        by_time = transaction.rows(
-            "EXPLAIN QUERY PLAN SELECT * FROM submissions WHERE created_at >= 'x'"
-        )
-        by_whole = transaction.rows(
-            "EXPLAIN QUERY PLAN SELECT id FROM jobs WHERE part_of IN ('a', 'b')"
-        )
-    asked += [row["detail"] for row in (*by_time, *by_whole)]
-
-    assert all("USING INDEX" in each or "COVERING INDEX" in each for each in asked), asked

@@ -25,7 +25,7 @@ from media_agent_schemas import (
     PromptChanged,
     ResumeToken,
 )
-from tests.ledger.samples import NOW, append_all, job, progress
+from tests.ledger.samples import NOW, Place, append_all, job, progress
 
 
 def test_events_are_numbered_without_a_gap_and_move_the_job(ledger: Ledger) -> None:
@@ -124,21 +124,21 @@ def test_only_an_unknown_outcome_can_be_opened_again(ledger: Ledger) -> None:
     assert ledger.events.reopen("one", "found", NOW) is None
 
 
-def append_chunks(path: Path, first: int, barrier: multiprocessing.synchronize.Barrier) -> None:
+def append_chunks(place: Place, first: int, barrier: multiprocessing.synchronize.Barrier) -> None:
     """Append progress events from another process, which opens the file itself."""
-    ledger = Ledger(path)
+    ledger = place.open()
     barrier.wait()
     for number in range(first, first + 25):
         ledger.events.append("one", progress(number), NOW)
 
 
 def test_processes_that_open_the_file_at_once_number_events_without_a_gap(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(5)
     writers = [
-        context.Process(target=append_chunks, args=(path, first, barrier))
+        context.Process(target=append_chunks, args=(place, first, barrier))
         for first in range(0, 100, 25)
     ]
     for writer in writers:

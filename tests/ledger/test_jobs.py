@@ -1,6 +1,5 @@
 """Jobs as they are kept: whole, listed, one per id and per idempotency key."""
 
-import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from media_agent.errors import IdempotencyConflictError, JobNotFoundError, Stora
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent_schemas import InputRole, MediaInput, VideoRequest
-from tests.ledger.samples import NOW, job, plan
+from tests.ledger.samples import NOW, Place, job, plan
 
 
 def test_a_job_comes_back_as_it_was_kept(ledger: Ledger) -> None:
@@ -46,13 +45,11 @@ def test_a_job_that_is_not_there_is_named(ledger: Ledger, job_id: str) -> None:
         ledger.jobs.get(job_id)
 
 
-def test_jobs_are_listed_newest_first_and_a_damaged_one_too(ledger: Ledger, path: Path) -> None:
+def test_jobs_are_listed_newest_first_and_a_damaged_one_too(ledger: Ledger, place: Place) -> None:
     ledger.jobs.create(job("old", NOW.replace(year=2025)))
     ledger.jobs.create(job("new", NOW))
     ledger.jobs.create(job("bad", NOW))
-    ledger.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE jobs SET request = '{' WHERE id = 'bad'")
+    place.change("UPDATE jobs SET request = '{' WHERE id = 'bad'")
 
     assert [kept.id for kept in ledger.jobs.list()] == ["new", "bad", "old"]
     assert [kept.id for kept in ledger.jobs.unsettled()] == ["old", "new"]

@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import sqlite3
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,28 +11,28 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.owner import Owner
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent_schemas import JobCancelled, JobStarted, JobStatus
-from tests.ledger.samples import ELSEWHERE, NOW, REF, job, plan, rival
+from tests.ledger.samples import ELSEWHERE, NOW, REF, Place, job, plan
 
 
-def test_a_job_is_held_by_one_at_a_time(ledger: Ledger, path: Path) -> None:
+def test_a_job_is_held_by_one_at_a_time(ledger: Ledger, place: Place) -> None:
     ledger.jobs.create(job())
 
     with ledger.owners.claim("one"):
         assert ledger.owners.is_claimed("one")
         with pytest.raises(JobError, match=f"process {os.getpid()}"), ledger.owners.claim("one"):
             pass
-        with pytest.raises(JobError, match="works on job one"), Ledger(path).owners.claim("one"):
+        with pytest.raises(JobError, match="works on job one"), place.open().owners.claim("one"):
             pass
     assert not ledger.owners.is_claimed("one")
 
 
 def test_a_job_of_a_process_that_is_gone_can_be_held_and_its_old_owner_writes_nothing_more(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     ledger.jobs.create(job())
     sent = ledger.submissions.record_intent("one", 0, NOW)
 
-    with rival(path, alive=False).owners.claim("one"):
+    with place.rival(alive=False).owners.claim("one"):
         with pytest.raises(OwnershipLostError, match="process 1 on elsewhere"):
             ledger.events.append("one", JobStarted(), NOW)
         with pytest.raises(OwnershipLostError):
@@ -45,9 +43,9 @@ def test_a_job_of_a_process_that_is_gone_can_be_held_and_its_old_owner_writes_no
     assert list(ledger.events.read("one")) == []
 
 
-def test_a_job_of_a_living_process_moves_only_by_force(ledger: Ledger, path: Path) -> None:
+def test_a_job_of_a_living_process_moves_only_by_force(ledger: Ledger, place: Place) -> None:
     ledger.jobs.create(job())
-    other = rival(path, alive=True)
+    other = place.rival(alive=True)
 
     with pytest.raises(JobError), other.owners.claim("one"):
         pass
@@ -55,24 +53,22 @@ def test_a_job_of_a_living_process_moves_only_by_force(ledger: Ledger, path: Pat
         ledger.events.append("one", JobStarted(), NOW)
 
 
-def test_opening_the_ledger_takes_nothing_from_others(path: Path) -> None:
-    rival(path, alive=True).jobs.create(job())
+def test_opening_the_ledger_takes_nothing_from_others(place: Place) -> None:
+    place.rival(alive=True).jobs.create(job())
 
-    ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
+    ledger = place.open(is_owner_alive=lambda owner, silent: False)
 
     assert [kept.status for kept in ledger.jobs.list()] == [JobStatus.QUEUED]
-    with sqlite3.connect(path) as connection:
-        (owner,) = connection.execute("SELECT owner FROM jobs").fetchone()
-    assert Owner.parse(owner) == ELSEWHERE
+    assert Owner.parse(place.value("SELECT owner FROM jobs")) == ELSEWHERE
 
 
 def test_being_asked_to_stop_is_known_to_whoever_works_on_the_job(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     ledger.jobs.create(job())
     before = ledger.owners.is_cancel_requested("one")
 
-    is_somebody_asked = Ledger(path).owners.request_cancel("one")
+    is_somebody_asked = place.open().owners.request_cancel("one")
 
     assert is_somebody_asked
     assert (before, ledger.owners.is_cancel_requested("one")) == (False, True)
@@ -80,12 +76,12 @@ def test_being_asked_to_stop_is_known_to_whoever_works_on_the_job(
         assert ledger.owners.is_cancel_requested("one")
 
 
-def test_whoever_works_on_a_job_next_is_asked_to_stop_it(path: Path) -> None:
-    rival(path, alive=False).jobs.create(job())
-    ledger = Ledger(path, is_owner_alive=lambda owner, silent: False)
+def test_whoever_works_on_a_job_next_is_asked_to_stop_it(place: Place) -> None:
+    place.rival(alive=False).jobs.create(job())
+    ledger = place.open(is_owner_alive=lambda owner, silent: False)
 
     assert not ledger.owners.request_cancel("one")
-    for next_one in (ledger, rival(path, alive=False)):
+    for next_one in (ledger, place.rival(alive=False)):
         with next_one.owners.claim("one"):
             assert next_one.owners.is_cancel_requested("one")
 
@@ -100,10 +96,10 @@ def test_a_job_that_has_ended_is_not_stopped_again_when_it_is_resumed(ledger: Le
         assert not ledger.owners.is_cancel_requested("one")
 
 
-def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path) -> None:
+def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, place: Place) -> None:
     ledger.jobs.create(job())
 
-    with rival(path, alive=True).owners.claim("one", force=True) as is_taken_from_living:
+    with place.rival(alive=True).owners.claim("one", force=True) as is_taken_from_living:
         assert is_taken_from_living
         with pytest.raises(OwnershipLostError):
             ledger.owners.check("one")
@@ -112,12 +108,12 @@ def test_whoever_lost_a_job_is_told_so_when_it_looks(ledger: Ledger, path: Path)
 
 
 def test_whoever_lost_a_job_has_lost_it_also_when_the_other_one_is_done(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
     ledger.jobs.create(job())
 
     with ledger.owners.claim("one"):
-        with rival(path, alive=True).owners.claim("one", force=True):
+        with place.rival(alive=True).owners.claim("one", force=True):
             pass
         with pytest.raises(OwnershipLostError, match="another process took job one over"):
             ledger.events.append("one", JobStarted(), NOW)
@@ -131,9 +127,9 @@ def test_a_job_without_a_living_owner_is_taken_from_nobody(ledger: Ledger) -> No
 
 
 def test_the_jobs_that_are_left_are_those_of_callers_that_nobody_works_on(
-    ledger: Ledger, path: Path
+    ledger: Ledger, place: Place
 ) -> None:
-    gone, living = rival(path, alive=True), Ledger(path)
+    gone, living = place.rival(alive=True), place.open()
     names = {"old": -2, "young": -1, "nobodys": 0, "ended": 0, "segment": 0}
     for name, age in names.items():
         caller = None if name == "nobodys" else "alice"
@@ -144,18 +140,18 @@ def test_the_jobs_that_are_left_are_those_of_callers_that_nobody_works_on(
         gone.events.append("ended", JobCancelled(model="m"), NOW)
     living.jobs.create(job("held"), JobOptions((plan(),), caller="alice"))
 
-    ledger = Ledger(path, is_owner_alive=lambda owner, silent: owner.host != "elsewhere")
+    ledger = place.open(is_owner_alive=lambda owner, silent: owner.host != "elsewhere")
 
     assert ledger.owners.list_left() == ("old", "young")
 
 
-def test_a_job_is_let_go_of_though_that_cannot_be_written(path: Path) -> None:
-    ledger = Ledger(path, busy_seconds=0.05)
+def test_a_job_is_let_go_of_though_that_cannot_be_written(place: Place) -> None:
+    ledger = place.open(busy_seconds=0.05)
     ledger.jobs.create(job(), JobOptions((plan(),), caller="alice"))
 
-    with contextlib.closing(sqlite3.connect(path)) as other:
+    with contextlib.ExitStack() as stack:
         with ledger.owners.claim("one"):
-            other.execute("BEGIN IMMEDIATE")
+            stack.enter_context(place.open().database.writing())
         assert not ledger.owners.is_claimed("one")
 
     assert ledger.owners.list_left() == ("one",)

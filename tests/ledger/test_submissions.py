@@ -4,7 +4,6 @@ import contextlib
 import multiprocessing
 import multiprocessing.synchronize
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,7 @@ from media_agent.errors import BudgetExceededError, ContentRejectedError, to_inf
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent_schemas import Cost, Estimate, JobCancelled, Segment, VideoJob
-from tests.ledger.samples import NOW, REF, job, plan
+from tests.ledger.samples import NOW, REF, Place, job, plan
 
 
 def test_an_intent_stands_before_anything_is_sent_and_once_per_plan(ledger: Ledger) -> None:
@@ -96,19 +95,19 @@ def test_what_does_not_fit_into_the_day_is_not_intended(ledger: Ledger) -> None:
     ledger.submissions.record_intent("second", 0, NOW + timedelta(hours=25), per_day=1.0)
 
 
-def intend_at_once(path: Path, name: str, barrier: multiprocessing.synchronize.Barrier) -> None:
-    ledger = Ledger(path)
+def intend_at_once(place: Place, name: str, barrier: multiprocessing.synchronize.Barrier) -> None:
+    ledger = place.open()
     ledger.jobs.create(job(name, cost=0.5))
     barrier.wait(30)
     with contextlib.suppress(BudgetExceededError):
         ledger.submissions.record_intent(name, 0, NOW, per_day=1.0)
 
 
-def test_processes_that_intend_at_once_do_not_cross_the_budget_together(path: Path) -> None:
+def test_processes_that_intend_at_once_do_not_cross_the_budget_together(place: Place) -> None:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(3)
     processes = [
-        context.Process(target=intend_at_once, args=(path, name, barrier)) for name in "abc"
+        context.Process(target=intend_at_once, args=(place, name, barrier)) for name in "abc"
     ]
 
     for process in processes:
@@ -117,7 +116,7 @@ def test_processes_that_intend_at_once_do_not_cross_the_budget_together(path: Pa
         process.join(60)
 
     assert [process.exitcode for process in processes] == [0, 0, 0]
-    assert Ledger(path).submissions.spent(NOW) == 1.0
+    assert place.open().submissions.spent(NOW) == 1.0
 
 
 def in_parts(name: str, *parts: float) -> tuple[VideoJob, JobOptions]:

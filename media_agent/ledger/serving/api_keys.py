@@ -31,7 +31,7 @@ _SECRET_BYTES = 32
 _COARSE = timedelta(minutes=10)
 """How exact the last use of a key is kept: writing it costs a transaction."""
 
-_IS_OVER = "(revoked_at IS NOT NULL OR coalesce(expires_at <= :now, 0))"
+_IS_OVER = "(revoked_at IS NOT NULL OR coalesce(expires_at <= :now, FALSE))"
 _LIMITS = f"""
 SELECT min(usd_per_day) AS per_day, min(usd_total) AS total, min(concurrent_jobs) AS jobs
 FROM api_keys WHERE owner = :owner

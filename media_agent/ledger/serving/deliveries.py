@@ -17,13 +17,10 @@ KEPT_DAYS = 30
 """How long a delivery that was made, or given up, is remembered."""
 
 _DAY = 86_400.0  # seconds
-_ANNOUNCE = """
-INSERT INTO deliveries (endpoint, job_id, sequence, event, created_at, attempts, due_at)
-SELECT name, jobs.id, :sequence, :event, :time, 0, :time
-FROM endpoints, jobs
-WHERE jobs.id = :job AND part_of IS NULL
-    AND (endpoints.caller IS NULL OR endpoints.caller = jobs.caller)
-    AND EXISTS (SELECT 1 FROM json_each(events) WHERE value = :event)"""
+_LISTENING = """
+SELECT name, events FROM endpoints JOIN jobs
+    ON endpoints.caller IS NULL OR endpoints.caller = jobs.caller
+WHERE jobs.id = :job AND part_of IS NULL"""
 _DUE = """
 SELECT * FROM deliveries
 WHERE endpoint = :endpoint AND due_at <= :now AND NOT EXISTS
@@ -192,7 +189,19 @@ def announce(
 ) -> None:
     """Leave the end of a job for every endpoint that is to hear of it; segments are none's."""
     event, seconds = f"video.{status}", time.timestamp()
-    transaction.change(_ANNOUNCE, job=job_id, sequence=sequence, event=event, time=seconds)
+    for row in transaction.rows(_LISTENING, job=job_id):
+        if event in json.loads(row["events"]):
+            insert(
+                transaction,
+                "deliveries",
+                endpoint=row["name"],
+                job_id=job_id,
+                sequence=sequence,
+                event=event,
+                created_at=seconds,
+                attempts=0,
+                due_at=seconds,
+            )
 
 
 def _enable(transaction: Transaction, name: str, now: float) -> None:
@@ -210,4 +219,4 @@ def _name_of(delivery: Delivery) -> dict[str, str | int]:
 
 @reads_row
 def _delivery_of(row: Row) -> Delivery:
-    return Delivery(**dict(row))
+    return Delivery(**{name: row[name] for name in row.keys()})  # noqa: SIM118

@@ -43,7 +43,8 @@ class Uploads:
         Raises:
             InvalidRequestError: that is so.
         """
-        sums = "SELECT count(*) AS files, total(size_bytes) AS bytes FROM uploads WHERE caller = :c"
+        sums = "SELECT count(*) AS files, coalesce(sum(size_bytes), 0) AS bytes"
+        sums += " FROM uploads WHERE caller = :c"
         with self._database.writing() as transaction:
             held = transaction.row(sums, c=upload.caller)
             files, size = (0, 0.0) if held is None else (held["files"], held["bytes"])

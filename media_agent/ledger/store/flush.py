@@ -8,6 +8,7 @@ and one serves all commits before it.
 import asyncio
 import contextlib
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,31 +17,33 @@ from media_agent.storage.files import storage_errors
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
-class Flushes:
-    """The flushes of one database with a write-ahead log."""
+def flush_log(path: Path) -> None:
+    """Return when all that was committed to a SQLite file before this call is on disk.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._log = path.with_name(f"{path.name}-wal")
+    Raises:
+        StorageError: nobody knows whether it is.
+    """
+    with storage_errors(str(path)), contextlib.suppress(FileNotFoundError):
+        # where there is no log, all is in the database
+        file = os.open(path.with_name(f"{path.name}-wal"), os.O_RDWR)
+        try:
+            _sync(file)
+        finally:
+            os.close(file)
+
+
+class Flushes:
+    """The flushes of one database."""
+
+    def __init__(self, flush: Callable[[], None]) -> None:
+        """Begin; `flush` returns when all that was committed before it is on disk, or raises."""
+        self._flush = flush
         self._turn = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None  # that has not begun
         self._thread: ThreadPoolExecutor | None = None  # its own: others may be busy for long
 
-    def flush(self) -> None:
-        """Return when all that was committed before this call is on disk.
-
-        Raises:
-            StorageError: nobody knows whether it is.
-        """
-        with storage_errors(str(self._path)), contextlib.suppress(FileNotFoundError):
-            file = os.open(self._log, os.O_RDWR)  # where it is gone, all is in the database
-            try:
-                _sync(file)
-            finally:
-                os.close(file)
-
     async def wait(self) -> None:
-        """Return when all that was committed before this call is on disk, as `flush` does."""
+        """Return when all that was committed before this call is on disk; raises as `flush`."""
         if self._next is None or self._next.done():
             self._next = asyncio.create_task(self._flush_in_turn())
         await asyncio.shield(self._next)
@@ -56,4 +59,4 @@ class Flushes:
             self._next = None  # what is committed from now on is not of this one
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "media-agent-flush")
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.flush)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._flush)

@@ -20,7 +20,7 @@ def check_has_key(settings: Settings) -> None:
     Raises:
         ConfigurationError: there is none that is valid.
     """
-    ledger = Ledger(settings.ledger_path)
+    ledger = Ledger(settings.ledger_path, url=settings.ledger)
     try:
         keys = ledger.api_keys.list()
     finally:

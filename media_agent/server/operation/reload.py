@@ -46,9 +46,10 @@ async def reload(server: ServerContext) -> Reloaded:
     async with server.reloading:
         before = server.settings
         new = await asyncio.to_thread(server.read_settings)
-        if new.data_dir != before.data_dir:
+        if (new.data_dir, new.ledger) != (before.data_dir, before.ledger):
             raise ConfigurationError(
-                "the settings name another data folder", hint="restart the server to use it"
+                "the settings name another data folder or ledger",
+                hint="restart the server to use it",
             )
         client = await asyncio.to_thread(partial(VideoClient, settings=new))
         await server.host.replace(client)  # keys may be others in any case

@@ -6,7 +6,6 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import Future
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.config.settings import Settings
@@ -94,8 +93,8 @@ async def open_webhooks(
     async def look_now(backend: str, operation_id: str) -> None:
         await host.call(lambda client: client.look_now(backend, operation_id))
 
-    path = host.client.store.database.path
-    delivering = host.begin(lambda client: _deliver(path, endpoints, open_client))
+    database = host.client.store.database.again()
+    delivering = host.begin(lambda client: _deliver(database, endpoints, open_client))
     delivering.add_done_callback(_report)
     try:
         yield Callbacks(lambda: read_checks(settings), look_now)
@@ -129,11 +128,13 @@ def _build_test(name: str, now: float) -> Delivery:
 
 
 async def _deliver(
-    path: Path, endpoints: Mapping[str, Endpoint], open_client: "Callable[[], httpx.AsyncClient]"
+    database: Database,
+    endpoints: Mapping[str, Endpoint],
+    open_client: "Callable[[], httpx.AsyncClient]",
 ) -> None:
     """Deliver over a database of its own: clients are closed when the settings are read again."""
     async with contextlib.AsyncExitStack() as stack:
-        database = stack.enter_context(contextlib.closing(Database(path)))
+        stack.enter_context(contextlib.closing(database))
         http = await stack.enter_async_context(open_client()) if endpoints else None  # it is slow
 
         async def post(endpoint: Endpoint, delivery: Delivery, now: float) -> Attempt:

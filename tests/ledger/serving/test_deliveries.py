@@ -1,7 +1,5 @@
 """Deliveries: left with the end of a job, taken by one process, never sent after a success."""
 
-from pathlib import Path
-
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.serving.deliveries import KEPT_DAYS, Delivery, EndpointTerms
 from media_agent.ledger.state import JobOptions
@@ -14,7 +12,7 @@ from media_agent_schemas import (
     JobStarted,
 )
 from media_agent_schemas.errors import ErrorInfo
-from tests.ledger.samples import NOW, append_all, job, plan, rival
+from tests.ledger.samples import NOW, Place, append_all, job, plan
 
 SHOP = EndpointTerms("https://shop.example/hook", ("video.completed", "video.failed"))
 ALL = EndpointTerms(
@@ -78,10 +76,10 @@ def test_a_job_that_ends_twice_is_sent_twice_with_two_ids(ledger: Ledger) -> Non
     assert second.id == "evt_one_2"
 
 
-def test_another_process_that_ends_a_job_leaves_its_delivery(ledger: Ledger, path: Path) -> None:
+def test_another_process_that_ends_a_job_leaves_its_delivery(ledger: Ledger, place: Place) -> None:
     ledger.deliveries.keep_endpoints({"shop": SHOP}, ENDED)
     ledger.jobs.create(job())
-    other = rival(path, alive=False)
+    other = place.rival(alive=False)
 
     with other.owners.claim("one"):
         other.events.append("one", JobCompleted(), NOW)
@@ -89,12 +87,14 @@ def test_another_process_that_ends_a_job_leaves_its_delivery(ledger: Ledger, pat
     assert [each.job_id for each in take(ledger)] == ["one"]
 
 
-def test_what_one_takes_nobody_else_gets_until_its_time_is_over(ledger: Ledger, path: Path) -> None:
+def test_what_one_takes_nobody_else_gets_until_its_time_is_over(
+    ledger: Ledger, place: Place
+) -> None:
     ledger.deliveries.keep_endpoints({"shop": SHOP}, ENDED)
     end(ledger, JobCompleted())
     (taken,) = take(ledger)
     ledger.close()
-    other = Ledger(path)
+    other = place.open()
 
     assert take(other, now=ENDED + 59) == []
     (again,) = take(other, now=ENDED + 60)

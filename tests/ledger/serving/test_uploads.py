@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -12,11 +11,6 @@ from media_agent.ledger.serving.uploads import Upload
 
 NOW = datetime.now(UTC)
 FILE = Upload("file-1", "alice", "a.png", "vision", 10, "0" * 64, NOW)
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.sqlite")
 
 
 def list_ids(ledger: Ledger, caller: str | None, after: str | None = None) -> list[str]:

@@ -121,6 +121,6 @@ def test_a_log_that_is_gone_is_in_the_database(path: Path, ledger: Ledger) -> No
     ledger.jobs.create(job())
     ledger.close()
 
-    flush.Flushes(path).flush()
+    flush.flush_log(path)
 
     assert not path.with_name(f"{path.name}-wal").exists()

@@ -26,6 +26,7 @@ def provenance(video: str, /, *, json: Flag = False, trust_anchors: Anchors = ()
         json: Print the report as JSON.
         trust_anchors: Root certificates to trust, as PEM, beside those of the settings.
     """
+    from media_agent.cli.store import open_ledger
     from media_agent.config.settings import load_settings
     from media_agent.environment import expand_home
     from media_agent.jobs.find_marked import find_watermarks
@@ -37,7 +38,7 @@ def provenance(video: str, /, *, json: Flag = False, trust_anchors: Anchors = ()
     settings = load_settings()
     known = map(expand_home, settings.provenance.trust_anchors)
     report = read_provenance(path, (*known, *trust_anchors))
-    marks = find_watermarks(path, settings.ledger_path)
+    marks = find_watermarks(path, open_ledger())
     report = report.model_copy(update={"watermarks": marks})
     if json:
         write_json(report)

@@ -1,9 +1,6 @@
 """The file: transactions, threads, forks, and files that cannot be used."""
 
-import multiprocessing
-import multiprocessing.synchronize
 import sqlite3
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,50 +9,10 @@ import pytest
 from media_agent.errors import ConfigurationError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.store import opening
-from media_agent.ledger.store.database import Database
+from media_agent.ledger.store.sqlite import SqliteDatabase
 from media_agent.ledger.store.tables import LEDGER_VERSION, TABLES
 from media_agent_schemas import JobStarted
-from tests.ledger.samples import NOW, append_all, job, progress
-
-
-def test_a_change_that_fails_halfway_leaves_nothing_behind(ledger: Ledger, path: Path) -> None:
-    ledger.jobs.create(job())
-    file = Database(path)
-
-    def break_off() -> None:
-        with file.writing() as transaction:
-            transaction.change("DELETE FROM jobs")
-            raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        break_off()
-
-    assert ledger.jobs.get("one") == job()
-    with file.writing() as transaction:
-        assert [row["id"] for row in transaction.rows("SELECT id FROM jobs")] == ["one"]
-    file.close()
-
-
-def test_one_ledger_serves_many_threads(ledger: Ledger) -> None:
-    ledger.jobs.create(job())
-
-    with ThreadPoolExecutor(8) as pool:
-        kept = list(pool.map(lambda number: append_all(ledger, progress(number)), range(40)))
-
-    assert sorted(kept) == [[number] for number in range(40)]
-
-
-def test_a_forked_child_uses_connections_of_its_own(ledger: Ledger) -> None:
-    ledger.jobs.create(job("parent"))
-    child = multiprocessing.get_context("fork").Process(
-        target=ledger.jobs.create, args=(job("child"),)
-    )
-
-    child.start()
-    child.join()
-
-    assert child.exitcode == 0
-    assert {kept.id for kept in ledger.jobs.list()} == {"parent", "child"}
+from tests.ledger.samples import NOW, job
 
 
 def test_who_only_reads_opens_a_file_that_another_process_has_locked(
@@ -87,7 +44,7 @@ def test_a_disk_that_is_full_is_told_from_one_that_is_broken(
         monkeypatch.setattr("shutil.disk_usage", lambda folder: usage)
         error = sqlite3.OperationalError("disk I/O error")
         error.sqlite_errorname = "SQLITE_IOERR_SHMSIZE"
-        with pytest.raises(StorageError) as caught, Database(path).writing():
+        with pytest.raises(StorageError) as caught, SqliteDatabase(path).writing():
             raise error
         return caught.value.message
 

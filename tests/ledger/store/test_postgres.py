@@ -1,0 +1,304 @@
+"""What only Postgres has: addresses, a server that goes away, many who begin at once."""
+
+import asyncio
+import contextlib
+import multiprocessing
+import multiprocessing.synchronize
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from media_agent.errors import ConfigurationError, LedgerBusyError, MediaAgentError, StorageError
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.store.database import DuplicateError
+from media_agent.ledger.store.statements import as_named
+from media_agent.ledger.store.tables import LEDGER_VERSION
+from tests.ledger.samples import NOW, append_all, job, progress
+from tests.postgres import PASSWORD, PostgresServer
+
+psycopg = pytest.importorskip("psycopg", reason="the extra cluster is not installed")
+
+Open = Callable[..., Ledger]
+
+
+@pytest.fixture
+def open_ledger(postgres_url: SecretStr, tmp_path: Path) -> Iterator[Open]:
+    opened: list[Ledger] = []
+
+    def begin(url: SecretStr = postgres_url, **options: object) -> Ledger:
+        opened.append(Ledger(tmp_path / "ledger.sqlite", url=url, **options))  # type: ignore[arg-type]  # as named
+        return opened[-1]
+
+    yield begin
+    for ledger in opened:
+        ledger.close()
+
+
+@pytest.fixture
+def changed_server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
+    """Return the server for a test that stops it."""
+    yield postgres_server
+    postgres_server.restart()
+
+
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("SELECT :a, b FROM t WHERE c = :a_1", "SELECT %(a)s, b FROM t WHERE c = %(a_1)s"),
+        ("SELECT ':a', \":b\" -- :c", "SELECT ':a', \":b\" -- :c"),
+        ("SELECT 'it''s :a' || :a", "SELECT 'it''s :a' || %(a)s"),
+        ("SELECT x::text LIKE 'a%'", "SELECT x::text LIKE 'a%%'"),
+        ("SELECT 5 % :a", "SELECT 5 %% %(a)s"),
+    ],
+)
+def test_values_are_named_where_they_stand_and_nowhere_else(statement: str, named: str) -> None:
+    assert as_named(statement) == named
+
+
+def make_job(path: Path, url: SecretStr, barrier: multiprocessing.synchronize.Barrier) -> None:
+    ledger = Ledger(path, url=url)
+    barrier.wait(30)
+    ledger.jobs.create(job(f"by-{multiprocessing.current_process().name}"))
+    ledger.close()
+
+
+def test_processes_that_make_the_tables_at_once_make_them_once(
+    open_ledger: Open, postgres_url: SecretStr, tmp_path: Path
+) -> None:
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(6)
+    processes = [
+        context.Process(target=make_job, args=(tmp_path / "x", postgres_url, barrier))
+        for _ in range(6)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+
+    assert [process.exitcode for process in processes] == [0] * 6
+    assert len(open_ledger().jobs.list()) == 6
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [(99, "made by a newer"), (LEDGER_VERSION - 1, "made by an older")]
+)
+def test_tables_of_another_version_are_left_alone(
+    open_ledger: Open,
+    postgres_server: PostgresServer,
+    postgres_url: SecretStr,
+    version: int,
+    said: str,
+) -> None:
+    open_ledger().jobs.create(job())
+    postgres_server.execute(f"UPDATE media_agent.ledger SET version = {version}", postgres_url)
+
+    with pytest.raises(ConfigurationError, match=f"version {version}, {said}"):
+        open_ledger().jobs.list()
+
+
+def test_a_schema_of_somebody_else_is_left_alone(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr
+) -> None:
+    postgres_server.execute("CREATE SCHEMA media_agent", postgres_url)
+    postgres_server.execute("CREATE TABLE media_agent.jobs (x int)", postgres_url)
+
+    with pytest.raises(ConfigurationError, match="is no ledger of media-agent"):
+        open_ledger().jobs.list()
+
+
+def test_a_user_who_may_make_no_tables_is_told_what_is_needed(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr
+) -> None:
+    with contextlib.suppress(Exception):  # another test had made it
+        postgres_server.execute("CREATE ROLE guest LOGIN PASSWORD 'guest'")
+    url = postgres_url.get_secret_value().replace(f"media:{PASSWORD}", "guest:guest")
+
+    with pytest.raises(ConfigurationError, match="permission denied") as caught:
+        open_ledger(SecretStr(url)).jobs.list()
+
+    assert "CREATE" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("s3cret", "wr0ng"), "password authentication failed"),
+        (("/test_", "/nowhere_"), "does not exist"),
+        (("postgresql://", "http://"), "is no address"),
+        (("127.0.0.1:", "127.0.0.1:a"), "invalid integer value"),
+    ],
+)
+def test_an_address_that_lets_nobody_in_is_said_at_once_without_its_password(
+    open_ledger: Open, postgres_url: SecretStr, change: tuple[str, str], said: str
+) -> None:
+    began = time.monotonic()
+    url = SecretStr(postgres_url.get_secret_value().replace(*change))
+
+    with pytest.raises(ConfigurationError, match=said) as caught:
+        open_ledger(url).jobs.list()
+
+    assert time.monotonic() - began < 5
+    for error in (caught.value, caught.value.__cause__, caught.value.__context__):
+        assert "s3cret" not in repr(error)
+        assert "wr0ng" not in repr(error)
+
+
+def test_a_server_that_is_away_is_waited_for_and_then_said(
+    open_ledger: Open, changed_server: PostgresServer
+) -> None:
+    ledger = open_ledger(busy_seconds=1.0)
+    ledger.jobs.create(job())
+    changed_server.stop()
+
+    began = time.monotonic()
+    with pytest.raises(LedgerBusyError, match="cannot be reached") as caught:
+        ledger.jobs.create(job("two"))
+    waited = time.monotonic() - began
+    changed_server.start()
+    ledger.jobs.create(job("three"))
+
+    assert 1.0 <= waited < 5
+    assert "s3cret" not in str(caught.value)
+    assert {kept.id for kept in ledger.jobs.list()} == {"one", "three"}
+
+
+def test_a_write_waits_until_the_server_is_back(
+    open_ledger: Open, changed_server: PostgresServer
+) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+    changed_server.kill()
+    threading.Timer(1.0, changed_server.start).start()
+
+    assert append_all(ledger, progress(1)) == [0]
+
+
+def test_a_transaction_that_is_cut_leaves_nothing_and_says_so(
+    open_ledger: Open, changed_server: PostgresServer
+) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    def change_twice() -> None:
+        with ledger.database.writing() as transaction:
+            transaction.change("UPDATE jobs SET label = 'half'")
+            changed_server.restart()
+            transaction.change("UPDATE jobs SET title = 'other half'")
+
+    with pytest.raises(LedgerBusyError):
+        change_twice()
+
+    assert ledger.jobs.get("one") == job()
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+def test_what_was_committed_as_the_connection_broke_is_looked_up(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch, is_kept: bool
+) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+    execute: Any = psycopg.Connection.execute
+
+    def break_off(connection: Any, query: Any, *rest: Any) -> object:
+        if query != "COMMIT":
+            return execute(connection, query, *rest)
+        monkeypatch.setattr(psycopg.Connection, "execute", execute)
+        if is_kept:
+            execute(connection, query)
+        connection.close()
+        raise psycopg.OperationalError("the connection is lost")
+
+    monkeypatch.setattr(psycopg.Connection, "execute", break_off)
+    with contextlib.nullcontext() if is_kept else pytest.raises(LedgerBusyError):
+        ledger.jobs.warn("one", "dark")
+
+    assert ledger.jobs.get("one").warnings == (("dark",) if is_kept else ())
+
+
+def test_what_nobody_can_look_up_is_said_to_be_unknown(
+    open_ledger: Open, changed_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = open_ledger(busy_seconds=0.5)
+    ledger.jobs.create(job())
+    execute: Any = psycopg.Connection.execute
+
+    def break_off(connection: Any, query: Any, *rest: Any) -> object:
+        if query == "COMMIT":
+            changed_server.kill()
+        return execute(connection, query, *rest)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", break_off)
+    with pytest.raises(StorageError, match="nobody knows whether") as caught:
+        ledger.jobs.warn("one", "dark")
+
+    assert not isinstance(caught.value, LedgerBusyError)
+
+
+def test_whoever_holds_the_lock_too_long_keeps_nobody_waiting_for_ever(
+    open_ledger: Open,
+) -> None:
+    patient, other = open_ledger(), open_ledger(busy_seconds=0.2)
+
+    with patient.database.writing():
+        with pytest.raises(LedgerBusyError, match="is locked"):
+            other.jobs.create(job())
+        assert other.jobs.list() == []
+
+
+def test_one_process_at_a_time_tends(open_ledger: Open) -> None:
+    one, two = open_ledger(), open_ledger()
+
+    with one.owners.tending() as first, two.owners.tending() as second:
+        pass
+    with two.owners.tending() as third:
+        pass
+
+    assert (first, second, third) == (True, False, True)
+
+
+def test_what_is_written_twice_is_a_duplicate(open_ledger: Open) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    with pytest.raises(DuplicateError), ledger.database.writing() as transaction:
+        transaction.change("INSERT INTO jobs SELECT * FROM jobs")
+
+
+def test_jobs_that_are_kept_without_waiting_survive_a_crash_once_they_are_flushed(
+    open_ledger: Open, changed_server: PostgresServer
+) -> None:
+    async def keep(ledger: Ledger) -> None:
+        ledger.jobs.create(job(), durably=False)
+        await ledger.flushed()
+
+    ledger = open_ledger()
+    asyncio.run(keep(ledger))
+    changed_server.kill()
+    changed_server.start()
+
+    assert ledger.jobs.get("one") == job()
+
+
+def test_a_text_with_a_character_that_no_text_can_have_gets_a_mark(open_ledger: Open) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    ledger.events.append("one", progress(0).model_copy(update={"phase": "a\0b"}), NOW)
+
+    assert ledger.jobs.get("one").phase == "a\ufffdb"
+
+
+def test_an_error_of_a_value_does_not_tell_the_value(open_ledger: Open) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    with pytest.raises(MediaAgentError) as caught, ledger.database.writing() as transaction:
+        transaction.change("UPDATE jobs SET chunks_ready = :value", value="a prompt")
+
+    assert "postgresql://127.0.0.1" in str(caught.value)
