@@ -48,6 +48,7 @@ from media_agent_schemas import (
     Capabilities,
     Estimate,
     InputRole,
+    JobCancelled,
     JobCompleted,
     JobEvent,
     JobFailed,
@@ -60,6 +61,7 @@ from media_agent_schemas import (
     VideoMode,
     VideoRequest,
 )
+from tests.ledger.samples import rival
 
 pytestmark = pytest.mark.anyio
 
@@ -521,6 +523,28 @@ async def test_a_video_that_is_finished_long_after_the_deadline_is_collected(des
 
     assert job.status is JobStatus.COMPLETED
     assert desk.service.stopped == []
+
+
+@pytest.mark.parametrize("is_taken", [False, True])
+async def test_whoever_was_silent_for_long_sends_only_what_is_still_theirs(
+    desk: Desk, is_taken: bool
+) -> None:
+    path, time = desk.folder / "data" / "ledger.sqlite", [0.0]
+    ledger = Ledger(path, steady_clock=lambda: time[0])
+    other = rival(path, alive=False)
+
+    def fall_asleep(step: str) -> None:
+        if step == "intent":
+            time[0] += 3600
+        if step == "intent" and is_taken:
+            with other.owners.claim("slept"):
+                other.events.append("slept", JobCancelled(), desk.now())
+
+    desk.ledger = ledger  # type: ignore[assignment]  # one that is not broken
+    job = await desk.process(fall_asleep).generate(REQUEST, job_id="slept")
+
+    assert job.status is (JobStatus.CANCELLED if is_taken else JobStatus.COMPLETED)
+    assert desk.service.accepted == ([] if is_taken else ["slept"])
 
 
 class Forgetful(SilentService):

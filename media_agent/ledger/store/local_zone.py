@@ -1,4 +1,4 @@
-"""The time zone of this machine, by a name that Postgres knows."""
+"""The time zone of this machine, in words that Postgres knows."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,15 +9,16 @@ _LINK = Path("/etc/localtime")
 _ZONES = "zoneinfo/"
 
 
-def local_zone() -> str:
-    """Return the name of the zone, or how far it is from UTC today where it has none here."""
+def local_zone() -> str | None:
+    """Return the zone by its name, or by its rules as POSIX writes them; None: it has neither."""
     named = value_of("TZ")
-    if named is not None and "/" in named and not named.startswith((":", "/")):
-        return named
-    target = str(_LINK.resolve()) if named is None and _LINK.is_symlink() else ""
-    _, is_zone, zone = target.partition(_ZONES)
-    if is_zone:
-        return zone
+    if named is None and _LINK.is_symlink():
+        named = str(_LINK.resolve()).rpartition(_ZONES)[2]
+    return named
+
+
+def local_offset() -> str:
+    """Return how far the zone is from UTC today."""
     offset = datetime.now().astimezone().utcoffset()
     minutes = 0 if offset is None else int(offset.total_seconds() // 60)
     hours, rest = divmod(abs(minutes), 60)

@@ -9,18 +9,24 @@ writes a word of its own into `commits`, and after such a break we look whether 
 """
 
 import contextlib
-import os
 import secrets
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Self, cast
+from typing import Self
 
 from pydantic import SecretStr
 
 from media_agent.distribution import install_hint
 from media_agent.errors import ConfigurationError, StorageError
+
+try:
+    import psycopg
+except ImportError as error:
+    raise ConfigurationError(
+        "a ledger on Postgres needs psycopg", hint=install_hint("cluster")
+    ) from error
+
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import (
     BUSY_SECONDS,
@@ -31,41 +37,24 @@ from media_agent.ledger.store.database import (
     Transaction,
 )
 from media_agent.ledger.store.flush import Flushes
-from media_agent.ledger.store.local_zone import local_zone
-from media_agent.ledger.store.postgres_errors import WritingLostError, is_lasting, trouble
-from media_agent.ledger.store.postgres_tables import LOCK, SCHEMA, prepare_tables
+from media_agent.ledger.store.postgres_connections import Connection, Connections
+from media_agent.ledger.store.postgres_errors import WritingLostError, is_undecided, trouble
+from media_agent.ledger.store.postgres_tables import LOCK
 from media_agent.ledger.store.statements import as_named
 
-try:
-    import psycopg
-    from psycopg.rows import dict_row
-    from psycopg.types.numeric import FloatLoader
-except ImportError as error:
-    raise ConfigurationError(
-        "a ledger on Postgres needs psycopg", hint=install_hint("cluster")
-    ) from error
-
-_MOST_IDLE = 4  # connections that are kept open
-_PAUSE = 0.25  # seconds between two attempts to connect
-_SILENCE = 15  # seconds without a word, of the network or of a transaction, that end a connection
-_NETWORK = (  # of libpq: nobody waits for a cable that was cut
-    "connect_timeout=5 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 "
-    f"tcp_user_timeout={_SILENCE * 1000}"
-)
 _READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})"
 _SOON = "; SET LOCAL synchronous_commit TO off"
 _KEEP = """; INSERT INTO commits (writer, word, at) VALUES ('{writer}', '{word}', now())
 ON CONFLICT (writer) DO UPDATE SET word = excluded.word, at = excluded.at"""
-
-_Connection = psycopg.Connection[Row]
-_OF_PARENTS: list[_Connection] = []  # kept, so that this process never closes them
+_FIND = "SELECT word FROM commits WHERE writer = :writer"
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext(:name), 0) AS is_ours"
 
 
 class PostgresTransaction(Transaction):
     """A transaction of one connection."""
 
-    def __init__(self, connection: _Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def rows(self, query: str, **values: Column) -> list[Row]:
@@ -110,65 +99,55 @@ class PostgresDatabase(Database):
         self._address = Address.parse(url)
         self.folder, self.name = folder, self._address.name
         self._busy_seconds = busy_seconds
-        self._changing = threading.Lock()
-        self._has_unflushed = False
-        self._flushes = Flushes(self._flush)
         self._begin_anew()
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Give a view in which nothing changes."""
-        with self._translate_errors(), self._connected(_READING) as connection:
+        with self._translate_errors(), self._connections.begun(_READING) as connection:
             yield PostgresTransaction(connection)
             connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
         """Give a transaction that is alone in writing."""
-        word = secrets.token_hex(8)
-        begin = _WRITING + ("" if durably else _SOON) + _KEEP.format(writer=self._writer, word=word)
         with self._translate_errors(), self._alone():
+            word = secrets.token_hex(8)
+            keep = _KEEP.format(writer=self._writer, word=word)
+            begin = f"{_WRITING}{'' if durably else _SOON}{keep}"
             try:
-                with self._connected(begin) as connection:
+                with self._connections.begun(begin) as connection:
                     yield PostgresTransaction(connection)
-                    self._commit(connection)
+                    _commit(connection)
             except WritingLostError:
                 self._look_up(word)
-            self._has_unflushed = self._has_unflushed or not durably
+            self._unflushed += not durably
 
     @contextlib.contextmanager
     def only_one(self, name: str) -> Iterator[bool]:
         """Do what one process at a time does: as long as its connection lasts, it is this one."""
-        ask = "SELECT pg_try_advisory_lock(hashtext(:name), 0) AS is_ours"
-        give_back = "SELECT pg_advisory_unlock_all()"
         with contextlib.ExitStack() as stack:
             with self._translate_errors():
-                connection = stack.enter_context(self._connected("SELECT 1"))
-                row = PostgresTransaction(connection).row(ask, name=name)
+                connection = stack.enter_context(self._connections.begun("SELECT 1"))
+                row = PostgresTransaction(connection).row(_TRY_LOCK, name=name)
                 is_ours = row is not None and bool(row["is_ours"])
             yield is_ours
             with self._translate_errors():
-                connection.execute(give_back)
+                connection.execute("SELECT pg_advisory_unlock_all()")
 
     async def flushed(self) -> None:
         """Return when all that was written before this call is on disk."""
         self._leave_to_parent()
-        if self._has_unflushed:
-            self._has_unflushed = False
-            try:
-                await self._flushes.wait()
-            except BaseException:
-                self._has_unflushed = True
-                raise
+        until = self._unflushed
+        if until > self._flushed:
+            await self._flushes.wait()
+            self._flushed = max(self._flushed, until)
 
     def close(self) -> None:
         """Close all connections; the next use opens others."""
         self._leave_to_parent()
-        with self._changing:
-            while self._idle:
-                self._idle.pop().close()
-            self._is_ready = False
-            self._flushes.close()
+        self._connections.close()
+        self._flushes.close()
 
     def is_there(self) -> bool:
         """Return whether it is a database: whoever names a server has one."""
@@ -179,25 +158,22 @@ class PostgresDatabase(Database):
         return type(self)(self._url, self.folder, busy_seconds=self._busy_seconds)
 
     def _begin_anew(self) -> None:
-        self._process = os.getpid()
+        self._connections = Connections(self._address, self._busy_seconds)
         self._writer = secrets.token_hex(8)
-        self._idle: list[_Connection] = []
-        self._is_ready = False  # the tables are known to be there
         self._writing = threading.Lock()  # who waits for others of this process needs no connection
-        self._has_unflushed = False
-        self._flushes = Flushes(self._flush)
+        self._unflushed: int = 0  # transactions that were written; then those of them on disk
+        self._flushed: int = 0
+        self._flushes: Flushes = Flushes(self._flush)
 
     def _leave_to_parent(self) -> None:
-        """Put aside, after a fork, the connections of the parent: closing them would harm it."""
-        if self._process != os.getpid():
-            _OF_PARENTS.extend(self._idle)
-            self._changing = threading.Lock()
+        """Begin anew after a fork."""
+        if self._connections.is_of_parent:
+            self._connections.leave()
             self._begin_anew()
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Wait for the other threads of this process that write."""
-        self._leave_to_parent()
         lock = self._writing
         if not lock.acquire(timeout=self._busy_seconds):
             raise psycopg.errors.LockNotAvailable
@@ -206,90 +182,6 @@ class PostgresDatabase(Database):
         finally:
             lock.release()
 
-    @contextlib.contextmanager
-    def _connected(self, begin: str) -> Iterator[_Connection]:
-        connection = self._begin(begin)
-        try:
-            yield connection
-        except BaseException:
-            connection.close()  # which undoes what was begun
-            raise
-        with self._changing:
-            if len(self._idle) < _MOST_IDLE:
-                self._idle.append(connection)
-                return
-        connection.close()
-
-    def _begin(self, begin: str) -> _Connection:
-        """Return a connection on which a transaction was begun, however long a server is away."""
-        self._leave_to_parent()
-        deadline = time.monotonic() + self._busy_seconds
-        while True:
-            connection = None
-            try:
-                connection = self._take()
-                connection.execute(begin)
-            except psycopg.Error as error:
-                if connection is not None:
-                    connection.close()
-                if is_lasting(error) or time.monotonic() >= deadline:
-                    raise
-            else:
-                return connection
-            with self._changing:  # where one is broken, all may be
-                had_idle = bool(self._idle)
-                while self._idle:
-                    self._idle.pop().close()
-            if not had_idle:
-                time.sleep(_PAUSE)
-
-    def _take(self) -> _Connection:
-        with self._changing:
-            if self._idle:
-                return self._idle.pop()
-        connection = self._connect()
-        if not self._is_ready:
-            try:
-                prepare_tables(connection, self.name)
-            except BaseException:
-                connection.close()
-                raise
-            self._is_ready = True
-        return connection
-
-    def _connect(self) -> _Connection:
-        wait = max(1, int(self._busy_seconds * 1000))
-        session = {
-            "search_path": SCHEMA,
-            "TimeZone": local_zone(),
-            "client_encoding": "UTF8",
-            "lock_timeout": f"{wait}ms",
-            "idle_in_transaction_session_timeout": f"{_SILENCE}s",
-            "tcp_keepalives_idle": "5",
-            "tcp_keepalives_interval": "5",
-            "tcp_keepalives_count": "2",
-            "tcp_user_timeout": f"{_SILENCE}s",
-        }
-        connection = psycopg.connect(
-            f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
-            autocommit=True,  # transactions are begun by us
-            row_factory=dict_row,
-        )
-        try:
-            connection.adapters.register_loader("numeric", FloatLoader)
-            query = "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in session)
-            connection.execute(query.encode(), [part for each in session.items() for part in each])
-        except BaseException:
-            connection.close()
-            raise
-        return cast(_Connection, connection)
-
-    def _commit(self, connection: _Connection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except psycopg.OperationalError as error:
-            raise WritingLostError from error
-
     def _look_up(self, word: str) -> None:
         """Return if what was written under a word was kept.
 
@@ -297,10 +189,9 @@ class PostgresDatabase(Database):
             psycopg.OperationalError: it was not.
             StorageError: that cannot be found out.
         """
-        query = "SELECT word FROM commits WHERE writer = :writer"
         try:
-            with self._connected(_WRITING) as connection:  # so that it has ended, either way
-                found = PostgresTransaction(connection).row(query, writer=self._writer)
+            with self._connections.begun(_WRITING) as connection:  # so that it ended, either way
+                found = PostgresTransaction(connection).row(_FIND, writer=self._writer)
                 connection.execute("COMMIT")
         except psycopg.Error as error:
             raise StorageError(
@@ -314,13 +205,23 @@ class PostgresDatabase(Database):
     def _flush(self) -> None:
         """Commit once more, this time waiting for the disk: what was committed before is in it."""
         keep = _KEEP.format(writer=f"{self._writer}-flush", word="")
-        with self._translate_errors(), self._connected(f"BEGIN{keep}") as connection:
+        with self._translate_errors(), self._connections.begun(f"BEGIN{keep}") as connection:
             connection.execute("COMMIT")
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
+        self._leave_to_parent()
         try:
             with self._reading_errors():
                 yield
         except psycopg.Error as error:
             raise trouble(error, self._address) from error
+
+
+def _commit(connection: Connection) -> None:
+    try:
+        connection.execute("COMMIT")
+    except psycopg.OperationalError as error:
+        if is_undecided(error):
+            raise WritingLostError from error
+        raise

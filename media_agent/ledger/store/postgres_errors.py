@@ -39,6 +39,11 @@ def is_lasting(error: psycopg.Error) -> bool:
     return not code.startswith(_AWAY)
 
 
+def is_undecided(error: psycopg.Error) -> bool:
+    """Return whether an error of COMMIT leaves open if it was done."""
+    return error.sqlstate is None or error.sqlstate.startswith(_AWAY)
+
+
 def trouble(error: psycopg.Error, address: Address) -> MediaAgentError:
     """Return the error that says what is wrong with a database, and the way out."""
     name, code = address.name, error.sqlstate or ""

@@ -1,0 +1,134 @@
+"""The connections to one Postgres database: made at first use, kept, and begun on again."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from typing import TypeAlias, cast
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.types.numeric import FloatLoader
+
+from media_agent.ledger.store.address import Address
+from media_agent.ledger.store.database import Row
+from media_agent.ledger.store.local_zone import local_offset, local_zone
+from media_agent.ledger.store.postgres_errors import is_lasting
+from media_agent.ledger.store.postgres_tables import SCHEMA, prepare_tables
+
+Connection: TypeAlias = psycopg.Connection[Row]
+
+_MOST_IDLE = 4  # connections that are kept open
+_PAUSE = 0.25  # seconds between two attempts to connect
+_SILENCE = 15  # seconds without a word, of the network or of a transaction, that end a connection
+_NETWORK = (  # of libpq: nobody waits for a cable that was cut
+    "connect_timeout=5 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 "
+    f"tcp_user_timeout={_SILENCE * 1000}"
+)
+_SESSION = {
+    "search_path": SCHEMA,
+    "client_encoding": "UTF8",
+    "idle_in_transaction_session_timeout": f"{_SILENCE}s",  # else a lock is held for ever
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "2",
+    "tcp_user_timeout": f"{_SILENCE}s",
+}
+
+_OF_PARENTS: list[Connection] = []  # kept, so that this process never closes them
+
+
+class Connections:
+    """Hands out connections on which something was begun; of one process."""
+
+    def __init__(self, address: Address, busy_seconds: float) -> None:
+        self._address = address
+        self._busy_seconds = busy_seconds
+        self._changing = threading.Lock()
+        self._idle: list[Connection] = []
+        self._is_ready = False  # the tables are known to be there
+        self._process = os.getpid()
+
+    @property
+    def is_of_parent(self) -> bool:
+        """Whether they were made before a fork."""
+        return self._process != os.getpid()
+
+    def leave(self) -> None:
+        """Leave them to the parent for ever: closing them would harm it."""
+        _OF_PARENTS.extend(self._idle)
+
+    @contextlib.contextmanager
+    def begun(self, statement: str) -> Iterator[Connection]:
+        """Give a connection that has run a statement; it is waited for as long as may be.
+
+        Raises:
+            psycopg.Error: nobody is let in, or the server stayed away.
+        """
+        connection = self._begin(statement)
+        try:
+            yield connection
+        except BaseException:
+            connection.close()  # which undoes what was begun
+            raise
+        with self._changing:
+            if len(self._idle) < _MOST_IDLE:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def close(self) -> None:
+        """Close those that nobody uses."""
+        with self._changing:
+            while self._idle:
+                self._idle.pop().close()
+
+    def _begin(self, statement: str) -> Connection:
+        deadline = time.monotonic() + self._busy_seconds
+        while True:
+            connection = None
+            try:
+                connection = self._take()
+                connection.execute(statement.encode())
+            except psycopg.Error as error:
+                if connection is not None:
+                    connection.close()
+                if is_lasting(error) or time.monotonic() >= deadline:
+                    raise
+            else:
+                return connection
+            if self._idle:
+                self.close()  # where one is broken, all may be
+            else:
+                time.sleep(_PAUSE)
+
+    def _take(self) -> Connection:
+        with self._changing:
+            if self._idle:
+                return self._idle.pop()
+        connection = psycopg.connect(
+            f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
+            autocommit=True,  # transactions are begun by us
+            row_factory=dict_row,
+        )
+        try:
+            connection.adapters.register_loader("numeric", FloatLoader)
+            _set_up(connection, max(1, int(self._busy_seconds * 1000)))
+            if not self._is_ready:
+                prepare_tables(connection, self._address.name)
+        except BaseException:
+            connection.close()
+            raise
+        self._is_ready = True
+        return cast(Connection, connection)
+
+
+def _set_up(connection: "psycopg.Connection[dict[str, object]]", wait_ms: int) -> None:
+    session = {**_SESSION, "TimeZone": local_offset(), "lock_timeout": f"{wait_ms}ms"}
+    query = "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in session)
+    connection.execute(query.encode(), [part for each in session.items() for part in each])
+    zone = local_zone()
+    if zone is not None:
+        with contextlib.suppress(psycopg.DataError):  # a zone that the server does not know
+            connection.execute("SELECT set_config('TimeZone', %s, false)", (zone,))
