@@ -28,6 +28,8 @@ class Machine:
     queue: str = ""
     """More lines of [backends.fal.queue]."""
     poll_seconds: float = 0.2
+    prefix: list[str] = field(default_factory=list)
+    """A command that runs another one elsewhere, such as in a network namespace."""
     workers: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,7 +79,7 @@ class Machine:
         words = ["worker", "--queues", queues, "--drain-seconds", str(drain), "--log", *more]
         with self.log.open("ab") as log:
             worker = subprocess.Popen(
-                [sys.executable, "-c", _MAIN, *words], env=environment, stderr=log, stdout=log
+                [*self.prefix, sys.executable, "-c", _MAIN, *words], env=environment, stderr=log, stdout=log
             )
         self.workers.append(worker)
         return worker
