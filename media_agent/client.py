@@ -506,10 +506,13 @@ class VideoClient:
             JobError: a process works on it; it is a segment, or a branch still needs it; or,
                 without `force`, it has not ended or its outcome is unknown.
         """
-        work = self._context.work_folder
-        return await asyncio.to_thread(
+        work, files = self._context.work_folder, self._context.files
+        removal = await asyncio.to_thread(
             remove_job, self.store, work, job_id, force=force, videos=videos
         )
+        if files is not None:
+            await asyncio.to_thread(files.forget, job_id)
+        return removal
 
     async def models(self) -> Listing:
         """Return every model of every backend, with a typical price, and what cannot be asked."""

@@ -113,6 +113,7 @@ class EnqueuingRunner(JobRunner):
         if turns and turns[-1].stage is not Stage.ENDED:
             return
         number = turns[-1].number + 1 if turns else 0
+        await Sharing(job.id, self._context).send_inputs()
         with contextlib.suppress(JobError), self._store.owners.claim(job.id):
             pass  # which gives it free
         queue = name_queue(job.plan, self._backends)

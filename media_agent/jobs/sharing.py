@@ -1,7 +1,7 @@
 """What a run shares with other machines, so that each of them can continue or show a video."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,12 +22,26 @@ class Sharing:
         self._store = context.store
         self._files = context.files
 
+    async def send_inputs(self) -> None:
+        """Share the inputs that came with the job, for whichever machine works on it.
+
+        Raises:
+            StorageError: they cannot be written there.
+        """
+        if self._files is not None:
+            inputs = {name: path for name, path in self._list_inputs() if path.is_file()}
+            await asyncio.to_thread(self._files.publish, self._job_id, inputs)
+
     async def load(self) -> None:
-        """Bring what is needed to continue the video here.
+        """Bring the inputs of the job here, and what is needed to continue its video.
 
         Raises:
             StorageError: it cannot be read there, or written here.
         """
+        if self._files is not None:
+            for name, path in self._list_inputs():
+                if not path.exists():
+                    await asyncio.to_thread(self._files.fetch, self._job_id, name, path)
         token = self._store.events.resume_token(self._job_id)
         last = self._store.submissions.last(self._job_id)
         if self._files is not None and token is not None and last is not None:
@@ -51,7 +65,8 @@ class Sharing:
         record = self._store.jobs.get(self._job_id).record_path
         named = [each.path for each in end.artifacts] + [record]
         paths = [Path(path) for path in named if path is not None and Path(path).is_file()]
-        await self._try(partial(self._files.publish, self._job_id, paths))
+        by_name = {path.name: path for path in paths}
+        await self._try(partial(self._files.publish, self._job_id, by_name))
 
     async def clean_up(self) -> None:
         """Remove what was only needed to continue the video; raises as `save` does."""
@@ -86,6 +101,13 @@ class Sharing:
         ]
         record = await here(job.record_path)
         return job.model_copy(update={"artifacts": tuple(artifacts), "record_path": record})
+
+    def _list_inputs(self) -> Iterator[tuple[str, Path]]:
+        """Yield the inputs in folders of the job, whose paths we chose, with their shared names."""
+        for text, digest in self._store.jobs.terms(self._job_id).inputs.items():
+            path = Path(text)
+            if self._job_id in path.parts:
+                yield f"{digest}{path.suffix}", path
 
     async def _try(self, share: Callable[[], None]) -> None:
         for pause in _PAUSES:

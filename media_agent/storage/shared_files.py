@@ -2,7 +2,7 @@
 
 ROOT/work/KEY/chunks/00000007.chunk     as in the work folder, each there whole or not at all
 ROOT/work/KEY/states/00000008.safetensors
-ROOT/jobs/JOB/video.mp4, video.json     what was delivered
+ROOT/jobs/JOB/video.mp4, video.json     what was delivered; inputs of the job by their digests
 
 The file system is any that fsspec knows (S3, GCS, Azure, SFTP, a mounted folder). A file is put
 under another name and renamed where a half-written one could be seen; an object store shows an
@@ -13,7 +13,7 @@ import contextlib
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -86,14 +86,14 @@ class SharedFiles:
             self._known.pop(key, None)
             self._remove(f"work/{checked_key(key)}", is_folder=True)
 
-    def publish(self, job_id: str, paths: Iterable[Path]) -> None:
-        """Share the files that a job has delivered; raises as `save_work` does."""
+    def publish(self, job_id: str, paths: Mapping[str, Path]) -> None:
+        """Share files of a job under these names; raises as `save_work` does."""
         with self._errors("written"):
-            for path in paths:
-                self._put(path, f"jobs/{checked_key(job_id)}/{path.name}")
+            for name, path in paths.items():
+                self._put(path, f"jobs/{checked_key(job_id)}/{name}")
 
     def fetch(self, job_id: str, name: str, target: Path) -> bool:
-        """Bring a delivered file here; return whether it is there.
+        """Bring a file of a job here; return whether it is there.
 
         Raises:
             StorageError: it cannot be read there, or written here.
@@ -104,6 +104,11 @@ class SharedFiles:
             except FileNotFoundError:
                 return False
         return True
+
+    def forget(self, job_id: str) -> None:
+        """Remove the files of a job; raises as `save_work` does."""
+        with self._errors("removed"):
+            self._remove(f"jobs/{checked_key(job_id)}", is_folder=True)
 
     def check(self) -> None:
         """Open the file system.

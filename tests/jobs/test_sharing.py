@@ -73,7 +73,9 @@ async def test_an_endless_video_continues_on_another_machine_frame_for_frame(
         done = await client._running.attach(job.id, None)
         events = [each.event for each in await client.events(job.id)]
         made = read_frames(Path(done.artifacts[0].path or ""))
+        delivered = Path(done.artifacts[0].path or "").read_bytes()
 
+    (tmp_path / "second").rename(tmp_path / "out of reach")
     async with machine("third") as client:
         shown = await client.bring_files(done)
         whole = await client.generate(REQUEST.model_copy(update={"num_frames": len(made)}))
@@ -86,7 +88,7 @@ async def test_an_endless_video_continues_on_another_machine_frame_for_frame(
     assert (made == undisturbed).all()
     third = Path(shown.artifacts[0].path or "")
     assert third.is_relative_to(tmp_path / "third")
-    assert third.read_bytes() == Path(done.artifacts[0].path or "").read_bytes()
+    assert third.read_bytes() == delivered
     assert not (tmp_path / "shared" / "work" / job.id).exists()
 
 
