@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-cluster bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine hostile fuzz licences open-servers wire \
+	bench-cluster bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine cut-cable hostile fuzz licences open-servers wire \
 	frameworks adherence parity snapshots train clean
 
 help: ## List these targets
@@ -102,6 +102,9 @@ kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing 
 
 kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py
+
+cut-cable: $(READY) ## Cut the cable between a worker and Postgres for a minute (root, Linux); it stops before another one goes on
+	@$(BIN)/python -m benchmarks.cut_cable
 
 hostile: $(READY) ## 300 odd upstreams and 300 random kills from outside (an hour); no video lost, none paid twice
 	@$(BIN)/python benchmarks/hostile/attack.py

@@ -251,7 +251,7 @@ def play_outage(folder: Path, jobs: int = 8) -> dict[str, Any]:
         machine.start("fal")
         machine.wait_until_ready()
 
-        async def play() -> list[JobStatus]:
+        async def play() -> list[VideoJob]:
             async with machine.client() as client:
                 ids = [
                     (await client.start(VideoRequest(prompt=f"a kite {n}", seed=n))).id
@@ -262,17 +262,19 @@ def play_outage(folder: Path, jobs: int = 8) -> dict[str, Any]:
                 await asyncio.sleep(AWAY_SECONDS)
                 postgres.start()
                 simulator.running_polls = 0
-                return [job.status for job in await _ended(client, ids)]
+                return await _ended(client, ids)
 
-        statuses = asyncio.run(play())
+        done = asyncio.run(play())
         machine.end()
         accepted = simulator.accepted
-    lost = sum(status is not JobStatus.COMPLETED for status in statuses)
+    said = [job.error.message for job in done if job.error is not None]
+    lost = sum(job.status is not JobStatus.COMPLETED for job in done)
     return {
         "away_seconds": AWAY_SECONDS,
         "jobs": jobs,
         "accepted": accepted,
         "not_completed": lost,
+        "errors": said,
         "holds": lost == 0 and accepted == jobs,
     }
 

@@ -28,7 +28,6 @@ _SETTINGS = {
     "max_connections": "200",
     "autovacuum": "off",
     "lc_messages": "C",
-    "listen_addresses": "127.0.0.1",
     "log_min_messages": "fatal",
 }
 
@@ -36,7 +35,11 @@ _SETTINGS = {
 class PostgresServer:
     """A server on a free port of this machine, with its data in a folder that goes with it."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(
+        self, binaries: Path, *, listen: str = "127.0.0.1", hosts: str | None = None
+    ) -> None:
+        """Begin; others may be let in too, by the addresses of a network."""
+        self._listen, self._hosts = listen, hosts
         self._binaries = binaries
         self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
         self._user = _unprivileged_user()
@@ -56,6 +59,9 @@ class PostgresServer:
             *("--encoding", "UTF8", "--locale", "C", "--no-sync"),
             *("--auth", "scram-sha-256", "--pwfile", str(password)),
         )
+        if self._hosts is not None:
+            with (self._folder / "data" / "pg_hba.conf").open("a") as rules:
+                rules.write(f"host all all {self._hosts} scram-sha-256\n")
         self.start()
         return self
 
@@ -89,7 +95,8 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        settings = [part for each in _SETTINGS.items() for part in ("-c", "=".join(each))]
+        chosen = {**_SETTINGS, "listen_addresses": self._listen}
+        settings = [part for each in chosen.items() for part in ("-c", "=".join(each))]
         data, program = str(self._folder / "data"), str(self._binaries / "postgres")
         self._process = subprocess.Popen(
             [program, "-D", data, "-p", str(self.port), "-k", str(self._folder), *settings],

@@ -121,6 +121,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
             "magi",
             "magi-weights",
             "diffusers",
+            "cluster",
             "comfyui",
             "gradio",
             "server",

@@ -18,7 +18,7 @@ from typing import Self
 from pydantic import SecretStr
 
 from media_agent.distribution import install_hint
-from media_agent.errors import ConfigurationError, StorageError
+from media_agent.errors import ConfigurationError, LedgerBusyError, StorageError
 
 try:
     import psycopg
@@ -176,7 +176,11 @@ class PostgresDatabase(Database):
         """Wait for the other threads of this process that write."""
         lock = self._writing
         if not lock.acquire(timeout=self._busy_seconds):
-            raise psycopg.errors.LockNotAvailable
+            raise LedgerBusyError(
+                f"another thread of this process has been writing to {self.name} for too long: "
+                "the server may be away",
+                hint="try again when it is back; nothing was written",
+            )
         try:
             yield
         finally:

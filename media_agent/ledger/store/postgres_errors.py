@@ -56,7 +56,7 @@ def trouble(error: psycopg.Error, address: Address) -> MediaAgentError:
         return LedgerBusyError(
             f"{name} ended the transaction: this process was silent too long", hint="try again"
         )
-    if code in _CONFLICTS or isinstance(error, psycopg.errors.LockNotAvailable):
+    if code in _CONFLICTS:
         return LedgerBusyError(
             f"{name} is locked: another process has been writing to it for too long",
             hint="try again; SELECT * FROM pg_stat_activity shows who writes",

@@ -251,6 +251,15 @@ def test_whoever_holds_the_lock_too_long_keeps_nobody_waiting_for_ever(
         assert other.jobs.list() == []
 
 
+def test_a_thread_that_waits_for_another_one_is_told_so(open_ledger: Open) -> None:
+    ledger = open_ledger(busy_seconds=0.1)
+
+    with ledger.database.writing():
+        with pytest.raises(LedgerBusyError, match="another thread of this process"):
+            ledger.jobs.create(job())
+        assert ledger.jobs.list() == []
+
+
 def test_one_process_at_a_time_tends(open_ledger: Open) -> None:
     one, two = open_ledger(), open_ledger()
 
