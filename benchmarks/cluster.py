@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,9 +30,6 @@ from pydantic import SecretStr
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-
-from tests.cluster.machines import Machine  # noqa: E402  # the same machines as in the tests
-from tests.postgres import PostgresServer, find_binaries  # noqa: E402
 
 from media_agent.backend.polled import PolledBackend  # noqa: E402
 from media_agent.backend.protocol import BackendSettings  # noqa: E402
@@ -52,6 +50,8 @@ from media_agent_schemas import (  # noqa: E402
     VideoJob,
     VideoRequest,
 )
+from tests.cluster.machines import Machine  # noqa: E402  # the same machines as in the tests
+from tests.postgres import PostgresServer, find_binaries  # noqa: E402
 
 if TYPE_CHECKING:
     from media_agent.client import VideoClient
@@ -113,7 +113,9 @@ def measure_scaling(folder: Path, workers: int = 4, rounds: int = 12) -> dict[st
 
 async def _rate(machine: Machine, count: int) -> float:
     async with machine.client() as client:
-        jobs = [await client.start(VideoRequest(prompt=f"a kite {n}", seed=n)) for n in range(count)]
+        jobs = [
+            await client.start(VideoRequest(prompt=f"a kite {n}", seed=n)) for n in range(count)
+        ]
         times = []
         for job in await _ended(client, [each.id for each in jobs]):
             assert job.status is JobStatus.COMPLETED, job.error
@@ -133,7 +135,9 @@ def measure_waiting(folder: Path, jobs: int = 10_000, minutes: float = 4.0) -> d
         simulator = context.Process(target=_serve_simulator, args=(theirs,))
         simulator.start()
         where = ours.recv()
-        waiter = context.Process(target=_wait_for_many, args=(answers, url, where, jobs, minutes, folder))
+        waiter = context.Process(
+            target=_wait_for_many, args=(answers, url, where, jobs, minutes, folder)
+        )
         waiter.start()
         found = answers.get()
         waiter.join()
@@ -214,9 +218,7 @@ async def _wait(url: str, where: str, count: int, minutes: float, folder: Path) 
             answer = (await http.post(path, json={"prompt": "a kite"})).json()
             data = {**one.data, **answer, "key": f"job-{number}"}
             known = {name: data.get(name, value) for name, value in one.data.items()}
-            ref = one.model_copy(
-                update={"operation_id": answer["request_id"], "data": known}
-            )
+            ref = one.model_copy(update={"operation_id": answer["request_id"], "data": known})
             waiting.add(f"job-{number}", backend, ref, is_new=True)
     added = time.monotonic() - began
     cpu = process.cpu_times().user
@@ -225,11 +227,7 @@ async def _wait(url: str, where: str, count: int, minutes: float, folder: Path) 
     cpu = (process.cpu_times().user - cpu) / (60 * minutes)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    gaps = [
-        later - earlier
-        for each in times.values()
-        for earlier, later in zip(each, each[1:], strict=False)
-    ]
+    gaps = [later - earlier for each in times.values() for earlier, later in pairwise(each)]
     return {
         "more_than_idle_mb": round(more, 1),
         "idle_mb": round(idle / 1e6, 1),
@@ -348,9 +346,7 @@ def play_cut(folder: Path, jobs: int = 6) -> dict[str, Any]:
             machines.append(machine)
         for machine in machines:
             machine.wait_until_ready()
-        here = Machine(
-            folder / "cut-here", SecretStr(url), folder / "cut-shared", simulator.url
-        )
+        here = Machine(folder / "cut-here", SecretStr(url), folder / "cut-shared", simulator.url)
 
         async def play() -> list[VideoJob]:
             async with here.client() as client:

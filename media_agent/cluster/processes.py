@@ -62,9 +62,7 @@ class _Worker:
             return False
         self._started = time.monotonic()
         environment = {**variables(), "CUDA_VISIBLE_DEVICES": self.gpu}
-        self._process = subprocess.Popen(
-            self._command, env=environment, start_new_session=True
-        )
+        self._process = subprocess.Popen(self._command, env=environment, start_new_session=True)
         return True
 
     def end(self) -> None:

@@ -13,8 +13,9 @@ from media_agent.config.backend_section import BackendSection
 from media_agent_schemas.capabilities import Plan
 
 VERSION = 1
-"""Of the arguments of a turn, and of what they mean. Raise it only when these change: workers of a
-higher version take over what is queued for lower ones, workers of a lower one leave theirs alone."""
+"""Of the arguments of a turn and their meaning; raised only when these change.
+
+Workers of a higher version take over what is queued for a lower one, never the other way round."""
 
 FIRST, AGAIN = 10, 5
 """Priorities, the lowest first: what was begun goes before what is new."""

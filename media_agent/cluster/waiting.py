@@ -74,9 +74,7 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._waiters)
 
-    def add(
-        self, job_id: str, backend: PolledBackend, ref: OperationRef, *, is_new: bool
-    ) -> None:
+    def add(self, job_id: str, backend: PolledBackend, ref: OperationRef, *, is_new: bool) -> None:
         """Wait for the work of a job; of one that is not new, at once, for it may be over.
 
         Raises:

@@ -38,7 +38,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """How a worker ends: once it is asked, jobs have so many seconds before they are handed back."""
+    """How a worker ends: once asked, it gives jobs so many seconds before it hands them back."""
 
     asked: asyncio.Event
     seconds: float

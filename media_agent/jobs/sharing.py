@@ -29,7 +29,7 @@ class Sharing:
             StorageError: they cannot be written there.
         """
         if self._files is not None:
-            inputs = {name: path for name, path in self._list_inputs() if path.is_file()}
+            inputs = dict(self._list_inputs())
             await asyncio.to_thread(self._files.publish, self._job_id, inputs)
 
     async def load(self) -> None:
@@ -64,8 +64,7 @@ class Sharing:
             return
         record = self._store.jobs.get(self._job_id).record_path
         named = [each.path for each in end.artifacts] + [record]
-        paths = [Path(path) for path in named if path is not None and Path(path).is_file()]
-        by_name = {path.name: path for path in paths}
+        by_name = {Path(path).name: Path(path) for path in named if path is not None}
         await self._try(partial(self._files.publish, self._job_id, by_name))
 
     async def clean_up(self) -> None:

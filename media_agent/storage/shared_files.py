@@ -87,9 +87,11 @@ class SharedFiles:
             self._remove(f"work/{checked_key(key)}", is_folder=True)
 
     def publish(self, job_id: str, paths: Mapping[str, Path]) -> None:
-        """Share files of a job under these names; raises as `save_work` does."""
+        """Share files of a job under these names, those that are here; raises as `save_work`."""
         with self._errors("written"):
             for name, path in paths.items():
+                if not path.is_file():
+                    continue
                 self._put(path, f"jobs/{checked_key(job_id)}/{name}")
 
     def fetch(self, job_id: str, name: str, target: Path) -> bool:
@@ -180,9 +182,12 @@ class SharedFiles:
 
     def _get(self, name: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with self._fs.open(f"{self._root}/{name}", "rb") as source, write_aside(target) as aside:
-            with aside.open("wb") as copy:
-                shutil.copyfileobj(source, copy, 2**20)
+        with (
+            self._fs.open(f"{self._root}/{name}", "rb") as source,
+            write_aside(target) as aside,
+            aside.open("wb") as copy,
+        ):
+            shutil.copyfileobj(source, copy, 2**20)
 
     def _is_same(self, path: Path, name: str, size: int) -> bool:
         """Return whether a chunk here is the one there: its head has its checksum."""

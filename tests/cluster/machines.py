@@ -52,6 +52,7 @@ class Machine:
             key = "key-of-tests-1234"
             [backends.fal.options]
             poll_seconds = {self.poll_seconds}
+            allow_plain_http = true
             [backends.fal.queue]
             {self.queue}
             [backends.magi.queue]
@@ -79,7 +80,10 @@ class Machine:
         words = ["worker", "--queues", queues, "--drain-seconds", str(drain), "--log", *more]
         with self.log.open("ab") as log:
             worker = subprocess.Popen(
-                [*self.prefix, sys.executable, "-c", _MAIN, *words], env=environment, stderr=log, stdout=log
+                [*self.prefix, sys.executable, "-c", _MAIN, *words],
+                env=environment,
+                stderr=log,
+                stdout=log,
             )
         self.workers.append(worker)
         return worker

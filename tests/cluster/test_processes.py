@@ -52,5 +52,3 @@ def end_when(holds: Callable[[], bool]) -> None:
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGTERM)
-
-

@@ -129,9 +129,7 @@ async def test_what_is_queued_for_an_older_version_is_carried_over_and_a_newer_o
     ]
 
 
-async def test_one_worker_at_a_time_looks_after_others(
-    ledger: Ledger, queue: MemoryQueue
-) -> None:
+async def test_one_worker_at_a_time_looks_after_others(ledger: Ledger, queue: MemoryQueue) -> None:
     free(ledger, "one")
     other = Ledger(ledger.database.path)  # type: ignore[attr-defined]  # a file
 

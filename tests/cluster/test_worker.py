@@ -47,9 +47,7 @@ class Scene:
     def __init__(self, folder: Path, limits: QueueSection | None = None) -> None:
         queue = QueueSection() if limits is None else limits
         sections = {"b": BackendSection(queue=queue)}
-        settings = load_settings(
-            data_dir=folder / "data", default_backend="b", backends=sections
-        )
+        settings = load_settings(data_dir=folder / "data", default_backend="b", backends=sections)
         registry = Registry(Discovery({"b": BackendSpec("b", self._make)}))
         self.client = VideoClient(settings=settings, registry=registry)
         self.queue, self.engine = MemoryQueue(), Engine()
@@ -84,7 +82,7 @@ class Scene:
 
     async def until(self, job_id: str, status: JobStatus) -> None:
         async with asyncio.timeout(4):
-            while (await self.client.get(job_id)).status is not status:
+            while (await self.client.get(job_id)).status is not status:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
 
 
@@ -95,14 +93,12 @@ def _options():  # type: ignore[no-untyped-def]  # of a call without any
 
 
 @asynccontextmanager
-async def serving(
-    folder: Path, limits: QueueSection | None = None
-) -> AsyncGenerator[Scene, None]:
+async def serving(folder: Path, limits: QueueSection | None = None) -> AsyncGenerator[Scene, None]:
     scene = Scene(folder, limits)
     task = asyncio.create_task(scene.worker.run(scene.drain))
     try:
         async with asyncio.timeout(5):
-            while not scene.said:
+            while not scene.said:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
         yield scene
     finally:
@@ -191,7 +187,7 @@ async def test_what_has_not_ended_in_time_is_handed_back_as_the_next_turn(tmp_pa
         job_id = await scene.keep()
         scene.queue.turns = [Turn(job_id, 0, Stage.RUNNING, "b", 1, "w")]
         turn = asyncio.create_task(scene.engine.work(job_id, False))
-        while not scene.service_was_asked(job_id):
+        while not scene.service_was_asked(job_id):  # noqa: ASYNC110  # nothing says when
             await asyncio.sleep(0.01)
 
         scene.drain.asked.set()
@@ -209,7 +205,7 @@ async def test_what_ends_in_time_is_waited_for(tmp_path: Path) -> None:
         scene.drain = Drain(scene.drain.asked, 10)
         job_id = await scene.keep()
         turn = asyncio.create_task(scene.engine.work(job_id, False))
-        while not scene.service_was_asked(job_id):
+        while not scene.service_was_asked(job_id):  # noqa: ASYNC110  # nothing says when
             await asyncio.sleep(0.01)
         scene.drain.asked.set()
         await asyncio.sleep(0)

@@ -1,6 +1,5 @@
 """Files that machines share, in a folder and in an object store (one in memory)."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,8 +11,8 @@ from media_agent.storage.shared_files import SharedFiles
 
 
 @pytest.fixture(params=["file", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield f"{request.param}://{tmp_path / 'shared'}"
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return f"{request.param}://{tmp_path / 'shared'}"
 
 
 def make_work(folder: Path, chunks: int) -> Path:

@@ -40,7 +40,9 @@ def worker(
         from media_agent.cluster.processes import run_per_gpu
 
         words = ["--queues", ",".join(names), "--drain-seconds", str(seconds)]
-        return run_per_gpu(_split("--gpus", gpus), [*words, *(["--log"] if log else [])], write_stderr)
+        return run_per_gpu(
+            _split("--gpus", gpus), [*words, *(["--log"] if log else [])], write_stderr
+        )
     return asyncio.run(_work(names, seconds))
 
 
