@@ -77,15 +77,21 @@ class EnqueuingRunner(JobRunner):
     ) -> VideoJob:
         """Queue what is left of a job, and watch it to its end."""
         seen, _ = self._store.events.newest(job_id)
-        if not await self._queue_again(job_id):
+        if not await self._is_resumable(job_id):
             return self._store.jobs.get(job_id)
+        await self._queue_again(job_id)
         await self._wait_until_reopened(job_id)
         return await self.attach(job_id, on_event, seen=seen)
 
     async def begin_resume(self, job_id: str, *, take_over: bool = False) -> None:
         """Queue what is left of a job."""
-        if await self._queue_again(job_id):
+        if await self._is_resumable(job_id):
             self._store.jobs.check_may_run(job_id, self._context.now())
+            await self._queue_again(job_id)
+
+    def is_at_work(self, job_id: str) -> bool:
+        """Return whether workers have a job, or will: all that have not ended."""
+        return not self._store.jobs.get(job_id).status.is_terminal
 
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nothing was sent for is ended here."""
@@ -129,18 +135,22 @@ class EnqueuingRunner(JobRunner):
                 _LOGGER.info("job %s is not queued yet: %s", job.id, error.message)
         _LOGGER.warning("job %s waits for a worker to find it", job.id)
 
-    async def _queue_again(self, job_id: str) -> bool:
-        """Queue what is left of a job; return whether there is anything."""
+    async def _is_resumable(self, job_id: str) -> bool:
+        """Return whether there is anything left to do of a job."""
         job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not await self._can_resume(job):
-            return False
-        await self._send(job, priority=AGAIN, resumes=True)
-        return True
+        return not job.status.is_terminal or await self._can_resume(job)
+
+    async def _queue_again(self, job_id: str) -> None:
+        """Queue what is left of a job, unless a worker is at it."""
+        if not self._store.owners.is_claimed(job_id):
+            job = self._store.jobs.get(job_id)
+            await self._send(job, priority=AGAIN, resumes=True)
 
     async def _wait_until_reopened(self, job_id: str) -> None:
         """Wait until a job that had ended is under way again, or its turn is over."""
         while self._store.jobs.get(job_id).status.is_terminal:
-            if (await self._queue.list_of(job_id))[-1].stage is Stage.ENDED:
+            turns = await self._queue.list_of(job_id)
+            if not turns or turns[-1].stage is Stage.ENDED:
                 return
             await self._context.sleep(stopping.LOOK_SECONDS)
 

@@ -161,7 +161,9 @@ class QueueWorker:
             return waits and not self._is_ending and find_waiting(backend, queue) is not None
 
         try:
-            with self._runner.at_work(job, None, waits_elsewhere=waits_elsewhere) as run:
+            with self._runner.at_work(
+                job, None, waits_elsewhere=waits_elsewhere, is_retried=True
+            ) as run:
                 await run.run()
             return "ended"
         except StillWaitingError:

@@ -17,6 +17,7 @@ from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     JobCancelledError,
+    LedgerBusyError,
     MediaAgentError,
     OperationNotFoundError,
     StorageError,
@@ -95,8 +96,12 @@ class JobRun:
         on_event: OnEvent = None,
         parts: SegmentRunner | None = None,
         waits_elsewhere: Callable[[VideoBackend], bool] = lambda backend: False,
+        is_retried: bool = False,
     ) -> None:
-        """Begin; a run whose backend `waits_elsewhere` leaves off once the work is accepted."""
+        """Begin; a run whose backend `waits_elsewhere` leaves off once the work is accepted.
+
+        One that `is_retried` leaves off where the ledger is away, which is no word about the job.
+        """
         self.job = job
         self.ref: OperationRef | None = None
         self.last_sequence = -1
@@ -112,6 +117,7 @@ class JobRun:
         self._parts = parts
         self._sharing = Sharing(job.id, context)
         self._waits_elsewhere = waits_elsewhere
+        self._is_retried = is_retried
         self._is_stopping = False
         self._is_stopped = False
         self._has_ended = False
@@ -130,6 +136,7 @@ class JobRun:
             JobError: another process works on it.
             OwnershipLostError: another process took it over meanwhile.
             StillWaitingError: it was accepted, and is waited for elsewhere.
+            LedgerBusyError: the ledger is away, and the run is one that is retried.
             MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
                 written, so that the end could not be kept.
         """
@@ -260,6 +267,8 @@ class JobRun:
             info = to_info(error)
             return JobOutcomeUnknown(error=info) if info.hint else self._as_unknown(info)
         except MediaAgentError as error:
+            if self._is_retried and isinstance(error, LedgerBusyError):
+                raise
             return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data
             _LOGGER.debug("backend %s broke", self.backend.name, exc_info=True)

@@ -256,8 +256,11 @@ class JobRunner:
         on_event: OnEvent,
         *,
         waits_elsewhere: Callable[[VideoBackend], bool] = lambda backend: False,
+        is_retried: bool = False,
     ) -> Iterator[JobRun]:
         """Give a run of a job, which stands for it in this process while the context lasts.
+
+        See `JobRun` for the options.
 
         Raises:
             JobError: this process is working on it already.
@@ -271,6 +274,7 @@ class JobRunner:
             on_event=on_event,
             parts=SegmentRunner(self, self._store),
             waits_elsewhere=waits_elsewhere,
+            is_retried=is_retried,
         )
         try:
             yield self._runs[job.id]

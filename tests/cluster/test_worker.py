@@ -16,7 +16,7 @@ from media_agent.cluster.worker import Drain, QueueWorker, find_limits, find_wai
 from media_agent.config.backend_section import BackendSection
 from media_agent.config.jobs_section import QueueSection
 from media_agent.config.settings import load_settings
-from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
 from media_agent.jobs import stopping
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -252,3 +252,23 @@ async def test_a_queue_that_no_job_ever_waits_in_is_refused(tmp_path: Path) -> N
 
     with pytest.raises(InvalidRequestError, match="b/m has no queue of its own"):
         await find_limits(("b/m",), {}, opening(service))
+
+
+async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        submissions = scene.client.store.submissions
+        record, failures = submissions.record_intent, [LedgerBusyError("it is away")] * 2
+
+        def fail_twice(*words: object, **named: object):  # type: ignore[no-untyped-def]  # as that
+            if failures:
+                raise failures.pop()
+            return record(*words, **named)  # type: ignore[arg-type]  # as that
+
+        monkeypatch.setattr(submissions, "record_intent", fail_twice)
+
+        assert await scene.engine.work(job_id, False) == "waiting"
+        assert failures == []
