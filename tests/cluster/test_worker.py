@@ -44,6 +44,8 @@ class Engine:
 class Scene:
     """A worker over a queue in memory."""
 
+    drain: Drain
+
     def __init__(self, folder: Path, limits: QueueSection | None = None) -> None:
         queue = QueueSection() if limits is None else limits
         sections = {"b": BackendSection(queue=queue)}
@@ -60,7 +62,6 @@ class Scene:
             sections,
             say=self.said.append,
         )
-        self.drain = Drain(asyncio.Event(), 0.2)
         self.video = folder / "made.mp4"
         write_video(self.video, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
 
@@ -81,7 +82,7 @@ class Scene:
         return job_id in self.service.polls
 
     async def until(self, job_id: str, status: JobStatus) -> None:
-        async with asyncio.timeout(4):
+        async with asyncio.timeout(30):
             while (await self.client.get(job_id)).status is not status:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
 
@@ -93,11 +94,14 @@ def _options():  # type: ignore[no-untyped-def]  # of a call without any
 
 
 @asynccontextmanager
-async def serving(folder: Path, limits: QueueSection | None = None) -> AsyncGenerator[Scene, None]:
+async def serving(
+    folder: Path, limits: QueueSection | None = None, *, drain: float = 0.2
+) -> AsyncGenerator[Scene, None]:
     scene = Scene(folder, limits)
+    scene.drain = Drain(asyncio.Event(), drain)
     task = asyncio.create_task(scene.worker.run(scene.drain))
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not scene.said:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
         yield scene
@@ -201,8 +205,7 @@ async def test_what_has_not_ended_in_time_is_handed_back_as_the_next_turn(tmp_pa
 
 
 async def test_what_ends_in_time_is_waited_for(tmp_path: Path) -> None:
-    async with serving(tmp_path, QueueSection(concurrent_per_worker=2)) as scene:
-        scene.drain = Drain(scene.drain.asked, 10)
+    async with serving(tmp_path, QueueSection(concurrent_per_worker=2), drain=30) as scene:
         job_id = await scene.keep()
         turn = asyncio.create_task(scene.engine.work(job_id, False))
         while not scene.service_was_asked(job_id):  # noqa: ASYNC110  # nothing says when
