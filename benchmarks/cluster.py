@@ -317,9 +317,14 @@ def play_endless(folder: Path) -> dict[str, Any]:
             return await client.generate(request)
 
     whole = read_frames(Path(asyncio.run(undisturbed()).artifacts[0].path or ""))
-    differing = int((made != whole).any(axis=(1, 2, 3)).sum()) if len(made) == len(whole) else -1
+    assert len(made) == len(whole)
+    where = [int(index) for index in (made != whole).any(axis=(1, 2, 3)).nonzero()[0]]
+    differing = len(where)
     return {
         "frames": len(made),
+        "differing": where[:40],
+        "most": int(abs(made.astype(int) - whole).max()),
+        "warnings": list(done.warnings),
         "chunks_before_the_kill": before,
         "differing_frames": differing,
         "holds": differing == 0,

@@ -2,6 +2,7 @@
 
 ROOT/work/KEY/chunks/00000007.chunk     as in the work folder, each there whole or not at all
 ROOT/work/KEY/states/00000008.safetensors
+ROOT/work/KEY/steered.json              what commands have made of the video
 ROOT/jobs/JOB/video.mp4, video.json     what was delivered; inputs of the job by their digests
 
 The file system is any that fsspec knows (S3, GCS, Azure, SFTP, a mounted folder). A file is put
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _HEAD = 128  # bytes of a chunk: its checksum is among them
 _WHOLE_OR_NOT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"}
 _SUFFIXES = {"chunks": ".chunk", "states": ".safetensors"}
+_CHANGING = ("steered.json",)  # small, and written again
 
 
 class SharedFiles:
@@ -52,10 +54,10 @@ class SharedFiles:
         with self._errors("written"):
             if known is None:
                 known = self._known[key] = set(self._list(f"work/{key}"))
-            for name in _names_in(work):
-                if name in known:
+            for name in (*_names_in(work), *_CHANGING):
+                if name in known and name not in _CHANGING:
                     continue
-                with contextlib.suppress(FileNotFoundError):  # a state that was just forgotten
+                with contextlib.suppress(FileNotFoundError):  # a state that is gone by now, or none
                     self._put(work / name, f"work/{key}/{name}")
                     known.add(name)
             gone = [name for name in known if _is_state(name) and not (work / name).exists()]
@@ -71,13 +73,13 @@ class SharedFiles:
         """
         with self._errors("read"):
             found = self._list(f"work/{checked_key(key)}")
-            self._known[key] = set(found)
             wanted = [name for name in found if _is_wanted(name, next_chunk)]
+            self._known[key] = set(wanted)  # what follows is made again here, and shared again
             states = sorted(name for name in wanted if _is_state(name))
             for name in wanted:
                 if _is_state(name) and name != _newest(states, name):
                     continue
-                if not self._is_same(work / name, f"work/{key}/{name}", found[name]):
+                if name in _CHANGING or not self._is_same(work / name, f"work/{key}/{name}", found[name]):
                     self._get(f"work/{key}/{name}", work / name)
 
     def remove_work(self, key: str) -> None:

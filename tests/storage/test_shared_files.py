@@ -128,3 +128,16 @@ def test_trouble_shows_no_key_of_the_options(tmp_path: Path) -> None:
         files.save_work("key", make_work(tmp_path / "a", 1))
 
     assert str(tmp_path / "a") not in str(caught.value)
+
+
+def test_what_commands_made_of_a_video_is_shared_each_time_it_changes(
+    url: str, tmp_path: Path
+) -> None:
+    files, work = SharedFiles(url), make_work(tmp_path / "a", 1)
+    for said in ("{}", '{"last": 3}'):
+        (work / "steered.json").write_text(said)
+        files.save_work("key", work)
+
+    files.load_work("key", tmp_path / "b", next_chunk=1)
+
+    assert (tmp_path / "b" / "steered.json").read_text() == '{"last": 3}'
