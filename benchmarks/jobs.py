@@ -67,6 +67,7 @@ def keep_job(transaction: Transaction, number: int, part: int | None = None) -> 
         backend=backend,
         model=plan.model,
         quoted_usd=0.25,
+        has_old_price=False,
         reserved_usd=0.0,
         state="intended",
         attempts=1,

@@ -99,6 +99,9 @@ class PostgresDatabase(Database):
         self._address = Address.parse(url)
         self.folder, self.name = folder, self._address.name
         self._busy_seconds = busy_seconds
+        self._unflushed = 0  # transactions that nobody waited for
+        self._flushed = 0  # how many of them are on disk
+        self._flushes = Flushes(self._flush)
         self._begin_anew()
 
     @contextlib.contextmanager
@@ -161,9 +164,8 @@ class PostgresDatabase(Database):
         self._connections = Connections(self._address, self._busy_seconds)
         self._writer = secrets.token_hex(8)
         self._writing = threading.Lock()  # who waits for others of this process needs no connection
-        self._unflushed: int = 0  # transactions that were written; then those of them on disk
-        self._flushed: int = 0
-        self._flushes: Flushes = Flushes(self._flush)
+        self._unflushed = self._flushed = 0
+        self._flushes = Flushes(self._flush)
 
     def _leave_to_parent(self) -> None:
         """Begin anew after a fork."""
