@@ -16,8 +16,8 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-cluster bench-contention bench-diffusers bench-server bench-signing bench-watermark kill-matrix kill-engine cut-cable hostile fuzz licences open-servers wire \
-	frameworks adherence parity snapshots train clean
+	bench-cluster bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench \
+	kill-engine cut-cable hostile fuzz licences open-servers wire frameworks containers adherence parity snapshots train clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,10 +61,10 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/, a
 	@$(BIN)/python benchmarks/engine.py --repeats 9 --before 0c380e81
 
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
-	@$(BIN)/python benchmarks/endless.py
+	@$(BIN)/python -m benchmarks.endless.run
 
 bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk, random weights (nine minutes; ARGS=--rehearse or ARGS=--count without one)
-	@$(BIN)/python benchmarks/gpu.py $(ARGS)
+	@$(BIN)/python -m benchmarks.gpu.run $(ARGS)
 
 bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
 	@$(BIN)/python benchmarks/contention.py
@@ -74,6 +74,9 @@ bench-cluster: $(READY) ## Workers over Postgres: scaling, 10,000 jobs that wait
 
 bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
 	@$(BIN)/python benchmarks/local_models.py
+
+bench-router: $(READY) ## The router that learns beside an oracle and simple rules, in simulated weeks of six offers (ten minutes; ARGS="--seeds 4")
+	@$(BIN)/python -m benchmarks.router.run $(ARGS)
 
 bench-signing: $(READY) ## What signing videos of 1 to 600 MB costs in time and memory (two minutes, 2 GB of disk)
 	@$(BIN)/python benchmarks/signing.py
@@ -100,6 +103,9 @@ adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
 	@$(BIN)/python benchmarks/kill_matrix.py
 
+money-bench: $(READY) ## 1,000 jobs through lost replies, 5xx, expired addresses and kills: paid twice, lost, unanswered; beside LiteLLM's Router, genblaze and fal-client (installs them into .venv-money-*; ten minutes)
+	@$(BIN)/python -m benchmarks.money.run
+
 kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; every frame must be the same
 	@$(BIN)/python benchmarks/kill_engine.py
 
@@ -117,6 +123,9 @@ wire: $(READY) ## Record what the SDKs of providers send, for the tests (install
 
 frameworks: $(READY) ## Run the agent tools in pydantic-ai, openai-agents and LangChain (installs them into .venv-frameworks; a minute)
 	@$(BIN)/python tools/frameworks.py
+
+containers: $(READY) ## Lint the images and the compose file, and run what they start in a bare environment (three minutes)
+	@$(BIN)/python tools/containers.py
 
 parity: $(READY) ## Compare the engine with the golden data in FOLDER
 	@$(BIN)/python -m media_agent_magi.parity $(FOLDER)

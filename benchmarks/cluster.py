@@ -292,7 +292,7 @@ def play_endless(folder: Path) -> dict[str, Any]:
         killed = first.start("magi/tiny")
         first.wait_until_ready()
 
-        async def play() -> tuple[VideoJob, int]:
+        async def play() -> tuple[VideoJob, int, int]:
             async with second.client() as client:
                 job = await client.start(ENDLESS)
                 await _until(lambda: _chunks(client, job.id) > 3)
@@ -302,32 +302,33 @@ def play_endless(folder: Path) -> dict[str, Any]:
                 killed.wait()
                 before = _chunks(client, job.id)
                 await _until(lambda: _chunks(client, job.id) > before + 3)
+                asked = sum(client.store.events.chunk_lengths(job.id))
                 await client.finish(job.id)
                 (done,) = await _ended(client, [job.id])
-                return done, before
+                return done, before, asked
 
-        done, before = asyncio.run(play())
+        done, before, asked = asyncio.run(play())
         second.end()
-    made = read_frames(Path(done.artifacts[0].path or ""))
 
     async def undisturbed() -> VideoJob:
-        request = ENDLESS.model_copy(update={"endless": False, "num_frames": len(made)})
         settings = load_settings(data_dir=folder / "endless-whole", ledger=None)
         async with VideoClient(settings=settings) as client:
-            return await client.generate(request)
+            job = await client.start(ENDLESS)
+            # what is in work when a video is finished is computed in other groups
+            await _until(lambda: sum(client.store.events.chunk_lengths(job.id)) > asked + 96)
+            await client.finish(job.id)
+            (whole,) = await _ended(client, [job.id])
+            return whole
 
+    made = read_frames(Path(done.artifacts[0].path or ""))
     whole = read_frames(Path(asyncio.run(undisturbed()).artifacts[0].path or ""))
-    assert len(made) == len(whole)
-    where = [int(index) for index in (made != whole).any(axis=(1, 2, 3)).nonzero()[0]]
-    differing = len(where)
+    where = (made[:asked] != whole[:asked]).any(axis=(1, 2, 3)).nonzero()[0]
     return {
         "frames": len(made),
-        "differing": where[:40],
-        "most": int(abs(made.astype(int) - whole).max()),
-        "warnings": list(done.warnings),
+        "frames_compared": asked,
         "chunks_before_the_kill": before,
-        "differing_frames": differing,
-        "holds": differing == 0,
+        "differing_frames": len(where),
+        "holds": len(where) == 0 and len(made) >= asked,
     }
 
 

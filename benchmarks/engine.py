@@ -3,7 +3,8 @@
 A video is what a caller gets: planned, generated, decoded, encoded, collected, probed and recorded.
 Each repeat runs in a process of its own, makes one short video to load and warm everything, then
 the video that counts. Medians over the repeats, with the smallest and the largest. With --before
-the same is measured of an earlier commit, in turn, in the same run.
+the same is measured of an earlier commit, in turn, in the same run; with --only-videos the time to
+start a program is left out.
 """
 
 import argparse
@@ -69,7 +70,8 @@ def main() -> None:
                 )
     videos = by_tree[-1]
     runs = {name: [video[name] for video in videos] for name in videos[0]}
-    runs |= start_times(arguments.repeats)
+    if not arguments.only_videos:
+        runs |= start_times(arguments.repeats)
     result = {
         "command": " ".join(["python", "benchmarks/engine.py", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
@@ -77,10 +79,10 @@ def main() -> None:
         "video_seconds": arguments.seconds,
         "repeats": arguments.repeats,
         "options": arguments.option,
-        "threads": os.environ.get("MEDIA_AGENT_THREADS", "1, as media-agent chooses"),
+        "threads": os.environ.get("MEDIA_AGENT_THREADS", "as media-agent chooses"),
         "load_before": load,
         "machine": describe_machine(),
-        "measures": {name: summarize(runs[name]) for name in MEASURES},
+        "measures": {name: summarize(runs[name]) for name in MEASURES if name in runs},
     }
     if arguments.before is not None:
         result["before"] = {"commit": arguments.before, "ratios": ratios(by_tree[0], videos)}
@@ -98,6 +100,7 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--before", metavar="COMMIT", help="measure this one too, in turn")
+    parser.add_argument("--only-videos", action="store_true", help="leave out how programs start")
     parser.add_argument("--name", default="engine", help="of the files in benchmarks/results")
     parser.add_argument("--video", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -250,6 +253,8 @@ def page(result: dict[str, object]) -> str:
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for name, (unit, digits, meaning) in MEASURES.items():
+        if name not in measures:
+            continue
         numbers = (f"{measures[name][key]:.{digits}f}" for key in ("median", "min", "max"))
         lines.append(f"| {name} | {' | '.join(numbers)} | {unit} | {meaning} |")
     before = result.get("before")

@@ -2,8 +2,11 @@
 
 The providers are simulators in this process and count what they accepted. Each job is begun in a
 process of its own, which kills itself (SIGKILL) after a step; further processes resume it until
-it is over. The adapters pause SPEED times shorter than they would, fal times out after FAL_TIMEOUT;
-the search for lost replies pauses as it always does.
+it is over. Then RANDOM_KILLS jobs are killed at random moments, up to three times each, by a
+published seed. The adapters pause SPEED times shorter than they would, fal times out after
+FAL_TIMEOUT; the search for lost replies pauses as it always does.
+
+`--runner` says who works on the jobs: a runner is a way to live, RUNNERS has them by name.
 """
 
 import argparse
@@ -11,6 +14,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import random
 import signal
 import tempfile
 import time
@@ -29,10 +33,15 @@ if TYPE_CHECKING:
 
     from media_agent.backend.protocol import BackendSettings, VideoBackend
     from media_agent.client import VideoClient
+    from media_agent.ledger.ledger import Ledger
     from media_agent.testing import Simulator
+    from media_agent_schemas.jobs import VideoJob
     from media_agent_schemas.request import VideoRequest
 
-RESULTS = Path(__file__).parent / "results" / "kill-matrix.json"
+RESULTS = Path(__file__).parent / "results"
+RANDOM_KILLS = 50
+SEED = 20261130
+LONGEST_LIFE = 3.0  # seconds until a random kill, at most; a job without trouble takes about one
 SPEED = 20.0
 FAL_TIMEOUT = 3.0  # seconds
 RESOLVED_WITHIN = 60.0  # seconds
@@ -54,6 +63,7 @@ UPSTREAM = {
     "429 with Retry-After": "submit:status,status=429,retry_after=1",
     "garbage": "submit:garbage",
 }
+AT_RANDOM = "random"  # the step of a cell that is killed at random moments
 SEARCH, REF = "searched", "found"  # files with the time of the first
 
 
@@ -64,6 +74,8 @@ class Cell:
     provider: Provider
     upstream: str
     step: str | None
+    kills: tuple[float, ...] = ()
+    """Seconds after which each of its first lives is killed, where that is at random."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +116,43 @@ def all_cells() -> list[Cell]:
     ]
 
 
-def run_cell(cell: Cell, folder: Path) -> Outcome:
+def random_cells(count: int = RANDOM_KILLS, seed: int = SEED) -> list[Cell]:
+    """Return jobs that are killed one to three times, at moments drawn by a seed."""
+    draw = random.Random(seed)
+    return [
+        Cell(
+            PROVIDERS[number % len(PROVIDERS)],
+            draw.choice([*UPSTREAM]),
+            AT_RANDOM,
+            tuple(round(draw.uniform(0.05, LONGEST_LIFE), 3) for _ in range(draw.randint(1, 3))),
+        )
+        for number in range(count)
+    ]
+
+
+def run_cell(cell: Cell, folder: Path, runner: str = "inline") -> Outcome:
     """Play one cell; the simulator listens in this process."""
+    live = RUNNERS[runner]
     from media_agent.ledger.ledger import Ledger
     from media_agent.testing.simulator.faults import Fault
 
     began = time.monotonic()
     with make_simulator(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:
-        first = live(folder, cell.provider, simulator.url, cell.step)
+        kills = list(cell.kills)
+        first = live(folder, cell.provider, simulator.url, cell.step, kill_after=_next(kills))
         ledger = Ledger(folder / "data" / "ledger.sqlite")
         lives = 0
         while True:
-            job = ledger.jobs.get(JOB)
-            if job.status.is_terminal or lives == LIVES:
+            job = find_job(ledger)
+            if (job is not None and job.status.is_terminal) or lives == LIVES:
                 break
             lives += 1
-            live(folder, cell.provider, simulator.url, None, resumes=True)
+            resumes = job is not None  # else it died before the job was kept
+            after = _next(kills)
+            live(folder, cell.provider, simulator.url, None, resumes=resumes, kill_after=after)
         ledger.close()
         accepted = simulator.accepted
+    assert job is not None
     lost = (folder / SEARCH).exists()
     found = lost and job.ref is not None
     return Outcome(
@@ -140,15 +171,41 @@ def run_cell(cell: Cell, folder: Path) -> Outcome:
     )
 
 
-def live(
-    folder: Path, provider: Provider, url: str, step: str | None, *, resumes: bool = False
+def find_job(ledger: "Ledger") -> "VideoJob | None":
+    """Return the job as it stands; None: its process died before it was kept."""
+    from media_agent.errors import JobNotFoundError
+
+    try:
+        return ledger.jobs.get(JOB)
+    except JobNotFoundError:
+        return None
+
+
+def _next(kills: list[float]) -> float | None:
+    return kills.pop(0) if kills else None
+
+
+def live_inline(
+    folder: Path,
+    provider: Provider,
+    url: str,
+    step: str | None,
+    *,
+    resumes: bool = False,
+    kill_after: float | None = None,
 ) -> int | None:
     """Let one process work on the job until it ends or is killed; return its exit code."""
     arguments = (folder, provider, url, step, resumes)
     process = _CONTEXT.Process(target=work, args=arguments)
     process.start()
+    process.join(kill_after)
+    process.kill()  # harmless where it has ended
     process.join()
     return process.exitcode
+
+
+RUNNERS = {"inline": live_inline}
+"""Ways to let one life of a job pass; each takes what `live_inline` takes."""
 
 
 def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: bool) -> None:
@@ -249,13 +306,13 @@ def find_lookup(provider: Provider) -> str:
     return make_backend(provider, Path(), settings).capabilities().lookup
 
 
-def play(cells: Sequence[Cell], at_once: int) -> list[Outcome]:
+def play(cells: Sequence[Cell], at_once: int, runner: str = "inline") -> list[Outcome]:
     """Play cells, some at the same time, each in a folder of its own."""
     with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(at_once) as pool:
         folders = [Path(name, str(number)) for number in range(len(cells))]
         for folder in folders:
             folder.mkdir()
-        return list(pool.map(run_cell, cells, folders))
+        return list(pool.map(partial(run_cell, runner=runner), cells, folders))
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -300,20 +357,60 @@ def main() -> int:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, default=4, help="cells played at the same time")
-    parser.add_argument("--json", type=Path, default=RESULTS, help="where the numbers go")
+    parser.add_argument("--runner", choices=RUNNERS, default="inline", help="who works")
+    parser.add_argument("--folder", type=Path, default=RESULTS, help="where the numbers go")
     arguments = parser.parse_args()
     began = time.monotonic()
-    outcomes = play(all_cells(), arguments.at_once)
+    outcomes = play(all_cells(), arguments.at_once, arguments.runner)
+    by_chance = play(random_cells(), arguments.at_once, arguments.runner)
     numbers = {**summary(outcomes), "seconds": round(time.monotonic() - began, 1)}
+    chance = {**summary(by_chance), "seed": SEED}
     print(table(outcomes))
-    print(json.dumps(numbers, indent=2))
-    rows = [asdict(each) for each in outcomes]
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    content = {"machine": describe_machine(), "summary": numbers, "cells": rows}
-    arguments.json.write_text(json.dumps(content, indent=1) + "\n")
+    print(json.dumps({"matrix": numbers, "random": chance}, indent=2))
+    content = {
+        "machine": describe_machine(),
+        "runner": arguments.runner,
+        "summary": numbers,
+        "random": chance,
+        "cells": [asdict(each) for each in outcomes],
+        "random_cells": [asdict(each) for each in by_chance],
+    }
+    name = "kill-matrix" + ("" if arguments.runner == "inline" else f"-{arguments.runner}")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    (arguments.folder / f"{name}.json").write_text(json.dumps(content, indent=1) + "\n")
+    draw(outcomes, arguments.folder / f"{name}.png")
     share = numbers["resolved_share"]
-    is_kept = not numbers["broken_promises"] and isinstance(share, float) and share >= 0.95
-    return 0 if is_kept else 1
+    broken = [*numbers["broken_promises"], *chance["broken_promises"]]  # type: ignore[misc]
+    return 0 if not broken and isinstance(share, float) and share >= 0.95 else 1
+
+
+def draw(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Write the matrix as an image: a square for each cell, by how its job ended."""
+    from PIL import Image, ImageDraw
+
+    colours = {"completed": "#55a868", "failed": "#8c8c8c", "outcome_unknown": "#dd8452"}
+    steps, left, side = (*STEPS, None), 200, 62
+    image = Image.new("RGB", (left + side * len(steps), 90 + 26 * len(PROVIDERS) * 7), "white")
+    pen, top = ImageDraw.Draw(image), 40
+    for number, (status, colour) in enumerate(colours.items()):
+        pen.rectangle((10 + 150 * number, 12, 22 + 150 * number, 24), fill=colour)
+        pen.text((28 + 150 * number, 12), status, fill="black")
+    pen.text((480, 12), "number: accepted submissions", fill="black")
+    for provider in PROVIDERS:
+        pen.text((10, top), provider, fill="black")
+        for column, step in enumerate(steps):
+            pen.text((left + side * column, top), step or "(alive)", fill="black")
+        for upstream in UPSTREAM:
+            top += 24
+            pen.text((10, top + 4), upstream, fill="black")
+            for each in outcomes:
+                if (each.cell.provider, each.cell.upstream) == (provider, upstream):
+                    x = left + side * steps.index(each.cell.step)
+                    colour = colours.get(each.status, "#c44e52") if each.holds else "#c44e52"
+                    pen.rectangle((x, top, x + side - 4, top + 20), fill=colour)
+                    pen.text((x + 6, top + 4), str(each.accepted), fill="white")
+        top += 40
+    image.save(path)
 
 
 # A server that has everything imported and forks a clean process for each life.

@@ -41,12 +41,14 @@ from media_agent.jobs.segmented import SegmentedBackend
 from media_agent.jobs.sharing import Sharing
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
+from media_agent.negotiation.budget import begin_of_day
 from media_agent.policy.asking import Policies
 from media_agent.policy.decisions import PolicyCall
 from media_agent.provenance.c2pa.ready import look_before_work
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.redact import redact
 from media_agent.registry.registry import Registry
+from media_agent.routing.learning.recall import Recall
 from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
@@ -116,7 +118,12 @@ class VideoClient:
             draw_seed=draw_seed,
             policies=self._policies,
             free_memory=self._free_memory,
-            spent_today=lambda: self.store.submissions.spent(now() - timedelta(days=1)),
+            recall=Recall(
+                self.store.outcomes,
+                self.settings.routing.half_life_days,
+                lambda: now().timestamp(),
+            ),
+            spent_today=lambda: self.store.submissions.spent(begin_of_day(now())),
         )
         self._backends: dict[str, VideoBackend] = {}
         self._running = self._build_runner()

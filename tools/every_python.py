@@ -70,7 +70,7 @@ def environment(found: str, version: str, arguments: argparse.Namespace) -> Path
     subprocess.run([found, "-m", "venv", "--clear", str(venv)], check=True)
     install = [str(python), "-m", "pip", "install", "--quiet", "-c", "constraints.txt"]
     if not arguments.without_torch:
-        index = ["--index-url", arguments.torch_index] if arguments.torch_index else []
+        index = ["--extra-index-url", arguments.torch_index] if arguments.torch_index else []
         subprocess.run([*install, "torch", *index], cwd=ROOT, check=True)
     extras = "dev" if arguments.without_torch else "magi-weights,diffusers,dev"
     subprocess.run([*install, "-e", f".[{extras}]"], cwd=ROOT, check=True)

@@ -13,6 +13,7 @@ from media_agent_hosted.base.provider import HostedBackend
 from media_agent_hosted.http.inputs import InputForm
 from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel
 from media_agent_hosted.plugin import provider_specs
+from media_agent_schemas.capabilities import CancelRule
 from media_agent_schemas.request import VideoMode
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
@@ -138,13 +139,23 @@ def _size(count: int) -> str:
     return f"{count / 1e6:g} MB" if count >= 1_000_000 else f"{count / 1e3:g} kB"
 
 
+_STOPS = {
+    CancelRule.NONE: "cannot be stopped; it continues there, and is billed",
+    CancelRule.QUEUED_ONLY: "stopped, and not billed, while it waits; then it continues, billed",
+    CancelRule.NOT_REFUNDED: "stopped; once it has begun it is billed all the same",
+    CancelRule.FORGETS: "forgotten there, while the work continues",
+    CancelRule.STOPS: "stopped at any time",
+    CancelRule.UNKNOWN: "nobody knows",
+}
+
+
 def _habits(backend: HostedBackend) -> Iterator[str]:
-    stops = "yes" if backend.cancels is True else "no"
-    stops = "not at any time" if backend.cancels == "unknown" else stops
     keeps, largest = backend.keeps, _size(backend.largest_input)
     hours = None if keeps is None else round(keeps.total_seconds() / 3600)
     kept = "not documented" if hours is None else f"at least {hours} h"
-    yield f"* Work can be stopped: {stops}."
+    yield f"* Work that is to stop: {_STOPS[backend.cancel_rule]}."
+    if backend.bills_failed != "unknown":
+        yield f"* Work that failed: {'billed' if backend.bills_failed else 'not billed'}."
     yield f"* Work whose reply was lost: {_FINDS[backend.lookup]}."
     form = _FORMS[backend.input_form] if backend.reads_urls else _NO_ADDRESSES
     yield f"* Input files: {form.format(largest=largest)}."

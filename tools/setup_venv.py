@@ -39,7 +39,7 @@ def main():
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--torch-index", default="", help="a package index to take torch from")
     arguments = parser.parse_args()
-    index = ["--index-url", arguments.torch_index] if arguments.torch_index else []
+    index = ["--extra-index-url", arguments.torch_index] if arguments.torch_index else []
     try:
         check_machine()
         create_venv()

@@ -7,6 +7,7 @@ from media_agent_diffusers.generating.windows import find_continuation
 from media_agent_diffusers.model_folder.folder import ModelFolder
 from media_agent_diffusers.settings import NAME
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     FpsRange,
     ModeFacts,
@@ -48,7 +49,7 @@ def describe(model: str, folder: ModelFolder) -> Capabilities:
         negative_prompt=variant.takes_negative_prompt,
         seed=True,
         audio=variant.makes_audio,
-        cancels=True,
+        cancel_rule=CancelRule.STOPS,
         resumable=windows is not None,
         streams=windows is not None,
         extends=any(task.mode is VideoMode.VIDEO_EXTEND for task in variant.tasks),

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from media_agent_opensora.checkout import UNSUPPORTED
 from media_agent_opensora.models import FPS, STEPS, Model
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     ModeFacts,
     OptionSpec,
@@ -47,7 +48,7 @@ def describe(name: str, model: Model, *, backend: str, missing: str | None) -> C
         frame_offset=0 if extends else 1,
         negative_prompt=True,
         seed=True,
-        cancels=True,
+        cancel_rule=CancelRule.STOPS,
         extends=extends and model.place == "head",
         resubmits=True,
         options=tuple(_list_options(model)),

@@ -72,6 +72,9 @@ class Report:
             lines[-1] += f"{'comb':>12}{'frozen':>12}"
             lines.append(_smoothness_row("videos", self.smoothness))
             lines.append(_smoothness_row("the truth", self.true_smoothness))
+            lines.append("px moved from each of the four frames of a latent frame to the next")
+            lines.append(_moves_row("videos", self.smoothness))
+            lines.append(_moves_row("the truth", self.true_smoothness))
         return "\n".join(lines) + "\n"
 
 
@@ -250,6 +253,10 @@ def _smoothness_row(name: str, values: Smoothness) -> str:
     )
 
 
+def _moves_row(name: str, values: Smoothness) -> str:
+    return f"{name:<18}" + "".join(f"{move:>12.3f}" for move in values.moves)
+
+
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{100 * value:.1f}"
 
@@ -275,7 +282,8 @@ def _share_json(share: Share) -> dict[str, object]:
 def _smoothness_json(values: Smoothness | None) -> dict[str, float | None] | None:
     if values is None:
         return None
-    numbers = {**asdict(values.seams), "frozen": values.frozen.value}
+    moves = {f"move_{phase}": move for phase, move in enumerate(values.moves, start=1)}
+    numbers = {**asdict(values.seams), "frozen": values.frozen.value, **moves}
     return {key: None if math.isnan(value) else value for key, value in numbers.items()}
 
 

@@ -17,7 +17,7 @@ from media_agent.backend.local import (
 from media_agent.backend.protocol import BackendSettings
 from media_agent.distribution import install_hint
 from media_agent.errors import BackendUnavailableError, NotResumableError
-from media_agent_magi.families import Families
+from media_agent_magi.families import Families, magi_families, wan_causal_families
 from media_agent_magi.generating.family import Family
 from media_agent_magi.generating.options import EngineOptions, check_inputs, kept_bytes
 from media_agent_magi.generating.shots import prompt_of_chunk
@@ -31,22 +31,30 @@ if TYPE_CHECKING:
     from media_agent_magi.generating.engine import Engine
     from media_agent_magi.generating.video import VideoChunk
 
-NAME = "magi"
-
 
 class MagiBackend(LocalBackend):
     """Makes videos of any length, chunk by chunk, with a prompt for each chunk."""
 
-    kind = NAME
+    kind = "magi"
 
     def __init__(self, settings: BackendSettings, families: Sequence[Family] | None = None) -> None:
         super().__init__(settings)
-        self._families = Families(settings, families)
+        self._families = self.find_families(settings, families)
         found = self._families.usable.values()
         options = {spec.name: spec for each in found for spec in each.capabilities().options}
         every = {"options": tuple(options.values())}  # the settings are for all models
         check_settings(settings, self.capabilities().model_copy(update=every))
         self._engines: dict[str, tuple[object, Engine]] = {}
+
+    def find_families(
+        self, settings: BackendSettings, families: Sequence[Family] | None
+    ) -> Families:
+        """Return what there is: the families given, else its own, and the folders of the settings.
+
+        Raises:
+            StorageError: Weights that ship with the package are missing or damaged.
+        """
+        return magi_families(settings, families)
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; the first family's if none is named.
@@ -60,7 +68,7 @@ class MagiBackend(LocalBackend):
         if family is None:
             raise self.unknown_model(str(model), names)
         own = family.capabilities()
-        return own.model_copy(update={"backend": NAME, "models": names})
+        return own.model_copy(update={"backend": self.kind, "models": names})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return a price of zero, what is kept on disk, and how it is held in memory.
@@ -87,7 +95,7 @@ class MagiBackend(LocalBackend):
         family = self._family(request)
         for shot in request.storyboard():
             family.check_prompt(shot.prompt)
-        check_inputs(f"{NAME}/{family.model}", request)
+        check_inputs(f"{self.kind}/{family.model}", request)
         return await super().submit(request, key=key, resume=resume)
 
     async def control(
@@ -105,7 +113,7 @@ class MagiBackend(LocalBackend):
         """Yield chunks until the video is long enough or told to finish."""
         family = self._family(request)
         geometry = family.geometry
-        context.report(f"loading {NAME}/{family.model}", 0.0)
+        context.report(f"loading {self.kind}/{family.model}", 0.0)
         engine = self._load(family, request)
         engine.models.expect([shot.prompt for shot in request.storyboard()])
         context.record_computation(engine.computing.facts())
@@ -117,7 +125,7 @@ class MagiBackend(LocalBackend):
         warn(*request.storyboard())
         options = self._options(request)
         budget = round(options.states_budget * 10**9)
-        context.keep_states(options.keep_states, budget_bytes=budget)
+        context.keep_states(options.keep_states, budget_bytes=budget, every=options.state_every)
         total = request.num_frames
         chunks = None if total is None else geometry.chunks(total)
 
@@ -158,20 +166,20 @@ class MagiBackend(LocalBackend):
         made = iter(video)
         while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
             due = chunk.index + 1
+            is_kept = context.wants_state(due) or due == chunks
+            token = ResumeToken(
+                backend=self.name,
+                model=family.model,
+                next_chunk=due,
+                exact=video.resumes_exactly,
+                data={"state": state_name(due), "first_chunk": how.first_chunk},
+            )
             yield Chunk(
                 chunk.index,
                 partial(_decode, engine, chunk, request.n),
-                ResumeToken(
-                    backend=self.name,
-                    model=family.model,
-                    next_chunk=due,
-                    data={
-                        "state": state_name(due),
-                        "first_chunk": how.first_chunk,
-                        "exact": video.resumes_exactly,
-                    },
-                ),
-                video.saver() if chunk.is_whole else None,  # else no video continues from it
+                token if is_kept else None,
+                # without a whole chunk no video continues from it
+                video.saver() if is_kept and chunk.is_whole else None,
             )
 
     def _family(self, request: VideoRequest) -> Family:
@@ -208,10 +216,22 @@ class MagiBackend(LocalBackend):
             engine = family.load(threads=threads, request=request, options=options, free=free)
         except ImportError as error:
             raise BackendUnavailableError(
-                f"magi needs {error.name}", hint=install_hint("magi")
+                f"{self.kind} needs {error.name}", hint=install_hint("magi")
             ) from error
         self._engines[family.model] = demand, engine
         return engine
+
+
+class WanCausalBackend(MagiBackend):
+    """The same engine with the causal models distilled from Wan 2.1."""
+
+    kind = "wan-causal"
+
+    def find_families(
+        self, settings: BackendSettings, families: Sequence[Family] | None
+    ) -> Families:
+        """Return the released models, fetched or not, and the folders of the settings."""
+        return wan_causal_families(settings, families)
 
 
 def _decode(engine: "Engine", chunk: "VideoChunk", videos: int) -> "Frames":

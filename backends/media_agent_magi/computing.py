@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from media_agent_magi.engine.blocks.kernels import multiplies_bfloat16
 from media_agent_schemas.events import Computation
-
-BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,5 +122,4 @@ def usual_dtype() -> str:
 
     bfloat16 where the CPU multiplies them, at twice the speed; elsewhere it would be slower.
     """
-    checks = (getattr(torch.cpu, name, None) for name in BFLOAT16_CHECKS)
-    return "bfloat16" if any(check is not None and check() for check in checks) else "float32"
+    return "bfloat16" if multiplies_bfloat16() else "float32"

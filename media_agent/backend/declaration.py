@@ -16,6 +16,7 @@ from media_agent_schemas.base import Schema, Seconds
 from media_agent_schemas.capabilities import (
     FALLBACK_FPS,
     FALLBACK_SECONDS,
+    CancelRule,
     Capabilities,
     Estimate,
     FpsRange,
@@ -145,7 +146,7 @@ class Declaration(Schema):
             max_prompt_characters=self.max_prompt_characters,
             negative_prompt="negative_prompt" in used,
             seed="seed" in used,
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             verification=Verification(
                 level=VerificationLevel.SHEET_ONLY, note="declared in the settings by its user"
             ),

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 
 from pydantic import ValidationError
 
+from media_agent.backend.gpu_hours import by_the_hour
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, PluginError
 from media_agent.validation import in_words as faults_in_words
@@ -113,14 +114,18 @@ class FencedBackend:
         *,
         name: str | None = None,
         model: str | None = None,
+        usd_per_gpu_hour: float | None = None,
     ) -> None:
         """Make a backend of a kind under a name, if another than its kind; `model` is its default.
+
+        Work that sends no bill costs `usd_per_gpu_hour`; None: nothing.
 
         Raises:
             PluginError: it cannot be made, or what is made is no backend, or says it is another.
         """
         self._kind = kind
         self._model = model
+        self._usd_per_gpu_hour = usd_per_gpu_hour
         self._checked: dict[str | None, tuple[Capabilities, Capabilities]] = {}
         self._who = f"plugin {plugin}: backend {kind}"
         who = f"plugin {plugin}: the factory of backend {kind}"
@@ -166,7 +171,8 @@ class FencedBackend:
         """Say what the request would cost in money and time."""
         who = f"{self._who}: estimate()"
         said = self._ask(who, lambda: self._inner.estimate(request), Estimate)
-        return said if said is UNKNOWN else self._check(who, said, Estimate)
+        estimate = said if said is UNKNOWN else self._check(who, said, Estimate)
+        return by_the_hour(estimate, self._usd_per_gpu_hour, request.deadline)
 
     async def submit(
         self, request: VideoRequest, *, key: str, resume: ResumeToken | None = None

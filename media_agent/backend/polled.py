@@ -269,6 +269,8 @@ class PolledBackend(NamedBackend):
 
     def _deadline(self, request: VideoRequest) -> float:
         """Return how long this video may take, in seconds."""
+        if request.deadline is not None:
+            return request.deadline
         given = request.options.get(self.name, {}).get("deadline_seconds")
         allowed = self._number("deadline_seconds", self.deadline_seconds)
         return float(given) if isinstance(given, int | float) else allowed

@@ -15,6 +15,7 @@ from pydantic import BaseModel, JsonValue, SecretStr, ValidationError
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.hints import Hints
+from media_agent.backend.released import ReleasedModel
 from media_agent.concealing import without_keys
 from media_agent.errors import (
     ConfigurationError,
@@ -146,6 +147,8 @@ class BackendSettings:
     """The model that the settings make its default; None: the backend's own."""
     folder: Path | None = None
     """The folder of the settings file, from which relative paths count."""
+    usd_per_gpu_hour: float | None = None
+    """What an hour of work costs where it sends no bill, by the settings; None: nothing."""
     threads: int | None = None
     """CPU threads of one piece of work here; None: the backend's own choice."""
     secrets: tuple[SecretStr, ...] = ()
@@ -302,6 +305,8 @@ class BackendSpec:
     """Returns which files of a model it loads, by a folder and the variant that is wanted; None:
     models are not fetched for it. In the folder all but the small JSON files are empty, and what
     makes the model unusable is raised as StorageError."""
+    released: Mapping[str, ReleasedModel] = field(default_factory=dict)
+    """Models that are fetched from several repositories, by the name that follows the backend's."""
     awaits_option: str | None = None
     """The option without which it has no models yet: until it is set, nothing is wrong with it."""
     takes_keys: bool = False

@@ -33,7 +33,7 @@ from media_agent_schemas.events import (
     JobFailed,
     JobOutcomeUnknown,
 )
-from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.jobs import Cancellation, OperationRef
 
 _REFUSED_POLL = (RequestError, ModelRetiredError)  # about the poll, not about the work
 _UNANSWERED_POLL = (BackendUnavailableError, BackendResponseError)
@@ -124,21 +124,23 @@ class Watch:
         if self._cancel_asked_at is not None and isinstance(event, JobFailed):
             facts = event.model_dump(exclude={"type", "error"})
             said = f"{self._service.name} reported after the cancel: {event.error.message}"
-            return JobCancelled.model_validate({**facts, "warnings": (*event.warnings, said)})
+            stopped = Cancellation(stopped=True, said=said)
+            return JobCancelled.model_validate({**facts, "cancellation": stopped})
         return event
 
     def end_cancelled(self) -> JobCancelled | None:
         """Return the terminal event of a cancelled operation once the waiting is over."""
         name, work = self._service.name, self.ref.operation_id
         if self._cancel_is_refused:
-            billed = " and is billed" if self._service.bills else ""
-            said = f"{name} cannot stop {work}: it continues there{billed}"
-            return JobCancelled(model=self.ref.model, warnings=(said,))
+            said = f"{name} cannot stop {work}: it continues there"
+            continues = Cancellation(stopped=False, said=said)
+            return JobCancelled(model=self.ref.model, cancellation=continues)
         asked_at = self._cancel_asked_at
         if asked_at is None or self.waited < asked_at + self._service.cancel_grace_seconds:
             return None
-        said = f"{name} took the cancel of {work} and has not confirmed it: {self._may_finish}"
-        return JobCancelled(model=self.ref.model, warnings=(said,))
+        said = f"{name} took the cancel of {work} and has not confirmed it: it may still finish"
+        unsure = Cancellation(stopped="unknown", said=said)
+        return JobCancelled(model=self.ref.model, cancellation=unsure)
 
     async def give_up(self) -> JobOutcomeUnknown:
         """Return the end of the waiting; what was resumed is wanted, and is not stopped."""

@@ -32,6 +32,7 @@ from media_agent.errors import (
 )
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     Control,
     Estimate,
@@ -108,7 +109,7 @@ _CAPABILITIES = Capabilities(
     negative_prompt=True,
     seed=True,
     controls=(Control.CHANGE_PROMPT, Control.FINISH),
-    cancels=True,
+    cancel_rule=CancelRule.STOPS,
     resumable=True,
     extends=True,
     streams=True,

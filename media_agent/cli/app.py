@@ -16,6 +16,8 @@ from media_agent.cli.commands.develop.verify_live import verify_live
 from media_agent.cli.commands.jobs.costs import costs
 from media_agent.cli.commands.jobs.disk import du, prune
 from media_agent.cli.commands.jobs.jobs import build_jobs_app
+from media_agent.cli.commands.jobs.stats import stats
+from media_agent.cli.commands.jobs.usage import usage
 from media_agent.cli.commands.models.models import build_models_app
 from media_agent.cli.commands.plan import plan
 from media_agent.cli.commands.servers.mcp import mcp
@@ -34,6 +36,7 @@ from media_agent.cli.commands.videos.provenance import provenance
 from media_agent.cli.commands.videos.steer import branch, extend, finish, steer
 from media_agent.cli.commands.videos.watch import watch
 from media_agent.cli.screen import guard_stdout, one_line, write_error, write_json_error
+from media_agent.environment import variables
 
 if TYPE_CHECKING:
     from media_agent_schemas.errors import ErrorInfo
@@ -81,6 +84,8 @@ def build_app() -> App:
     app.command(init)
     app.command(build_jobs_app())
     app.command(costs)
+    app.command(stats)
+    app.command(usage)
     app.command(du)
     app.command(prune)
     app.command(build_keys_app())
@@ -100,6 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
+        _start_telemetry()
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
         code = run() if is_help else guard_stdout(run)
         sys.stdout.flush()
@@ -111,6 +117,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         info, code = _explain(error)
         _report(info, in_json=_JSON in words)
         return code
+
+
+def _start_telemetry() -> None:
+    if any(name.startswith("OTEL_EXPORTER_OTLP") for name in variables()):
+        from media_agent.telemetry.start import start
+
+        start()
 
 
 def _report(info: "ErrorInfo", *, in_json: bool) -> None:

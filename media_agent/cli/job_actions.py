@@ -116,8 +116,12 @@ async def cancel(job_id: str, *, json: bool) -> int:
     """Stop a job and report what became of it."""
     async with VideoClient() as client:
         job = await client.cancel(job_id)
-    requested = "stop requested; its process stops it shortly"
-    _report_command(job, str(job.status) if job.status.is_terminal else requested, json=json)
+    said = "stop requested; its process stops it shortly, and jobs show says what may be billed"
+    if job.status.is_terminal:
+        said = str(job.status)
+        said += f"; {job.cancellation.said}" if job.cancellation is not None else ""
+    told = None if job.cancellation is None else job.cancellation.model_dump(mode="json")
+    _report_command(job, said, json=json, cancellation=told)
     return 0
 
 
@@ -252,7 +256,8 @@ def _report_end(job: VideoJob) -> None:
         write_stdout(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
         return
     if job.error is None:
-        write_stderr(f"{job.id}: {job.status}{describe_kept(job)}")
+        stopped = "" if job.cancellation is None else f"; {job.cancellation.said}"
+        write_stderr(f"{job.id}: {job.status}{describe_kept(job)}{stopped}")
     else:
         write_error(job.error, place=f"{job.id}: ", kept=describe_kept(job))
 

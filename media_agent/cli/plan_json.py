@@ -65,6 +65,7 @@ def _build_row(candidate: Candidate) -> dict[str, Any]:
         "seams": candidate.seams,
         "quality": None if candidate.quality is None else candidate.quality.tier,
         "verification": str(candidate.verification),
+        "outlook": None if candidate.outlook is None else candidate.outlook.model_dump(),
         "local": candidate.local,
     }
 

@@ -12,6 +12,7 @@ from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.run import OnEvent, notify
 from media_agent.jobs.runner import JobRunner
+from media_agent.jobs.settle import UNSENT
 from media_agent.jobs.sharing import Sharing
 from media_agent_schemas.events import JobCancelled
 from media_agent_schemas.jobs import VideoJob
@@ -99,7 +100,7 @@ class EnqueuingRunner(JobRunner):
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
         with contextlib.suppress(JobError):  # a worker has just taken it, and sees the request
-            if not self.end_unsent(job_id, JobCancelled(model=job.plan.model)):
+            if not self.end_unsent(job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT)):
                 await self._send(job, priority=AGAIN)  # a worker stops it at its backend
                 return
         turns = await self._queue.list_of(job_id)

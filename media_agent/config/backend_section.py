@@ -1,7 +1,7 @@
 """The settings of one backend: which it is, where, and with which keys."""
 
 import re
-from typing import Self
+from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
@@ -23,6 +23,11 @@ class BackendSection(KeySource):
     options: dict[str, JsonValue] = Field(default={}, description="Options of the backend.")
     queue: QueueSection = Field(
         default=QueueSection(), description="Limits of its jobs on workers."
+    )
+    usd_per_gpu_hour: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
+        default=None,
+        description="What an hour of its work costs, in USD, where it sends no bill: of all GPUs "
+        "that one video uses. Default: nothing.",
     )
     folder: PlainPath | None = Field(
         default=None, description="Base folder of relative paths; default: the folder of the file."

@@ -21,6 +21,9 @@ class RouteSection(Schema):
         default=None, description="Use only these backends or models."
     )
     deny: tuple[str, ...] = Field(default=(), description="Never use these backends or models.")
+    usd_per_second: Dollars | None = Field(
+        default=None, description="What a second of waiting costs, in USD; for balanced."
+    )
     licences: tuple[str, ...] | None = Field(default=None, description="Use only these licences.")
     local_only: bool = Field(default=False, description="Use only backends on this machine.")
     max_cost_usd: Dollars | None = Field(default=None, description="Maximum cost in USD.")
@@ -32,12 +35,32 @@ class RouteSection(Schema):
         return self
 
 
+class RoutingSection(Schema):
+    """What routing learns from how submissions ended, under [routing]."""
+
+    usd_per_second: Dollars = Field(
+        default=0.001, description="What a second of waiting costs, in USD; for balanced."
+    )
+    half_life_days: float = Field(
+        default=14.0, ge=0.1, le=3650, description="Days after which an outcome counts half."
+    )
+    explore: float = Field(
+        default=0.0,
+        ge=0,
+        le=0.1,
+        description="What trying offers again that were long not used may add to all cost.",
+    )
+    explore_max_usd: Dollars = Field(
+        default=0.0, description="The price of a video up to which one may be such a try, in USD."
+    )
+
+
 class BudgetSection(Schema):
     """What may be spent without asking, under [budget]."""
 
     max_cost_usd: Dollars | None = Field(default=None, description="For one job, in USD.")
     max_cost_usd_per_day: Dollars | None = Field(
-        default=None, description="For the last 24 hours, in USD."
+        default=None, description="For all jobs of one day (UTC), in USD."
     )
 
 

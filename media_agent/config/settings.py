@@ -57,6 +57,7 @@ from media_agent.config.routing_sections import (
     CatalogueSection,
     Dollars,
     RouteSection,
+    RoutingSection,
 )
 from media_agent.config.server_section import ServerSection
 from media_agent.config.stored_keys import StoredKey, StoredKeys
@@ -70,6 +71,7 @@ from media_agent.redact import redact, redact_value
 from media_agent.storage.shared_files import SharedFiles
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
+from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.quality import FindingKind
 
@@ -135,6 +137,14 @@ class Settings(BaseSettings):
     backends: dict[SectionName, BackendSection] = Field(default={}, description="Backends by name.")
     routes: dict[SectionName, RouteSection] = Field(
         default={}, description="Routing presets by name."
+    )
+    routing: RoutingSection = Field(
+        default=RoutingSection(), description="What routing learns from earlier outcomes."
+    )
+    deadline_seconds: Seconds | None = Field(
+        default=None,
+        description="Stop the work on a video after so many seconds, unless its request says how "
+        "many; default: as each backend does.",
     )
     confirm_above_usd: Dollars = Field(
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
@@ -237,6 +247,7 @@ class Settings(BaseSettings):
             model=section.model,
             folder=section.folder,
             threads=self.threads,
+            usd_per_gpu_hour=section.usd_per_gpu_hour,
             secrets=secrets,
             environment=self.build_environment,
             callback_url=self.server.callback_url(name),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, Literal
 
 from media_agent.ingest.file_parts import content_of, parts_of
-from media_agent.video.boxes import Box, read_boxes
+from media_agent.video.mp4.boxes import Box, read_boxes
 
 _MIRRORED = (2, 4, 5, 7)  # of the orientations of EXIF
 _ORIENTATION = 0x112

@@ -26,6 +26,7 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.ingest.digests import digests_of
+from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.delivering.deliver import Deliverer
 from media_agent.jobs.delivering.places import clean_up, reserve_destination
@@ -34,10 +35,12 @@ from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.segment_jobs import SegmentRunner
+from media_agent.jobs.settle import Work, settled
 from media_agent.jobs.sharing import Sharing
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
+from media_agent.telemetry.jobs import JobTelemetry
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
@@ -51,7 +54,7 @@ from media_agent_schemas.events import (
     JobStarted,
     TerminalEvent,
 )
-from media_agent_schemas.jobs import ChangePrompt, OperationRef, VideoJob
+from media_agent_schemas.jobs import ChangePrompt, JobStatus, OperationRef, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # seconds between attempts to reach a backend again
@@ -86,6 +89,7 @@ class JobRun:
 
     backend: VideoBackend
     """Whoever works on it; there from the moment that this run owns the job."""
+    _telemetry: JobTelemetry
 
     def __init__(
         self,
@@ -125,6 +129,7 @@ class JobRun:
         self._resumed_from: int | None = None
         self._stop = asyncio.Lock()
         self._commanding = asyncio.Lock()
+        self._telemetry = JobTelemetry(job)
 
     async def run(self, *, force: bool = False) -> VideoJob:
         """Go the whole way, or what is left of it, and return the job as it ended.
@@ -145,16 +150,21 @@ class JobRun:
             if job.status.is_terminal and job != self.job:
                 return job
             self.job = job
+            self._telemetry = JobTelemetry(job)
             self.backend = await self._context.open_backend(job.plan)
             terms = self._store.jobs.terms(job.id)
-            with reserve_destination(
-                job.id, terms, self._context, from_living=is_taken
-            ) as destination:
+            with (
+                reserve_destination(
+                    job.id, terms, self._context, from_living=is_taken
+                ) as destination,
+                self._telemetry.seen(),
+            ):
                 self._context.pass_checkpoint("plan")
                 await self._sharing.load()
                 async with self._lookout.watching(job.id, self):
                     end = await self._work(terms)
                 self._has_ended = True
+                self._telemetry.deliver(end)
                 self._context.pass_checkpoint("observe")
                 end = await self._conclude(end, destination)
                 self._context.pass_checkpoint("finish")
@@ -249,11 +259,11 @@ class JobRun:
         )
         try:
             try:
-                return await self._observe(*await self._submit(submitter))
+                return await self._observe_in_time(*await self._submit(submitter))
             except OperationNotFoundError:
                 if not self._capabilities().resubmits:
                     raise
-                return await self._observe(*await self._submit(submitter))  # it costs nothing
+                return await self._observe_in_time(*await self._submit(submitter))  # it is free
         except OwnershipLostError:
             await self._leave()
             raise
@@ -290,6 +300,16 @@ class JobRun:
         if self.job.status.is_terminal and self.ref is not None:
             said = f"found again: {self.ref.operation_id}"
             self._tell(self._store.events.reopen(self.job.id, said, self._context.now()))
+
+    async def _observe_in_time(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
+        """Observe until the end, or the deadline; a service that is polled keeps its own."""
+        seconds = None if "deadline_seconds" in ref.data else self.job.plan.request.deadline
+
+        async def stop() -> None:
+            self._warn(f"it was stopped at its deadline of {seconds:g} s")
+            await self.stop()
+
+        return await stopping.within(self._observe(backend, ref), seconds, stop)
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
@@ -381,6 +401,7 @@ class JobRun:
     def _tell(self, numbered: JobEvent | None) -> None:
         if numbered is not None:
             self.last_sequence = numbered.sequence
+            self._telemetry.hear(numbered.event, numbered.time)
             notify(self._on_event, numbered)
 
     async def _let_go(self) -> None:
@@ -411,11 +432,9 @@ class JobRun:
             remaker=self._build_remaker(),
         )
         last = self._store.submissions.last(self.job.id)
-        if end.cost is not None:
-            cost = end.cost.at(self.job.plan.estimate.usd_per_second)
-            end = end.model_copy(update={"cost": cost})
-            if last is not None:
-                self._store.submissions.bill(last, cost)
+        end = settled(end, self._describe_work())
+        if end.cost is not None and last is not None:
+            self._store.submissions.bill(last, end.cost)
         end = await delivering.deliver(end, self._capabilities(), self._resumed_from)
         if not isinstance(end, JobFailed):
             return end
@@ -427,6 +446,12 @@ class JobRun:
         else:
             return end
         return end.model_copy(update={"error": _with_way_out(end.error, way_out)})
+
+    def _describe_work(self) -> Work:
+        job = self._store.jobs.get(self.job.id)
+        has_begun = job.status is JobStatus.IN_PROGRESS
+        was_sent = self._may_be_accepted()
+        return Work(job.plan, self._capabilities(), has_begun, was_sent, job.held_usd)
 
     def _build_remaker(self) -> Remaker | None:
         if self._parts is None:

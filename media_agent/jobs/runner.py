@@ -18,6 +18,7 @@ from media_agent.jobs.delivering.places import reserve_destination
 from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.run import JobRun, OnEvent, notify
 from media_agent.jobs.segment_jobs import SegmentRunner
+from media_agent.jobs.settle import UNSENT
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
 from media_agent.provenance.c2pa.ready import look_before_work
@@ -213,7 +214,7 @@ class JobRunner:
             return
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
-        if not self.end_unsent(job_id, JobCancelled(model=job.plan.model)):
+        if not self.end_unsent(job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT)):
             await self.run(job, None, stops=True)
 
     async def take_commands(self, job_id: str) -> None:

@@ -23,7 +23,15 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent.jobs.segment_jobs import SegmentJobs, SegmentRunner
-from media_agent_schemas.capabilities import Capabilities, Control, Estimate, Plan, Segment
+from media_agent.jobs.settle import NO_MORE_SEGMENTS
+from media_agent_schemas.capabilities import (
+    CancelRule,
+    Capabilities,
+    Control,
+    Estimate,
+    Plan,
+    Segment,
+)
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -38,6 +46,7 @@ from media_agent_schemas.events import (
     TerminalEvent,
 )
 from media_agent_schemas.jobs import (
+    Cancellation,
     ChangePrompt,
     Finish,
     JobStatus,
@@ -79,7 +88,9 @@ class SegmentedBackend:
         """Say what the first model can do; a chain can finish between segments, and begin again."""
         capabilities = self._inner.capabilities(model)
         changes = {"controls": (Control.FINISH,), "resubmits": True, "resumable": False}
-        return capabilities.model_copy(update={**changes, "cancels": True, "streams": True})
+        return capabilities.model_copy(
+            update={**changes, "cancel_rule": CancelRule.STOPS, "streams": True}
+        )
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return what the plan says."""
@@ -148,7 +159,8 @@ class SegmentedBackend:
     ) -> AsyncGenerator[BackendEvent, None]:
         for index, segment in enumerate(self._segments()):
             if state.is_cancelled:
-                yield JobCancelled(**dict(await self._delivery(made, key)))
+                cancelled = JobCancelled(**dict(await self._delivery(made, key)))
+                yield cancelled.model_copy(update={"cancellation": NO_MORE_SEGMENTS})
                 return
             job_id = _segment_id(key, index)
             if state.is_finishing and index and not self._runner.is_begun(job_id, part_of=key):
@@ -234,7 +246,8 @@ class SegmentedBackend:
         """Return the end of a chain whose segment did not complete; what was made is kept."""
         facts = dict(await self._delivery(made, key))
         if job.status is JobStatus.CANCELLED:
-            return JobCancelled(**facts)
+            stopped = job.cancellation or Cancellation(stopped=True)
+            return JobCancelled(cancellation=stopped, **facts)
         error = job.error or to_info(BackendResponseError("it ended without a result"))
         said = f"segment {index + 1} (job {job.id}): {error.message}"
         error = error.model_copy(update={"message": said})

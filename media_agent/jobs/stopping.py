@@ -2,14 +2,15 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import TypeVar
 
-from media_agent.errors import JobCancelledError
+from media_agent.errors import GenerationFailedError, JobCancelledError
 
 LOOK_SECONDS = (
     0.5  # between two looks at what others requested; what is to stop has that long to end
 )
+GRACE_SECONDS = 60.0  # that work which was told to stop at its deadline may take to end
 
 _Result = TypeVar("_Result")
 
@@ -42,6 +43,38 @@ async def while_wanted(
             if not has_moment:
                 raise JobCancelledError("it was stopped before it finished")
             has_moment = False
+        return task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def within(
+    work: Coroutine[object, object, _Result],
+    seconds: float | None,
+    stop: Callable[[], Awaitable[None]],
+    *,
+    grace: float = GRACE_SECONDS,
+) -> _Result:
+    """Return what work comes to; after so many seconds it is told to stop. None: it may take long.
+
+    Seconds are those of a monotonic clock: one that is set differently ends nothing.
+
+    Raises:
+        GenerationFailedError: it has not ended though it was told to.
+    """
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task}, timeout=seconds)
+        if not task.done():
+            await stop()
+            await asyncio.wait({task}, timeout=grace)
+        if not task.done():
+            raise GenerationFailedError(
+                f"it has not ended within {grace:g} s after it was told to stop at its deadline of "
+                f"{seconds:g} s",
+                hint="end this process: the work may go on in it",
+            )
         return task.result()
     finally:
         task.cancel()

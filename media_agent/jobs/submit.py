@@ -113,7 +113,12 @@ class Submitter:
             if isinstance(answer, OperationRef):
                 return backend, answer, None
             await write_patiently(
-                partial(self._store.submissions.mark_refused, intent, to_info(answer)),
+                partial(
+                    self._store.submissions.mark_refused,
+                    intent,
+                    to_info(answer),
+                    self._context.now(),
+                ),
                 self._context,
             )
             number = self._next(intent, answer)
@@ -243,7 +248,12 @@ class Submitter:
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
                 await write_patiently(
-                    partial(self._store.submissions.mark_refused, intent, to_info(refusal)),
+                    partial(
+                        self._store.submissions.mark_refused,
+                        intent,
+                        to_info(refusal),
+                        self._context.now(),
+                    ),
                     self._context,
                 )
 

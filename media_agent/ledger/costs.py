@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from media_agent.ledger.rows import text_of
+from media_agent.ledger.settlement import HELD
 from media_agent.ledger.state import JobCost
 from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent_schemas.base import round_usd
@@ -13,11 +14,12 @@ from media_agent_schemas.jobs import CostSource
 CostGroup = Literal["day", "backend", "model", "label"]
 _TIME = "submissions.created_at"
 
-_SUMS = """
+_SUMS = f"""
     sum(coalesce(billed_usd, quoted_usd)) AS usd,
     sum(billed_usd) AS billed,
     sum(CASE WHEN billed_usd IS NULL THEN quoted_usd END) AS quoted,
-    count(*) FILTER (WHERE coalesce(billed_usd, quoted_usd) IS NULL) AS unknown"""
+    count(*) FILTER (WHERE coalesce(billed_usd, quoted_usd) IS NULL) AS unknown,
+    sum({HELD}) AS held"""
 _OLD = """
     count(*) FILTER (WHERE billed_usd IS NULL AND quoted_usd > 0 AND has_old_price) AS old"""
 _OF_JOB = f"""
@@ -30,6 +32,7 @@ _WHOLE = """coalesce((
         SELECT whole.job_id FROM submissions AS whole WHERE whole.key = part_of
     ), submissions.job_id)"""
 _NAMES = {
+    "day": "substr(submissions.created_at, 1, 10)",  # UTC
     "backend": "submissions.backend",
     "model": "submissions.backend || '/' || submissions.model",
     "label": "coalesce(label, '')",
@@ -51,6 +54,8 @@ class CostRow:
     """Submissions of which no price is known; they are in no sum."""
     old_prices: int = 0
     """Submissions that were quoted by a price that was old even then."""
+    held_usd: float = 0.0
+    """Held in the budgets for what is not over, or of unknown outcome."""
 
 
 class Costs:
@@ -75,7 +80,7 @@ class Costs:
 
     def _add_up(self, time: datetime, by: CostGroup | None = None) -> list[CostRow]:
         with self._database.reading() as transaction:
-            name = "'total'" if by is None else _NAMES.get(by, transaction.local_day(_TIME))
+            name = "'total'" if by is None else _NAMES[by]
             query = f"""
                 SELECT {name} AS name, count(DISTINCT {_WHOLE}) AS jobs, {_SUMS}, {_OLD}
                 FROM submissions JOIN jobs ON jobs.id = job_id
@@ -95,7 +100,7 @@ def _cost_of(row: Row) -> JobCost:
     if not row["sent"]:
         return JobCost(0.0, None)
     if row["unknown"]:
-        return JobCost(None, None)
+        return JobCost(None, None, _amount(row["held"]))
     source: CostSource = "free"
     if row["billed"] and row["quoted"]:
         source = "mixed"
@@ -103,7 +108,7 @@ def _cost_of(row: Row) -> JobCost:
         source = "billed"
     elif row["quoted"]:
         source = "quote"
-    return JobCost(_amount(row["usd"]), source)
+    return JobCost(_amount(row["usd"]), source, _amount(row["held"]))
 
 
 @reads_row
@@ -116,6 +121,7 @@ def _row_of(row: Row) -> CostRow:
         quoted_usd=_amount(row["quoted"]),
         unknown=row["unknown"],
         old_prices=row["old"],
+        held_usd=_amount(row["held"]),
     )
 
 

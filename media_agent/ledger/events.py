@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from media_agent.errors import JobNotFoundError, StorageError
+from media_agent.ledger.outcomes import record_end, record_start
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
@@ -16,6 +17,7 @@ from media_agent.ledger.rows import (
 )
 from media_agent.ledger.serving.api_keys import check_one_more
 from media_agent.ledger.serving.deliveries import announce
+from media_agent.ledger.settlement import hold_again, settle
 from media_agent.ledger.state import changes_by, is_repetition
 from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
 from media_agent.ledger.store.kept_text import readable
@@ -23,6 +25,7 @@ from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
     JobEvent,
+    JobOutcomeUnknown,
     JobProgressed,
     JobStarted,
     TerminalEvent,
@@ -64,12 +67,18 @@ class Events:
                 return None
             numbered = _write(transaction, job_id, event, time)
             changes = {**changes_by(state, event), "updated_at": time}
-            if isinstance(event, ChunkReady):
+            if isinstance(event, ChunkReady) and event.resume is not None:
                 changes["resume"] = event.resume
             if isinstance(event, TerminalEvent):
+                changes["seconds"] = _seconds_of(event)
+                if not isinstance(event, JobOutcomeUnknown):  # which stays held in the budgets
+                    settle(transaction, job_id, time)
                 replace_artifacts(transaction, job_id, event.artifacts)
                 status = JobStatus(str(changes["status"]))
                 announce(transaction, job_id, status, sequence=numbered.sequence, time=time)
+                record_end(transaction, job_id, event, time)
+            elif isinstance(event, JobStarted):
+                record_start(transaction, job_id, time)
             change_job(transaction, job_id, **changes)
         return numbered
 
@@ -139,14 +148,21 @@ class Events:
             check_one_more(transaction, terms_of(row), time)
             numbered = _write(transaction, job_id, JobStarted(message=message), time)
             status = JobStatus.IN_PROGRESS
-            change_job(transaction, job_id, status=status, error=None, updated_at=time)
+            cleared = {"error": None, "cancellation": None, "seconds": None}
+            change_job(transaction, job_id, status=status, updated_at=time, **cleared)
+            hold_again(transaction, job_id)
             replace_artifacts(transaction, job_id, ())
         return numbered
 
     def resume_token(self, job_id: str) -> ResumeToken | None:
-        """Return the token of the newest chunk, None if it has none."""
+        """Return the token of the newest chunk that has one, None if none has."""
         with self._database.reading() as transaction:
             return token_of(self._owners.row(transaction, job_id))
+
+
+def _seconds_of(end: TerminalEvent) -> float | None:
+    facts = end.artifacts[0].metadata if end.artifacts else None
+    return None if facts is None else facts.duration
 
 
 @reads_row

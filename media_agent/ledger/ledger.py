@@ -14,6 +14,7 @@ from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.events import Events
 from media_agent.ledger.jobs import Jobs
+from media_agent.ledger.outcomes import Outcomes
 from media_agent.ledger.owner import Owner, has_lease, is_alive, steady_seconds
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.serving.api_keys import ApiKeys
@@ -56,6 +57,7 @@ class Ledger:
         self.submissions = Submissions(self.database, self.owners)
         self.commands = Commands(self.database, self.owners)
         self.costs = Costs(self.database)
+        self.outcomes = Outcomes(self.database)
         self.uploads = Uploads(self.database)
         self.api_keys = ApiKeys(self.database)
         self.deliveries = Deliveries(self.database)

@@ -15,7 +15,7 @@ from media_agent.storage.files import is_folder_name
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobEvent
-from media_agent_schemas.jobs import JobStatus, OperationRef, ResumeToken, VideoJob
+from media_agent_schemas.jobs import Cancellation, JobStatus, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.request import VideoRequest
 
@@ -29,6 +29,7 @@ _CHANGEABLE = (
     "record_path",
     "warnings",
     "error",
+    "cancellation",
 )
 
 
@@ -106,7 +107,7 @@ def changeable_of(job: VideoJob) -> dict[str, object]:
 @reads_row
 def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
     """Return the job of a row of `jobs`, with its `ref`, its `artifacts` and what it cost."""
-    plan = _plan_of(json.loads(row["plans"])[row["plan_number"]])
+    plan = plan_of(json.loads(row["plans"])[row["plan_number"]])
     return VideoJob(
         id=_folder_name(row["id"]),
         status=JobStatus(row["status"]),
@@ -123,11 +124,15 @@ def job_of(row: Row, artifacts: Iterable[Row], cost: JobCost) -> VideoJob:
         record_path=row["record_path"],
         warnings=tuple(json.loads(row["warnings"])),
         error=None if row["error"] is None else ErrorInfo.model_validate_json(row["error"]),
+        cancellation=None
+        if row["cancellation"] is None
+        else Cancellation.model_validate_json(row["cancellation"]),
         label=row["label"],
         caller=row["caller"],
         quote_usd=plan.estimate.cost_usd,
         cost_usd=cost.usd,
         cost_source=cost.source,
+        held_usd=cost.held_usd,
     )
 
 
@@ -142,7 +147,7 @@ def state_of(row: Row) -> JobState:
 def terms_of(row: Row) -> JobOptions:
     """Return what a job was asked with besides its request."""
     return JobOptions(
-        plans=tuple(map(_plan_of, json.loads(row["plans"]))),
+        plans=tuple(map(plan_of, json.loads(row["plans"]))),
         out=None if row["out"] is None else Path(row["out"]),
         overwrite=bool(row["overwrite"]),
         idempotency_key=row["idempotency_key"],
@@ -201,7 +206,8 @@ def _folder_name(text: str) -> str:
     return text
 
 
-def _plan_of(text: str) -> Plan:
+def plan_of(text: str) -> Plan:
+    """Return the plan of a JSON text."""
     return _known_plan(text) if len(text) <= _SHORT else Plan.model_validate_json(text)
 
 

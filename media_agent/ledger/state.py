@@ -75,6 +75,8 @@ class JobCost:
 
     usd: float | None
     source: CostSource | None
+    held_usd: float = 0.0
+    """Held in the budgets for what is not over, or of unknown outcome."""
 
     def as_cost(self, quoted_by: str | None, billed_by: str | None) -> Cost:
         """Return it as a record says it: the word for the source, then where the figure is from."""
@@ -129,7 +131,7 @@ def changes_by(state: JobState, event: BackendEvent) -> dict[str, object]:
         case JobFailed():
             end = {"status": JobStatus.FAILED, "error": event.error}
         case JobCancelled():
-            end = {"status": JobStatus.CANCELLED}
+            end = {"status": JobStatus.CANCELLED, "cancellation": event.cancellation}
         case JobOutcomeUnknown():
             end = {"status": JobStatus.OUTCOME_UNKNOWN, "error": event.error}
         case _:

@@ -1,8 +1,10 @@
 """What was sent to whom: the intent before it, what became of it after, what it cost."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
+from media_agent.errors import JobError
+from media_agent.ledger.outcomes import record_refusal
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
     change_job,
@@ -14,19 +16,17 @@ from media_agent.ledger.rows import (
     text_of,
 )
 from media_agent.ledger.serving.api_keys import LOCAL, limits_of
+from media_agent.ledger.settlement import TAKEN, settle
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
-from media_agent.negotiation.budget import check_caller, check_day
+from media_agent.negotiation.budget import begin_of_day, check_caller, check_day
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
-from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.jobs import JobStatus, OperationRef
 
-_SPENT = """
-SELECT sum(coalesce(billed_usd, quoted_usd, 0)
-    + CASE WHEN jobs.status IN ('queued', 'in_progress') AND removed_at IS NULL
-        THEN reserved_usd ELSE 0 END) AS usd
-FROM submissions JOIN jobs ON jobs.id = job_id
+_SPENT = f"""
+SELECT sum({TAKEN}) AS usd FROM submissions JOIN jobs ON jobs.id = job_id
 WHERE state != 'refused' AND submissions.created_at >= :since"""
 _SPENT_BY_CALLER = f"{_SPENT} AND jobs.caller = :caller"
 _TAKE_FROM_RESERVED = """
@@ -90,9 +90,9 @@ class Submissions:
 
         Unless `durably`, nothing may be sent before the ledger is flushed.
 
-        With `per_day` only if all that was intended in the last 24 hours, by any process, stays
-        within so many USD; and of a server's caller only if their keys allow it. A video in parts
-        takes the price of all its parts at once.
+        What it may cost is held from now on, until it is settled. With `per_day` only if all that
+        was intended on this day (UTC), by any process, stays within so many USD; and of a server's
+        caller only if their keys allow it. A video in parts holds the price of all its parts.
 
         Raises:
             OwnershipLostError: another process owns the job, or intended the same.
@@ -101,7 +101,8 @@ class Submissions:
         with self._database.writing(durably=durably) as transaction:
             terms = terms_of(self._owners.own_row(transaction, job_id))
             plan = terms.plans[number]
-            price = plan.estimate.cost_usd or 0.0
+            price = plan.estimate.bound_usd or 0.0
+            limits = limits_of(transaction, terms.caller or LOCAL, time)
             try:
                 insert(
                     transaction,
@@ -113,7 +114,9 @@ class Submissions:
                     model=plan.model,
                     # the parts of a video are paid one by one
                     quoted_usd=0.0 if plan.segments else plan.estimate.cost_usd,
+                    held_usd=0.0 if plan.segments else plan.estimate.bound_usd,
                     has_old_price=plan.estimate.has_old_price(time.astimezone(UTC).date()),
+                    resale_factor=limits.resale_factor,
                     reserved_usd=price if plan.segments else 0.0,
                     state=SubmissionState.INTENDED,
                     attempts=1,
@@ -126,7 +129,7 @@ class Submissions:
             if terms.part_of is not None:
                 transaction.change(_TAKE_FROM_RESERVED, usd=price, key=terms.part_of)
             if per_day is not None:
-                spent = _spent(transaction, time - timedelta(days=1))
+                spent = _spent(transaction, begin_of_day(time))
                 check_day(plan, spent=spent - price, per_day=per_day)
             if terms.caller is not None:
                 _check_caller(transaction, terms.caller, plan, time, already=price)
@@ -146,22 +149,52 @@ class Submissions:
         state = SubmissionState.ACCEPTED
         self._change(submission, state=state, ref=ref, operation_id=ref.operation_id)
 
-    def mark_refused(self, submission: Submission, error: ErrorInfo) -> None:
+    def mark_refused(self, submission: Submission, error: ErrorInfo, time: datetime) -> None:
         """Keep that nothing was accepted, and why."""
-        self._change(submission, state=SubmissionState.REFUSED, error=error)
+        with self._database.writing() as transaction:
+            change_submission(
+                transaction, submission.key, state=SubmissionState.REFUSED, error=error
+            )
+            record_refusal(transaction, submission.key, error, time)
 
     def mark_unknown(self, submission: Submission) -> None:
         """Keep that nobody knows whether it was accepted."""
         self._change(submission, state=SubmissionState.UNKNOWN)
 
     def bill(self, submission: Submission, cost: Cost) -> None:
-        """Keep what a submission cost."""
-        self._change(submission, billed_usd=cost.usd)
+        """Keep what a submission cost, as far as that is said; what ran before counts too."""
+        if cost.usd is None:
+            return
+        query = "SELECT attempts, billed_usd FROM submissions WHERE key = :key"
+        with self._database.writing() as transaction:
+            (row,) = transaction.rows(query, key=submission.key)
+            before = row["billed_usd"] if row["attempts"] > 1 else None
+            values = {"billed_usd": cost.usd + (before or 0.0), "refunded_usd": cost.refunded_usd}
+            change_submission(transaction, submission.key, **values)
+
+    def settle(self, job_id: str, usd: float, time: datetime) -> None:
+        """Keep what a person found out that a job of unknown outcome cost; its hold ends.
+
+        Raises:
+            JobError: the job is under way, or nothing of it is held.
+        """
+        with self._database.writing() as transaction:
+            row = self._owners.row(transaction, job_id)
+            held = "SELECT key FROM submissions WHERE job_id = :job AND settled_at IS NULL"
+            keys = [each["key"] for each in transaction.rows(held, job=job_id)]
+            if row["status"] != JobStatus.OUTCOME_UNKNOWN or not keys:
+                raise JobError(
+                    f"job {job_id} is {row['status']}: nothing of it waits to be settled",
+                    hint="only the cost of a job of unknown outcome is settled by hand",
+                )
+            change_submission(transaction, keys[-1], billed_usd=usd)
+            settle(transaction, job_id, time)
 
     def spent(self, since: datetime) -> float:
-        """Return the USD of all that was or may have been accepted since; unbilled: as quoted.
+        """Return the USD that are spent or held of all that may have been accepted since.
 
-        Of a video in parts that is being made the parts to come count too.
+        What nobody has billed counts as quoted; of a video in parts that is being made the parts
+        to come count too.
         """
         with self._database.reading() as transaction:
             return _spent(transaction, since)
@@ -197,7 +230,7 @@ def _check_caller(
     """Check a plan against the budgets of a caller; `already` is what stands there of its price."""
     limits = limits_of(transaction, caller, now)
     for limit, period, since in (
-        (limits.usd_per_day, "for 24 hours", now - timedelta(days=1)),
+        (limits.usd_per_day, "for a day (UTC)", begin_of_day(now)),
         (limits.usd_total, "in total", None),
     ):
         if limit is not None:

@@ -1,6 +1,8 @@
 """What budgets say against a plan; an unknown price is within none."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from media_agent.errors import BudgetExceededError
 from media_agent_schemas.base import format_usd
@@ -9,19 +11,53 @@ from media_agent_schemas.capabilities import Estimate, Plan
 _ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
 
 
+@dataclass(frozen=True, slots=True)
+class DayBudget:
+    """What may be spent on one day (UTC), and what of it is spent or held."""
+
+    usd: float
+    taken: float
+
+    @property
+    def left(self) -> float:
+        """Return what is left."""
+        return max(0.0, self.usd - self.taken)
+
+    def refusal(self, name: str, cost: float | None) -> BudgetExceededError:
+        """Return the error of what would cost more than is left."""
+        return BudgetExceededError(
+            f"{_say_price(name, cost)}; of the {format_usd(self.usd)} USD for a day (UTC) "
+            f"{format_usd(self.taken)} USD are spent or held and "
+            f"{_format_limit(self.left, cost)} USD are left",
+            hint="the next day begins at 00:00 UTC; or raise budget.max_cost_usd_per_day, "
+            "or ask for less",
+        )
+
+
+def begin_of_day(now: datetime) -> datetime:
+    """Return when the day of a time began: days are those of UTC, whatever the clock here says.
+
+    Costs count on the day at which they were intended. A clock that is set back or forward counts
+    some of them on the day before or after; no day can spend more than its budget by that.
+    """
+    return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
 def find_budget_errors(
-    name: str, plan: Plan, budget: float | None
+    name: str, plan: Plan, budget: float | None, day: DayBudget | None = None
 ) -> Iterator[BudgetExceededError]:
-    """Yield what a budget says against a plan."""
+    """Yield what budgets say against a plan."""
     if not (plan.repeats and plan.estimate.cost_usd == 0):
-        yield from find_price_errors(name, plan.estimate, budget)
+        yield from find_price_errors(name, plan.estimate, budget, day)
 
 
 def find_price_errors(
-    name: str, estimate: Estimate, budget: float | None
+    name: str, estimate: Estimate, budget: float | None, day: DayBudget | None = None
 ) -> Iterator[BudgetExceededError]:
-    """Yield what a budget says against a price."""
-    cost = estimate.cost_usd
+    """Yield what budgets say against a price."""
+    cost = estimate.bound_usd
+    if day is not None and not _is_within(cost, day.taken, day.usd):
+        yield day.refusal(name, cost)
     if budget is None:
         return
     if cost is None:
@@ -45,14 +81,9 @@ def check_day(plan: Plan, *, spent: float, per_day: float) -> None:
     Raises:
         BudgetExceededError: it would cost more, or its price is unknown.
     """
-    if _is_within(plan, spent, per_day):
-        return
-    left = _format_limit(max(0.0, per_day - spent), plan.estimate.cost_usd)
-    raise BudgetExceededError(
-        f"{_say_price(plan)}; {left} USD are left of the {format_usd(per_day)} USD for 24 hours",
-        hint="wait until earlier costs are older, raise budget.max_cost_usd_per_day, "
-        "or ask for less",
-    )
+    cost = plan.estimate.bound_usd
+    if not _is_within(cost, spent, per_day):
+        raise DayBudget(per_day, max(0.0, spent)).refusal(f"{plan.backend}/{plan.model}", cost)
 
 
 def check_caller(plan: Plan, caller: str, *, spent: float, limit: float, period: str) -> None:
@@ -61,25 +92,25 @@ def check_caller(plan: Plan, caller: str, *, spent: float, limit: float, period:
     Raises:
         BudgetExceededError: it would cost more, or its price is unknown.
     """
-    if _is_within(plan, spent, limit):
+    cost = plan.estimate.bound_usd
+    if _is_within(cost, spent, limit):
         return
-    left = _format_limit(max(0.0, limit - spent), plan.estimate.cost_usd)
+    said = _say_price(f"{plan.backend}/{plan.model}", cost)
+    left = _format_limit(max(0.0, limit - spent), cost)
     raise BudgetExceededError(
-        f"{_say_price(plan)}; the API keys of {caller} allow {format_usd(limit)} USD {period}, "
-        f"of which {format_usd(max(0.0, spent))} USD are spent or reserved and {left} USD are left",
+        f"{said}; the API keys of {caller} allow {format_usd(limit)} USD {period}, "
+        f"of which {format_usd(max(0.0, spent))} USD are spent or held and {left} USD are left",
         hint="ask for less, or ask whoever runs the server for a larger budget",
     )
 
 
-def _is_within(plan: Plan, spent: float, limit: float) -> bool:
-    cost = plan.estimate.cost_usd
+def _is_within(cost: float | None, spent: float, limit: float) -> bool:
     return cost == 0 or (cost is not None and spent + cost <= limit + _ROUNDING)
 
 
-def _say_price(plan: Plan) -> str:
-    cost = plan.estimate.cost_usd
+def _say_price(name: str, cost: float | None) -> str:
     price = "an unknown price" if cost is None else f"{format_usd(cost)} USD"
-    return f"{plan.backend}/{plan.model} would cost {price}"
+    return f"{name} would cost {price}"
 
 
 def _format_limit(limit: float, cost: float | None) -> str:

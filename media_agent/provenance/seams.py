@@ -100,7 +100,8 @@ def _measure_changes(path: Path, pairs: set[int]) -> Iterator[tuple[int, float]]
         if index not in pairs and index + 1 not in pairs:
             before = None
             continue
-        plane = image.reformat(*_SIZE, format="gray", interpolation="AREA").planes[0]
+        small = image.reformat(*_SIZE, format="gray", interpolation="AREA", threads=1)
+        plane = small.planes[0]
         rows = bytes(plane)
         width, height = _SIZE
         now = b"".join(

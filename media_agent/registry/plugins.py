@@ -35,6 +35,7 @@ _KINDS = {  # the fields of a BackendSpec other than name and factory
     "key_origin": (str, NoneType),
     "takes_folders": (bool,),
     "has_models": (bool,),
+    "released": (Mapping,),
 }
 
 

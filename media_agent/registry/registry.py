@@ -149,8 +149,14 @@ class Registry:
                     hint=f"see the installation notes of plugin {plugin}",
                 ) from error
 
-        name, model = settings.name, settings.model
-        return FencedBackend(plugin, spec.name, make_checked, name=name, model=model)
+        return FencedBackend(
+            plugin,
+            spec.name,
+            make_checked,
+            name=settings.name,
+            model=settings.model,
+            usd_per_gpu_hour=settings.usd_per_gpu_hour,
+        )
 
     def recognise(
         self,

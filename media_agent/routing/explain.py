@@ -14,6 +14,7 @@ from media_agent.errors import (
     in_full,
 )
 from media_agent.negotiation.draft import format_value
+from media_agent.routing.learning.outlook import LEARNED, in_words
 from media_agent.shorten import shorten
 from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
@@ -23,8 +24,8 @@ from media_agent_schemas.request import RoutingPreference
 
 _METHOD_RANK = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}
 _UNKNOWN = float("inf")
+_MOST_FAIL = 0.5
 _DIGITS = 6  # of a price; sums of floating-point numbers differ behind them
-_COUNTED = (RoutingPreference.CHEAPEST, RoutingPreference.FASTEST)
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
 _LONGEST_REASON = 300  # characters
@@ -35,6 +36,7 @@ _HINTS = {
 _PREFERENCES = {
     RoutingPreference.CHEAPEST: "by price",
     RoutingPreference.FASTEST: "by speed",
+    RoutingPreference.BALANCED: "by price and the cost of waiting",
     RoutingPreference.LOCAL_FIRST: "with local backends first, then by price",
     RoutingPreference.BEST: "by the quality ratings of the catalogue",
 }
@@ -89,16 +91,16 @@ class Reason:
 
 def count_by_backend(names: Sequence[str]) -> str:
     """Return how many of some models each backend has."""
-    backends = Counter(name.partition("/")[0] for name in names)
-    return ", ".join(f"{count} of {backend}" for backend, count in backends.most_common())
+    counts = Counter(name.partition("/")[0] for name in names).most_common()
+    return ", ".join(f"{count} of {backend}" for backend, count in counts)
 
 
 def could_be_had(candidate: Candidate) -> bool:
     """Return whether nothing is against a model but what is missing, or but its price."""
     if len(candidate.refusals) != 1:
         return False
-    is_dear = candidate.refusals[0].code == BudgetExceededError.code
-    return is_dear or only_lacks_something(candidate)
+    code = candidate.refusals[0].code
+    return code == BudgetExceededError.code or only_lacks_something(candidate)
 
 
 def only_lacks_something(candidate: Candidate) -> bool:
@@ -113,12 +115,12 @@ def collect_reasons(report: PlanReport) -> list[Reason]:
         if each.refusals:
             error = _without_name(each.refusals[0], each.name)
             found.setdefault(_kind_of(error), {})[each.name] = error
-    reasons = []
+    reasons = list[Reason]()
     for kind, errors in found.items():
         first = next(iter(errors.values()))
         is_one = all(error == first for error in errors.values())
-        general = {"message": kind, "hint": _HINTS.get(kind)}
-        common = first if is_one else first.model_copy(update=general)
+        said = {} if is_one else {"message": kind, "hint": _HINTS.get(kind)}
+        common = first.model_copy(update=said)
         reasons.append(Reason(common, tuple(errors)))
     return sorted(reasons, key=lambda reason: -len(reason.names))
 
@@ -147,8 +149,7 @@ def _kind_of(error: ErrorInfo) -> str:
 def list_plugin_faults(report: PlanReport) -> list[str]:
     """Return the errors of plugins, each once."""
     refusals = (each for candidate in report.candidates for each in candidate.refusals)
-    said = (in_full(each) for each in refusals if each.code == PluginError.code)
-    return list(dict.fromkeys(said))
+    return [*dict.fromkeys(in_full(each) for each in refusals if each.code == PluginError.code)]
 
 
 def _join_names(names: Sequence[str]) -> str:
@@ -156,8 +157,13 @@ def _join_names(names: Sequence[str]) -> str:
     return ", ".join(names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[object, ...]]:
-    """Return the sort key: price or time first where that is preferred, else the method."""
+def make_sort_key(
+    prefer: RoutingPreference, usd_per_second: float = 0.0
+) -> Callable[[Candidate], tuple[object, ...]]:
+    """Return the sort key: price, time or both first where that is preferred, else the method.
+
+    As earlier outcomes let expect them, where there are any; then, what mostly fails comes last.
+    """
 
     def key(candidate: Candidate) -> tuple[object, ...]:
         cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
@@ -165,12 +171,20 @@ def make_sort_key(prefer: RoutingPreference) -> Callable[[Candidate], tuple[obje
         time = _UNKNOWN if seconds is None else seconds
         tier = 0 if candidate.quality is None else -candidate.quality.tier
         method = _METHOD_RANK[candidate.method]
+        is_down, outlook = False, candidate.outlook if prefer in LEARNED else None
+        if outlook is not None:
+            price = _UNKNOWN if outlook.cost_usd is None else round(outlook.cost_usd, _DIGITS)
+            time = _UNKNOWN if outlook.seconds is None else outlook.seconds
+            is_down = outlook.fails > _MOST_FAIL
         preferred: tuple[float, ...]
         match prefer:
             case RoutingPreference.CHEAPEST:
-                preferred = (price, method)
+                preferred = (is_down, price, method)
             case RoutingPreference.FASTEST:
-                preferred = (time, method)
+                preferred = (is_down, time, method)
+            case RoutingPreference.BALANCED:
+                waiting = usd_per_second * time if usd_per_second else 0.0
+                preferred = (is_down, price + waiting, method)
             case RoutingPreference.LOCAL_FIRST:
                 preferred = (method, not candidate.local, price)
             case RoutingPreference.BEST:
@@ -192,14 +206,20 @@ def reasons_of(candidate: Candidate) -> tuple[str, ...]:
         time_of(candidate.estimate),
         quality,
         f"checked: {candidate.verification}",
+        *history_of(candidate),
     )
+
+
+def history_of(candidate: Candidate) -> tuple[str, ...]:
+    """Return how its submissions ended lately, if any did."""
+    return () if candidate.outlook is None else in_words(candidate.outlook)
 
 
 def method_of(candidate: Candidate) -> str:
     """Return how the video reaches its length."""
     plan = candidate.plan
     length = "" if plan is None else length_of(plan)
-    segments, cuts = candidate.submissions, candidate.seams
+    cuts = candidate.seams
     if plan is not None and plan.repeats:
         return "segment after segment until you finish it, with a cut between them"
     match candidate.method:
@@ -208,10 +228,10 @@ def method_of(candidate: Candidate) -> str:
         case Method.ENDLESS:
             return f"no length limit: {length} in one piece, no cuts"
         case Method.EXTEND:
-            times = _format_times(cuts)
-            return f"{length} by extending the video {times}, with {_format_cuts(cuts)}"
+            said = f"{_format_times(cuts)}, with {_format_cuts(cuts)}"
+            return f"{length} by extending the video {said}"
         case Method.CHAIN:
-            chain = f"{segments} segments, each from the last frame before"
+            chain = f"{candidate.submissions} segments, each from the last frame before"
             return f"{length} in {chain}, with {_format_cuts(cuts)}"
 
 
@@ -236,9 +256,8 @@ def describe_change(change: Adjustment) -> str:
 
 def price_of(estimate: Estimate) -> str:
     """Return the price in words; unknown is not free."""
-    if estimate.cost_usd is None:
-        return "price unknown"
-    return "free" if estimate.cost_usd == 0 else f"costs {format_usd(estimate.cost_usd)} USD"
+    cost = estimate.cost_usd
+    return "price unknown" if cost is None else f"costs {format_usd(cost)} USD" if cost else "free"
 
 
 def time_of(estimate: Estimate) -> str:
@@ -259,15 +278,15 @@ def summary_of(
         return f"{who} can serve this request ({len(refused) + len(others)} checked)"
     first = ranked[0]
     chosen = first.name if offer_of is None else f"{first.name}, an offer of {offer_of}"
-    said = f"selected {chosen}: {'; '.join(first.reasons[:3])}"
+    said = f"selected {chosen}: {'; '.join((*first.reasons[:3], *history_of(first)))}"
     more = len(ranked) - 1 + len(others)
     if more:
         several_ways = len({_METHOD_RANK[each.method] for each in (*ranked, *others)}) > 1
         before = "Ranked"
-        if several_ways and prefer not in _COUNTED:
+        if several_ways and prefer not in LEARNED:
             before = "Ranked by method (one piece, then extending, then chaining), then"
         said += f". {before} {_PREFERENCES[prefer]}"
-        if several_ways and prefer in _COUNTED:
+        if several_ways and prefer in LEARNED:
             said += ", regardless of the number of segments"
         said += f"; {more} other{'s' if more > 1 else ''} available"
     return said

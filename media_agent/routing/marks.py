@@ -1,4 +1,4 @@
-"""What the settings want in the frames of every video, put into requests and told in plans."""
+"""What the settings want of every video, put into requests and told in plans."""
 
 from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.provenance.marking import check_marks, warn_of_marks
@@ -6,7 +6,11 @@ from media_agent_schemas.capabilities import Adjustment, Plan
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
 
-_FIELDS = ("watermark", "visible_label")
+_FIELDS = {
+    "watermark": "the settings want it, under [provenance]",
+    "visible_label": "the settings want it, under [provenance]",
+    "deadline": "as the settings say, under deadline_seconds",
+}
 
 
 def ask_for_marks(request: VideoRequest, section: ProvenanceSection) -> VideoRequest:
@@ -32,9 +36,9 @@ def note_marks(plan: Plan, asked: VideoRequest) -> Plan:
             field=name,
             asked=getattr(asked, name),
             used=getattr(plan.request, name),
-            reason="the settings want it, under [provenance]",
+            reason=reason,
         )
-        for name in _FIELDS
+        for name, reason in _FIELDS.items()
         if getattr(plan.request, name) != getattr(asked, name)
     )
     said = warn_of_marks(plan.request)

@@ -11,6 +11,7 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.config.routing_sections import RouteSection
 from media_agent.config.settings import Settings
 from media_agent.errors import InvalidRequestError, MediaAgentError, in_full
+from media_agent.negotiation.budget import DayBudget
 from media_agent.negotiation.draft import Shape
 from media_agent.policy.asking import Policies, Screened
 from media_agent.policy.decisions import PolicyCall
@@ -19,6 +20,8 @@ from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.explain import choose_plan, list_plugin_faults
 from media_agent.routing.inputs import read_inputs
+from media_agent.routing.learning.experience import Experience
+from media_agent.routing.learning.scores import Exploration
 from media_agent.routing.listing import Listing, list_models
 from media_agent.routing.marks import ask_for_marks, note_marks, note_marks_of_all
 from media_agent.routing.offers import find_offering, suggest_model
@@ -49,6 +52,7 @@ class Planner:
         policies: Policies | None = None,
         spent_today: Callable[[], float] = lambda: 0.0,
         free_memory: FreeMemory | None = None,
+        recall: Callable[[], Experience | None] = lambda: None,
     ) -> None:
         self._settings = settings
         self._registry = registry
@@ -57,6 +61,7 @@ class Planner:
         self._draw_seed = draw_seed
         self._spent_today = spent_today
         self._free_memory = free_memory or FreeMemory()
+        self._recall = recall
 
     async def report(
         self,
@@ -128,6 +133,9 @@ class Planner:
         return tuple(note_marks(plan, request) for plan in plans)
 
     def _ask_for_marks(self, request: VideoRequest) -> VideoRequest:
+        limit = self._settings.deadline_seconds
+        if request.deadline is None and limit is not None:
+            request = request.model_copy(update={"deadline": limit})
         return ask_for_marks(request, self._settings.provenance)
 
     async def _find_plans(
@@ -206,6 +214,7 @@ class Planner:
             broken=broken,
             plugins={name: self._registry.plugin(name) for name in backends},
             shape=shape,
+            recall=self._recall,
         )
 
     def _holds_models(self, name: str) -> bool:
@@ -231,14 +240,22 @@ class Planner:
             raise InvalidRequestError(error.message, hint=said) from error
 
     def _build_rules(self) -> RoutingRules:
-        budget = self._settings.budget
-        limits = [] if budget.max_cost_usd is None else [budget.max_cost_usd]
+        budget, day = self._settings.budget, None
         if budget.max_cost_usd_per_day is not None:
-            limits.append(max(0.0, budget.max_cost_usd_per_day - self._spent_today()))
+            day = DayBudget(budget.max_cost_usd_per_day, self._spent_today())
         routes = {name: _build_route(section) for name, section in self._settings.routes.items()}
         declared = self._settings.backends.keys()
         default = self._settings.default_backend
-        return RoutingRules(routes, min(limits, default=None), declared, default)
+        routing = self._settings.routing
+        return RoutingRules(
+            routes,
+            budget.max_cost_usd,
+            day,
+            declared,
+            default,
+            usd_per_second=routing.usd_per_second,
+            exploration=Exploration(routing.explore, routing.explore_max_usd),
+        )
 
 
 def _note_in(candidate: Candidate, allowed: Screened) -> Candidate:
@@ -268,4 +285,5 @@ def _build_route(section: RouteSection) -> Route:
         licences=section.licences,
         local_only=section.local_only,
         max_cost_usd=section.max_cost_usd,
+        usd_per_second=section.usd_per_second,
     )

@@ -14,11 +14,13 @@ from media_agent.routing.explain import (
     reasons_of,
     summary_of,
 )
+from media_agent.routing.learning.outlook import Outlooks
 from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.methods.method import MethodPlanner
 from media_agent.routing.methods.sketch import sketch
 from media_agent.routing.rules import RoutingContext
 from media_agent_schemas.plan import Candidate, PlanReport
+from media_agent_schemas.request import VideoRequest
 
 _FEW = 20  # candidates that are all planned in full, however many are asked for
 _ATTEMPTS = 3  # models of a backend that are planned for its best one
@@ -35,6 +37,8 @@ class Ranking:
     choices: Sequence[ModelChoice]
     planner: MethodPlanner
     refuse: Refuse
+    outlooks: Outlooks | None = None
+    """What earlier outcomes let expect of each; None: there are none."""
 
     def report(self, unusable: Sequence[Candidate], best: int | None) -> PlanReport:
         """Return all candidates, best first, then the refused ones, with those that are `unusable`.
@@ -47,6 +51,7 @@ class Ranking:
         else:
             planned, others = self._plan_best(best)
         able = sorted((each for each in planned if not each.refusals), key=self._key)
+        able = self._with_try(able)
         ranked = [
             each.model_copy(update={"rank": rank, "reasons": reasons_of(each)})
             for rank, each in enumerate(able, 1)
@@ -70,7 +75,8 @@ class Ranking:
         refusals, said = list(self.refuse(choice)), dict[str, object]()
         try:
             plan = self.planner.plan(choice, self.context, self._longest)
-            refusals += find_budget_errors(choice.name, plan, self.context.route.max_cost_usd)
+            route = self.context.route
+            refusals += find_budget_errors(choice.name, plan, route.max_cost_usd, route.day)
             said = {
                 "method": plan.method,
                 "submissions": plan.submissions,
@@ -81,15 +87,36 @@ class Ranking:
         except MediaAgentError as error:
             refusals.append(error)
         said["refusals"] = tuple(map(to_info, refusals))
-        return choice.candidate.model_copy(update=said)
+        candidate = choice.candidate.model_copy(update=said)
+        if candidate.plan is None:
+            return candidate
+        return self._look(candidate, candidate.plan.request)
+
+    def _look(self, candidate: Candidate, request: VideoRequest) -> Candidate:
+        return candidate if self.outlooks is None else self.outlooks.look(candidate, request)
+
+    def _with_try(self, able: list[Candidate]) -> list[Candidate]:
+        """Return candidates in order, before them one that is worth a try, if any is."""
+        if self.outlooks is None or not able:
+            return able
+        context, seed = self.context, self.context.request.seed
+        usd_per_second = context.route.usd_per_second or 0.0
+        name = self.outlooks.choose_try(able, context.prefer, usd_per_second, seed or 0)
+        found = next((each for each in able if each.name == name), None)
+        if found is None or found.outlook is None:
+            return able
+        outlook = found.outlook.model_copy(update={"is_try": True})
+        others = [each for each in able if each is not found]
+        return [found.model_copy(update={"outlook": outlook}), *others]
 
     def _plan_best(self, most: int) -> tuple[list[Candidate], list[Candidate]]:
         """Return those that are planned in full, and the others at a glance.
 
         Where few can, the best of those that lack a key or cost too much are planned too.
         """
+        find, request = self.planner.find_model, self.context.request
         glances = [
-            (sketch(each, self.context, self.refuse(each), self.planner.find_model), each)
+            (self._look(sketch(each, self.context, self.refuse(each), find), request), each)
             for each in self.choices
         ]
         able = [pair for pair in glances if not pair[0].refusals]
@@ -113,7 +140,8 @@ class Ranking:
             backend = glance.backend
             is_among_best = len(good) < most or key < good[most - 1]
             is_first_of_backend = backend not in shown and tried.get(backend, 0) < _ATTEMPTS
-            if not is_among_best and not is_first_of_backend:
+            is_known = self.outlooks is not None and self.outlooks.knows(glance.name)
+            if not (is_among_best or is_first_of_backend or is_known):
                 others.append(glance)
                 continue
             full = self.evaluate(choice)
@@ -127,7 +155,8 @@ class Ranking:
 
     @cached_property
     def _key(self) -> Callable[[Candidate], tuple[object, ...]]:
-        return make_sort_key(self.context.prefer)
+        route = self.context.route
+        return make_sort_key(route.prefer, route.usd_per_second or 0.0)
 
     @cached_property
     def _longest(self) -> float:

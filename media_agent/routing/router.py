@@ -5,6 +5,7 @@ makes the video in one piece, then what extends it, then what chains it from las
 """
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,6 +16,8 @@ from media_agent.negotiation.budget import find_budget_errors
 from media_agent.negotiation.draft import Shape
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import choose_plan
+from media_agent.routing.learning.experience import Experience
+from media_agent.routing.learning.outlook import Outlooks
 from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.methods.method import MethodPlanner
 from media_agent.routing.offers import find_offering
@@ -30,7 +33,8 @@ class Router:
     """Ranks what the given backends could do; `broken` are those that could not be started.
 
     `plugins` has the plugin of each backend, to be named where planning for it breaks; `shape` is
-    that of the image or video that requests bring along, width by height.
+    that of the image or video that requests bring along, width by height; `recall` returns what
+    earlier outcomes taught, None if nothing did.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class Router:
         broken: Mapping[str, MediaAgentError] | None = None,
         plugins: Mapping[str, str] | None = None,
         shape: Shape | None = None,
+        recall: Callable[[], Experience | None] = lambda: None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._backends = backends
         self._catalogue = catalogue
@@ -51,6 +57,8 @@ class Router:
         self.broken = dict(broken or {})
         self._plugins = plugins or {}
         self._shape = shape
+        self._recall = recall
+        self._now = now
 
     def report(
         self,
@@ -93,7 +101,8 @@ class Router:
         for refusal in self._list_refusals(context.route, choice):
             raise refusal
         plan = self._rank(context, ()).planner.plan(choice, context, 0.0)
-        for refusal in find_budget_errors(choice.name, plan, context.route.max_cost_usd):
+        route = context.route
+        for refusal in find_budget_errors(choice.name, plan, route.max_cost_usd, route.day):
             raise refusal
         return plan
 
@@ -139,7 +148,11 @@ class Router:
         found = [self._try_model(each, context) for each in self._list_names(context.route)]
         choices = [each for each in found if isinstance(each, ModelChoice)]
         unusable = [each for each in found if isinstance(each, Candidate)]
-        return self._rank(context, choices).report(unusable, best)
+        experience = self._recall()
+        outlooks = None
+        if experience is not None:
+            outlooks = Outlooks(experience, self._now(), self._rules.exploration)
+        return replace(self._rank(context, choices), outlooks=outlooks).report(unusable, best)
 
     def _rank(self, context: RoutingContext, choices: Sequence[ModelChoice]) -> Ranking:
         planner = MethodPlanner(self.find_model, self._plugins, self._shape)

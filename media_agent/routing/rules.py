@@ -11,6 +11,7 @@ from media_agent.errors import (
     ModelRetiredError,
     UnsupportedRequestError,
 )
+from media_agent.negotiation.budget import DayBudget
 from media_agent.negotiation.possible_lengths import (
     choose_fps,
     find_longest_shot,
@@ -18,6 +19,7 @@ from media_agent.negotiation.possible_lengths import (
     format_longest_shot,
 )
 from media_agent.routing.facts import ModelFacts
+from media_agent.routing.learning.scores import NONE, Exploration
 from media_agent.suggest import did_you_mean
 from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
 from media_agent_schemas.request import (
@@ -44,6 +46,10 @@ class Route:
     licences: tuple[str, ...] | None = None
     local_only: bool = False
     max_cost_usd: float | None = None
+    usd_per_second: float | None = None
+    """What a second of waiting costs; None: as the settings say."""
+    day: DayBudget | None = None
+    """What the budget of a day leaves; None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +58,14 @@ class RoutingRules:
 
     routes: Mapping[str, Route] = field(default_factory=dict)
     max_cost_usd: float | None = None
+    day: DayBudget | None = None
     declared: Collection[str] | None = None
     """Backends that have a section in the settings, and so count as named; None: all count."""
     default: str | None = None
     """The backend or model that the settings name for requests that name none."""
+    usd_per_second: float = 0.0
+    """What a second of waiting costs where neither a request nor its route says it."""
+    exploration: Exploration = NONE
 
     def resolve_route(self, request: VideoRequest) -> Route:
         """Return the effective preferences of a request: its own, then its route's.
@@ -67,6 +77,7 @@ class RoutingRules:
         route = Route() if preferences.route is None else self._find_route(preferences.route)
         budget = None if request.budget is None else request.budget.max_cost_usd
         budgets = (budget, route.max_cost_usd, self.max_cost_usd)
+        waiting = (preferences.usd_per_second, route.usd_per_second, self.usd_per_second)
         return Route(
             model=request.model or route.model,
             prefer=preferences.prefer or route.prefer,
@@ -75,6 +86,8 @@ class RoutingRules:
             licences=route.licences if preferences.licences is None else preferences.licences,
             local_only=preferences.local_only or route.local_only,
             max_cost_usd=min((each for each in budgets if each is not None), default=None),
+            usd_per_second=next(each for each in waiting if each is not None),
+            day=self.day,
         )
 
     def _find_route(self, name: str) -> Route:
@@ -103,9 +116,9 @@ class RoutingContext:
 
     def for_model(self, name: str) -> VideoRequest:
         """Return the request for this model; choosing it has met the routing preferences."""
-        budget = None
-        if self.route.max_cost_usd is not None:
-            budget = Budget(max_cost_usd=self.route.max_cost_usd)
+        left = None if self.route.day is None else self.route.day.left
+        limits = [each for each in (self.route.max_cost_usd, left) if each is not None]
+        budget = Budget(max_cost_usd=min(limits)) if limits else None
         routing = None if self.route.model is None else self.request.routing
         return self.request.model_copy(update={"model": name, "routing": routing, "budget": budget})
 

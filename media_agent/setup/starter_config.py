@@ -93,7 +93,7 @@ prefer = "local-first"
 def _render_budget(machine: Machine) -> str:
     sign = "" if machine.keys else "# "  # where nothing costs, it is only shown
     return f"""\
-# Spending limits in USD: per video, and per 24 hours.
+# Spending limits in USD: per video, and per day (UTC).
 {sign}[budget]
 {sign}max_cost_usd = 1.00
 {sign}max_cost_usd_per_day = 5.00

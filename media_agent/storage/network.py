@@ -19,6 +19,7 @@ import httpx
 from media_agent.environment import expand_home, proxies, value_of
 from media_agent.errors import BackendUnavailableError, ConfigurationError, MediaAgentError
 from media_agent.storage.addresses import is_loopback
+from media_agent.telemetry.calls import MeasuredClient
 
 PIECE = 2**18  # bytes decoded at once
 _OWN_STORES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
@@ -84,7 +85,7 @@ def open_client(
     is_checked = url.scheme == "https" and transport is None
     verify = certificates() if is_checked else False
     try:
-        return httpx.AsyncClient(
+        return MeasuredClient(
             transport=transport,
             timeout=timeout,
             limits=httpx.Limits(

@@ -79,7 +79,9 @@ class SharedFiles:
             for name in wanted:
                 if _is_state(name) and name != _newest(states, name):
                     continue
-                if name in _CHANGING or not self._is_same(work / name, f"work/{key}/{name}", found[name]):
+                if name in _CHANGING or not self._is_same(
+                    work / name, f"work/{key}/{name}", found[name]
+                ):
                     self._get(f"work/{key}/{name}", work / name)
 
     def remove_work(self, key: str) -> None:
@@ -129,7 +131,7 @@ class SharedFiles:
         try:
             from fsspec.core import url_to_fs
 
-            return url_to_fs(self.url, **self._options)
+            opened: tuple[AbstractFileSystem, str] = url_to_fs(self.url, **self._options)
         except ImportError as error:
             raise ConfigurationError(
                 f"the file system of {self.url} cannot be used: {error}",
@@ -141,6 +143,7 @@ class SharedFiles:
                 f"are of another kind ({type(error).__name__})",
                 hint="give a URL such as s3://bucket/folder or file:///mnt/shared",
             ) from None
+        return opened
 
     @property
     def _fs(self) -> "AbstractFileSystem":

@@ -21,8 +21,8 @@ from pydantic import ValidationError
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
-from media_agent.video.boxes import read_boxes
 from media_agent.video.images import as_rgb, matrix_of
+from media_agent.video.mp4.boxes import read_boxes
 from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:
@@ -257,6 +257,7 @@ def _encode(
             dst_colorspace=_BT709,
             dst_color_range=_LIMITED_RANGE,
             interpolation=None if (image.width, image.height) == size else "LANCZOS",
+            threads=1,  # to wake others takes longer than a small image
         )
         if mark is not None:
             frame = mark(frame)

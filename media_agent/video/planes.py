@@ -46,5 +46,5 @@ def scale(levels: "Levels", width: int, height: int, *, smooth: bool = False) ->
 
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(levels), format="gray")
     how = "BICUBIC" if smooth else "AREA"
-    scaled = frame.reformat(width, height, "gray", interpolation=how)
+    scaled = frame.reformat(width, height, "gray", interpolation=how, threads=1)
     return np.asarray(scaled.to_ndarray(), np.uint8)

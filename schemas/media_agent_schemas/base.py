@@ -26,9 +26,9 @@ def round_usd(usd: float) -> float:
     return round(usd, max(2, _DIGITS - 1 - math.floor(math.log10(abs(usd)))))
 
 
-def gigabytes(count: int) -> str:
-    """Return a number of bytes for people."""
-    return f"{count / 10**9:.1f} GB" if count >= 10**8 else f"{count / 10**6:.0f} MB"
+def format_memory(count: int) -> str:
+    """Return an amount of memory for people: in GiB, as drivers and programs count it."""
+    return f"{count / 2**30:.1f} GiB" if count >= 2**30 / 10 else f"{count / 2**20:.0f} MiB"
 
 
 def format_usd(usd: float) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, gigabytes
+from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, format_memory
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -47,6 +47,30 @@ class Control(StrEnum):
 
     CHANGE_PROMPT = "change_prompt"
     FINISH = "finish"
+
+
+class CancelRule(StrEnum):
+    """What becomes of accepted work, and of its bill, when it is to stop."""
+
+    NONE = "none"
+    """It cannot be stopped: it continues there, and is billed."""
+    QUEUED_ONLY = "queued_only"
+    """Stopped and not billed while it waits; work that has begun continues, and is billed."""
+    NOT_REFUNDED = "not_refunded"
+    """Stopped, and billed all the same once it has begun."""
+    FORGETS = "forgets"
+    """The service forgets it; the work continues there."""
+    STOPS = "stops"
+    """Stopped at any time."""
+    UNKNOWN = "unknown"
+    """Nobody knows."""
+
+
+_STOPPED_AT_ANY_TIME: dict[CancelRule, TriState] = {
+    CancelRule.NONE: False,
+    CancelRule.FORGETS: False,
+    CancelRule.STOPS: True,
+}
 
 
 class SizeRange(Schema):
@@ -273,7 +297,15 @@ class Capabilities(Document):
     controls: tuple[Control, ...] = Field(
         default=(), description="Commands that a running job supports."
     )
-    cancels: TriState = Field(default="unknown", description="A running job can be stopped.")
+    cancel_rule: CancelRule = Field(
+        default=CancelRule.UNKNOWN,
+        description="What becomes of accepted work that is to stop: none (it continues, billed), "
+        "queued_only (stopped only while it waits), not_refunded (stopped, billed once begun), "
+        "forgets (forgotten, it continues), stops, unknown.",
+    )
+    bills_failed: TriState = Field(
+        default="unknown", description="Whether work that failed there is billed."
+    )
     resumable: TriState = Field(default=False, description="Resumes from a resume token.")
     image_model: str | None = Field(
         default=None,
@@ -322,6 +354,11 @@ class Capabilities(Document):
         description="What is missing, a colon, and how to get it, such as 'a key: set FAL_KEY'; "
         "null: nothing.",
     )
+
+    @property
+    def cancels(self) -> TriState:
+        """Return whether work can be stopped at any time."""
+        return _STOPPED_AT_ANY_TIME.get(self.cancel_rule, "unknown")
 
     def for_mode(self, mode: VideoMode) -> Self:
         """Return the facts about one mode of the model."""
@@ -382,14 +419,21 @@ class MemoryUse(Schema):
         return self.needed_bytes <= self.free_bytes
 
     def __str__(self) -> str:
-        need = f"needs about {gigabytes(self.needed_bytes)} of {gigabytes(self.free_bytes)} free"
-        return f"{self.held}: {need}"
+        need = format_memory(self.needed_bytes)
+        return f"{self.held}: needs about {need} of {format_memory(self.free_bytes)} free"
 
 
 class Estimate(Document):
     """What a request would take; `None` is unknown, never free."""
 
-    cost_usd: Usd | None = Field(default=None, description="Price in USD; 0 for own hardware.")
+    cost_usd: Usd | None = Field(
+        default=None,
+        description="Price in USD; 0 for own hardware, unless the settings price its hours.",
+    )
+    most_usd: Usd | None = Field(
+        default=None,
+        description="The most that it may come to, where the price is an estimate; null: cost_usd.",
+    )
     seconds: float | None = Field(default=None, ge=0, description="Time to the finished file.")
     disk_bytes: int | None = Field(
         default=None,
@@ -410,6 +454,11 @@ class Estimate(Document):
     priced_on: datetime.date | None = Field(
         default=None, description="When the price was read; null: it comes from no list of prices."
     )
+
+    @property
+    def bound_usd(self) -> float | None:
+        """Return the most that it may cost, which is what budgets hold; None: unknown."""
+        return self.cost_usd if self.most_usd is None else self.most_usd
 
     def has_old_price(self, today: datetime.date) -> bool:
         """Return whether the price was read so long ago that it may not hold any more."""

@@ -6,10 +6,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
-from media_agent_schemas.base import Document, Schema, Sha256, Usd
+from media_agent_schemas.base import Document, Schema, Sha256, Usd, round_usd
 from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.jobs import ResumeToken
+from media_agent_schemas.jobs import Cancellation, ResumeToken
 from media_agent_schemas.media import Artifact
 
 
@@ -53,6 +53,10 @@ class Cost(Schema):
         default=None,
         description="Billed seconds, where the backend reports these and no price.",
     )
+    refunded_usd: Annotated[Usd | None, BeforeValidator(_drop_senseless)] = Field(
+        default=None,
+        description="What the provider says it paid back, in USD; usd is without it.",
+    )
 
     def at(self, usd_per_second: float | None) -> Self:
         """Return it with the price of the billed seconds, where it has no other."""
@@ -60,7 +64,8 @@ class Cost(Schema):
             return self
         said = f"{self.seconds:g} billed seconds at {usd_per_second:g} USD"
         source = said if self.source is None else f"{self.source}: {said}"
-        return type(self)(usd=self.seconds * usd_per_second, source=source, seconds=self.seconds)
+        usd = self.seconds * usd_per_second
+        return self.model_copy(update={"usd": round_usd(usd), "source": source})
 
 
 class AppliedLora(Schema):
@@ -181,6 +186,10 @@ class JobCancelled(Delivery):
     """Terminal: stopped on request; artifacts may hold the video so far."""
 
     type: Literal["job.cancelled"] = "job.cancelled"
+    cancellation: Cancellation = Field(
+        default=Cancellation(stopped=True),
+        description="What stopped; the core adds what may still be billed.",
+    )
 
 
 class JobOutcomeUnknown(Delivery):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue
 
-from media_agent_schemas.base import Document, Schema, Usd
+from media_agent_schemas.base import Document, Schema, TriState, Usd
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo, to_exception
 from media_agent_schemas.media import Artifact
@@ -99,6 +99,20 @@ class Finish(Schema):
 Command = Annotated[ChangePrompt | Finish, Field(discriminator="type")]
 
 
+class Cancellation(Schema):
+    """What became of work that was to stop: what stopped, and what may still be billed."""
+
+    stopped: TriState = Field(
+        default="unknown",
+        description="Whether the work has stopped: true, by its backend's own word; false, it "
+        "continues there; unknown: nobody said.",
+    )
+    may_bill_usd: Usd | None = Field(
+        default=None, description="The most that may still be billed, in USD; null: unknown."
+    )
+    said: str = Field(default="", description="The same in words.")
+
+
 class VideoJob(Document):
     """One job: what was asked, what was planned, where it stands, what came of it."""
 
@@ -121,6 +135,9 @@ class VideoJob(Document):
     )
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")
+    cancellation: Cancellation | None = Field(
+        default=None, description="What a cancel stopped, and what may still be billed."
+    )
     label: Label | None = Field(default=None, description="The caller's own word for a group.")
     caller: str | None = Field(
         default=None, description="Who asked a server for it; null: this machine."
@@ -135,6 +152,11 @@ class VideoJob(Document):
         default=None,
         description="What the cost is: billed, a quote (no bill was reported), mixed (of "
         "segments), free; null: unknown, or nothing was accepted.",
+    )
+    held_usd: Usd = Field(
+        default=0.0,
+        description="Held in the budgets, in USD, for work that is not over or whose outcome is "
+        "unknown; 0: all is settled.",
     )
 
     def raise_for_status(self) -> Self:

@@ -21,6 +21,27 @@ class Quality(Schema):
         return f"{self.tier}/5 (rated by {self.opinion_of}, {self.date})"
 
 
+class Outlook(Schema):
+    """What is to be expected of a candidate by how submissions ended on this ledger."""
+
+    outcomes: int = Field(default=0, ge=0, description="Submissions that ended lately.")
+    done: int = Field(default=0, ge=0, description="How many of these gave a video.")
+    days: float = Field(default=7.0, ge=0, description="Over how many days.")
+    median_seconds: float | None = Field(
+        default=None, ge=0, description="Median time of these to the finished file."
+    )
+    fails: float = Field(default=0.0, ge=0, le=1, description="How likely it fails now.")
+    cost_usd: float | None = Field(
+        default=None, ge=0, description="Expected price, with attempts that fail, in USD."
+    )
+    seconds: float | None = Field(
+        default=None, ge=0, description="Expected time, with attempts that fail."
+    )
+    is_try: bool = Field(
+        default=False, description="Chosen because nothing was heard of it for long."
+    )
+
+
 class Candidate(Schema):
     """One model that could make the video, or the reason why not."""
 
@@ -34,6 +55,9 @@ class Candidate(Schema):
     submissions: int = Field(default=1, ge=1, description="Number of submissions.")
     seams: int = Field(default=0, ge=0, description="Cuts between segments.")
     estimate: Estimate = Field(default=Estimate(), description="Price and time; null is unknown.")
+    outlook: Outlook | None = Field(
+        default=None, description="What earlier outcomes let expect; null: there are none."
+    )
     quality: Quality | None = Field(default=None, description="Quality rating; null: not rated.")
     verification: Verification = Field(description="How far the backend was checked.")
     licence: str | None = Field(default=None, description="Licence of the model; null: unknown.")

@@ -6,7 +6,7 @@ from media_agent_schemas.base import Document, Schema, Sha256
 from media_agent_schemas.capabilities import Adjustment, Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Computation, Cost, Timing
-from media_agent_schemas.jobs import JobStatus
+from media_agent_schemas.jobs import Cancellation, JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
 from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
@@ -45,6 +45,11 @@ class Lineage(Schema):
     )
     resumed_from_chunk: int | None = Field(
         default=None, ge=0, description="First chunk after a resume."
+    )
+    resumed_exactly: bool | None = Field(
+        default=None,
+        description="Whether the chunks from there on are those that the video would have had; "
+        "false: nearly these; null: nothing was resumed.",
     )
     inputs: tuple[Sha256 | None, ...] = Field(
         default=(), description="Digests of the inputs, in order; null: fetched from a url."
@@ -92,6 +97,9 @@ class GenerationRecord(Document):
         default=(), description="Which backends and keys were asked before, in order, and why not."
     )
     weights_sha256: Sha256 | None = Field(default=None, description="Digest of the weights.")
+    licence: str | None = Field(
+        default=None, description="Licence of the model, SPDX or a name; null: unknown."
+    )
     verification: Verification = Field(description="How far the backend was verified.")
 
     asked: VideoRequest = Field(description="The request as received.")
@@ -133,6 +141,9 @@ class GenerationRecord(Document):
     )
     times: Times = Field(description="When, and how long.")
     cost: Cost = Field(default=Cost(), description="What it cost: billed, or else as quoted.")
+    cancellation: Cancellation | None = Field(
+        default=None, description="What a cancel stopped, and what may still be billed."
+    )
     lineage: Lineage = Field(default=Lineage(), description="Where it comes from.")
     warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
     error: ErrorInfo | None = Field(default=None, description="Why it did not complete.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, model_validator
 
-from media_agent_schemas.base import Asked, Document, OnlyNumbers
+from media_agent_schemas.base import Asked, Document, OnlyNumbers, Seconds
 from media_agent_schemas.media import CameraMove, InputRole, MediaInput, ResolutionTier, Size
 
 LONGEST_PROMPT_BYTES = 100_000
@@ -139,6 +139,7 @@ class RoutingPreference(StrEnum):
     FASTEST = "fastest"
     LOCAL_FIRST = "local-first"
     BEST = "best"
+    BALANCED = "balanced"
 
 
 class Routing(Asked):
@@ -147,6 +148,9 @@ class Routing(Asked):
     allow: tuple[str, ...] | None = Field(default=None, description="Use only these.")
     avoid: tuple[str, ...] = Field(default=(), description="Never use these.")
     prefer: RoutingPreference | None = Field(default=None, description="How to rank the backends.")
+    usd_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers] | None = Field(
+        default=None, description="What a second of waiting costs, in USD; for balanced."
+    )
     local_only: bool = Field(default=False, description="Use only backends on this machine.")
     licences: tuple[str, ...] | None = Field(
         default=None,
@@ -227,6 +231,11 @@ class VideoRequest(Asked, Document):
         "their own; kept in the record.",
     )
     budget: Budget | None = Field(default=None, description="Spending limit.")
+    deadline: Annotated[Seconds, OnlyNumbers] | None = Field(
+        default=None,
+        description="Seconds after which the work is stopped, where it can be, and what may still "
+        "be billed is said; counted from when a backend has taken it.",
+    )
     routing: Routing | None = Field(default=None, description="How to choose the backend.")
 
     @model_validator(mode="after")

@@ -17,6 +17,11 @@ class ResumeToken(Document):
         description="The submission in whose work folder the chunks and the state are; absent: the "
         "one that resumes. Another one: its video is branched here, with the request's prompts.",
     )
+    exact: bool = Field(
+        default=True,
+        description="Whether the video goes on, on the same machine, with the very frames that it "
+        "would have had; false: with nearly these, as numbers are rounded otherwise.",
+    )
     data: dict[str, JsonValue] = Field(default={}, description="The backend's own; small.")
     replay: "Replay | None" = Field(
         default=None, description="How to make the state again, where it is no longer kept."

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tests.video.test_faststart
 from pydantic import SecretStr
 
-import tests.video.test_faststart
 from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend, make
 from media_agent.cli import main
@@ -28,7 +28,7 @@ from media_agent.programs.turns import take_turn
 from media_agent.storage.files import sha256_of
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.faststart import has_index_in_front
+from media_agent.video.mp4.faststart import has_index_in_front
 from media_agent_schemas import VideoRequest
 from media_agent_schemas.events import (
     JobCancelled,

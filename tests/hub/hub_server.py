@@ -1,4 +1,4 @@
-"""A hub with one repository, as huggingface.co answers, and the store of its large files."""
+"""A hub with one repository, under one name or several, as huggingface.co answers; its store."""
 
 import hashlib
 import json
@@ -25,6 +25,8 @@ class HubServer:
     """What it has, what it does wrong, and what it was asked."""
 
     files: dict[str, bytes]
+    names: tuple[str, ...] = (REPOSITORY,)
+    """Of repositories that all have these files."""
     gated: bool = False
     licence: dict[str, str] = field(default_factory=lambda: {"license": "apache-2.0"})
     cut: dict[str, list[int]] = field(default_factory=dict)
@@ -99,13 +101,13 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 self.send_file(path.removeprefix("/blob/"))
             elif (match := re.fullmatch(r"/api/models/(.+)/revision/(.+)", path)) is not None:
                 self.send_listing(*match.groups())
-            elif path.startswith(f"/{REPOSITORY}/resolve/{COMMIT}/"):
+            elif any(path.startswith(f"/{name}/resolve/{COMMIT}/") for name in hub.names):
                 self.resolve(path.partition(f"/{COMMIT}/")[2], token)
             else:
                 self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
 
         def send_listing(self, name: str, revision: str) -> None:
-            if name != REPOSITORY:
+            if name not in hub.names:
                 self.answer(401, b"", {"X-Error-Code": "RepoNotFound"})
             elif revision not in ("main", COMMIT):
                 self.answer(404, b"", {"X-Error-Code": "RevisionNotFound"})

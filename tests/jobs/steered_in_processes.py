@@ -24,6 +24,7 @@ from media_agent_schemas import (
     Size,
     VideoRequest,
 )
+from media_agent_schemas.capabilities import CancelRule
 
 REQUEST = VideoRequest(prompt="a cat", endless=True, seed=0, model="mortal")
 KILLED = 9
@@ -48,7 +49,7 @@ class MortalBackend(LocalBackend):
             seed=True,
             endless=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             resumable=True,
             streams=True,
             lookup="key",

@@ -61,6 +61,7 @@ from media_agent_schemas import (
     VideoMode,
     VideoRequest,
 )
+from media_agent_schemas.capabilities import CancelRule
 from tests.ledger.samples import rival
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +119,7 @@ class Service(PolledBackend):
             seed=True,
             modes=tuple(VideoMode),
             input_roles=(InputRole.FIRST_FRAME,),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:

@@ -255,7 +255,9 @@ async def test_a_backend_that_could_not_be_told_to_stop_is_told_again(
     done = await ended(client, job.id)
 
     assert done.status is JobStatus.CANCELLED
-    assert done.warnings == (f"paid could not be stopped: {trouble}",)
+    assert done.warnings[0] == f"paid could not be stopped: {trouble}"
+    assert done.cancellation is not None
+    assert done.cancellation.may_bill_usd == 0.5
     assert paid.cancels == 3
 
 
@@ -292,7 +294,7 @@ async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
     done = await ended(client, job.id)
 
     assert done.status is JobStatus.CANCELLED
-    assert done.warnings == ("finish broke: TimeoutError: no answer in time",)
+    assert done.warnings[0] == "finish broke: TimeoutError: no answer in time"
 
 
 async def test_who_is_cancelled_twice_leaves_nothing_at_work_and_the_job_to_be_resumed(

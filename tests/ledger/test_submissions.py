@@ -36,7 +36,7 @@ def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
     )
     reason = to_info(ContentRejectedError("no cats"))
 
-    ledger.submissions.mark_refused(refused, reason)
+    ledger.submissions.mark_refused(refused, reason, NOW)
     ledger.submissions.mark_unknown(accepted)
     ledger.submissions.record_retry(accepted)
     ledger.submissions.mark_accepted(accepted, REF)
@@ -69,7 +69,7 @@ def test_what_was_spent_counts_bills_then_quotes_and_what_nobody_knows(ledger: L
     ledger.submissions.record_intent("old", 0, before)
     ledger.submissions.bill(sent["billed"], Cost(usd=0.5))
     ledger.submissions.mark_unknown(sent["lost"])
-    ledger.submissions.mark_refused(sent["refused"], to_info(ContentRejectedError("no")))
+    ledger.submissions.mark_refused(sent["refused"], to_info(ContentRejectedError("no")), NOW)
 
     assert ledger.submissions.spent(NOW) == 3.5
     assert ledger.submissions.spent(before) == 10.5
@@ -82,7 +82,8 @@ def test_what_does_not_fit_into_the_day_is_not_intended(ledger: Ledger) -> None:
     ledger.submissions.record_intent("first", 0, NOW, per_day=1.0)
 
     with pytest.raises(
-        BudgetExceededError, match=r"would cost 0\.60 USD; 0\.40 USD are left of the"
+        BudgetExceededError,
+        match=r"would cost 0\.60 USD; .*0\.60 USD are spent or held and 0\.40 USD are left",
     ):
         ledger.submissions.record_intent("second", 0, NOW, per_day=1.0)
     with pytest.raises(BudgetExceededError, match="an unknown price"):
@@ -188,5 +189,5 @@ def test_a_video_in_segments_that_costs_more_than_is_left_of_the_day_is_not_begu
 ) -> None:
     ledger.jobs.create(*in_parts("video", 0.4, 0.4, 0.4))
 
-    with pytest.raises(BudgetExceededError, match=r"1\.20 USD; 1\.00 USD are left"):
+    with pytest.raises(BudgetExceededError, match=r"1\.20 USD; .* and 1\.00 USD are left"):
         ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)

@@ -19,17 +19,17 @@ TOKENS = 6 * 4 * 4  # of a chunk
 
 @pytest.fixture
 def counting(monkeypatch: pytest.MonkeyPatch) -> "ModuleType":
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import gpu_count
+    monkeypatch.syspath_prepend(str(ROOT))
+    from benchmarks.gpu import count
 
-    return gpu_count
+    return count
 
 
 @pytest.fixture
 def rehearsal(counting: "ModuleType") -> Any:
-    import gpu
+    from benchmarks.gpu.scale import REHEARSAL
 
-    base = gpu.REHEARSAL.base
+    base = REHEARSAL.base
     return replace(base, sampler=replace(base.sampler, num_steps=4, window_size=1))
 
 
@@ -90,8 +90,8 @@ def test_the_published_algorithm_moves_more(counting: "ModuleType", rehearsal: A
 
 
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / "benchmarks" / "gpu.py"), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.gpu.run", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
 
 
 @pytest.mark.slow

@@ -37,5 +37,6 @@ def test_what_is_left_of_a_day_is_written_without_noise() -> None:
         check_day(plan(2.0), spent=3 * 1.1, per_day=5.0)
 
     assert caught.value.message == (
-        "fal/m would cost 2.00 USD; 1.70 USD are left of the 5.00 USD for 24 hours"
+        "fal/m would cost 2.00 USD; of the 5.00 USD for a day (UTC) 3.30 USD are spent or held and "
+        "1.70 USD are left"
     )

@@ -9,6 +9,7 @@ import pytest
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, Steering
 from media_agent.backend.protocol import BackendSettings
 from media_agent.testing.conformance import BackendConformance
+from media_agent_schemas import ResumeToken
 from media_agent_schemas.capabilities import Capabilities, Control, Estimate
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
@@ -59,11 +60,30 @@ class Forgetful(Steered):
     def follow(self, steering: Steering, index: int) -> None: ...
 
 
+class Rounded(Steered):
+    """Resumes a video a little otherwise than it would have gone on; `exact` is what it says."""
+
+    exact = False
+
+    def capabilities(self, model: str | None = None) -> Capabilities:
+        return super().capabilities().model_copy(update={"resumable": True, "cancels": True})
+
+    def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
+        chunks = -(-(request.num_frames or 0) // CHUNK)
+        begun = 0 if context.resume is None else context.resume.next_chunk
+        for index in range(begun, chunks):
+            token = ResumeToken(
+                backend=self.name, model="gray", next_chunk=index + 1, exact=self.exact
+            )
+            shade = np.full((CHUNK, 32, 32, 3), 160 if begun else 128, np.uint8)
+            yield Chunk(index, shade, token, lambda path: path.write_bytes(b"state"))
+
+
 class Kit(BackendConformance):
     __test__ = False
 
 
-async def keeps(made: LocalBackend, rule: str) -> bool:
+async def keeps(made: LocalBackend, rule: str, *more: object) -> bool:
     kit = Kit()
 
     def request(**fields: object) -> VideoRequest:
@@ -73,7 +93,7 @@ async def keeps(made: LocalBackend, rule: str) -> bool:
         return whole.model_copy(update={"duration": None, "num_frames": frames, "seed": 0})
 
     try:
-        await getattr(kit, rule)(made, made.capabilities(), request)
+        await getattr(kit, rule)(made, made.capabilities(), *more, request)
     except AssertionError:
         return False
     finally:
@@ -93,3 +113,19 @@ async def test_one_that_forgets_commands_is_found(rule: str, tmp_path: Path) -> 
 
     assert await keeps(Steered(settings), rule)
     assert not await keeps(Forgetful(BackendSettings(data_dir=tmp_path / "other")), rule)
+
+
+@pytest.mark.parametrize("exact", [True, False])
+async def test_only_a_token_that_says_so_may_go_on_with_other_frames(
+    tmp_path: Path, exact: bool
+) -> None:
+    settings = BackendSettings(data_dir=tmp_path)
+
+    def make() -> Rounded:
+        made = Rounded(settings)
+        made.exact = exact
+        return made
+
+    kept = await keeps(make(), "test_work_resumes_from_its_token_in_another_process", make)
+
+    assert kept is not exact

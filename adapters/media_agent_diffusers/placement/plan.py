@@ -11,7 +11,7 @@ from typing import Literal
 
 from media_agent.errors import BackendUnavailableError
 from media_agent_diffusers.placement.sizes import ComponentSize
-from media_agent_schemas.base import gigabytes
+from media_agent_schemas.base import format_memory
 from media_agent_schemas.capabilities import MemoryUse
 
 Offload = Literal["none", "model", "group", "sequential"]
@@ -138,8 +138,8 @@ def check_fits(plan: MemoryPlan, model: str, where: str) -> None:
     if plan.fits:
         return
     raise BackendUnavailableError(
-        f"{model} needs about {gigabytes(plan.needed_bytes)} of memory with {plan.step}, and "
-        f"{where} has {gigabytes(plan.free_bytes)} free",
+        f"{model} needs about {format_memory(plan.needed_bytes)} of memory with {plan.step}, and "
+        f"{where} has {format_memory(plan.free_bytes)} free",
         hint="ask for a smaller size or less time, close other programs, use a smaller model, or "
         f"set offload = {plan.step.offload!r} to try it all the same",
     )
@@ -158,7 +158,7 @@ def check_waits(
         return
     raise BackendUnavailableError(
         f"with {plan.step} the weights of {model} wait in main memory: they take "
-        f"{gigabytes(total)}, and {gigabytes(free_bytes)} are free",
+        f"{format_memory(total)}, and {format_memory(free_bytes)} are free",
         hint="close other programs, or use a GPU with more memory or a smaller model",
     )
 

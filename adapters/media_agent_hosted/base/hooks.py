@@ -16,7 +16,7 @@ from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_schemas.base import TriState
-from media_agent_schemas.capabilities import Verification, VerificationLevel
+from media_agent_schemas.capabilities import CancelRule, Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 
@@ -120,7 +120,10 @@ class Hooks(PollHooks):
     """Whether its videos, as far as they are at its own origin, are fetched with the key only."""
     callback_field: ClassVar[str | None] = None
     """The field of a submission that names an address to tell of news of the work; None: none."""
-    cancels: ClassVar[TriState] = False
+    cancel_rule: ClassVar[CancelRule] = CancelRule.NONE
+    """What becomes of accepted work, and of its bill, when it is to stop."""
+    bills_failed: ClassVar[TriState] = "unknown"
+    """Whether work that failed there is billed."""
     lookup: ClassVar[Literal["key", "list", "candidates", "none"]] = "none"
     verification: ClassVar[Verification] = Verification(
         level=VerificationLevel.SIMULATOR, note="against a simulator of the documented API"

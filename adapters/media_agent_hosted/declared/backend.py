@@ -43,7 +43,7 @@ from media_agent_hosted.parsing.lenient import is_at_end, share, text, trim, unw
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, spell, state_beside
 from media_agent_hosted.parsing.videos import address_in, marks_in
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Estimate
 from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
@@ -89,8 +89,8 @@ class HttpBackend(ServiceBackend):
         facts = self._options.capabilities(KIND, self.name, self._model)
         wants_key = self.settings.names_key or "auth" in self._options.model_fields_set
         missing = self.settings.missing_key() if wants_key else None
-        cancels = self._options.cancel is not None
-        return facts.model_copy(update={"cancels": cancels, "missing": missing})
+        rule = self._options.cancel_rule if self._options.cancel else CancelRule.NONE
+        return facts.model_copy(update={"cancel_rule": rule, "missing": missing})
 
     def estimate(self, request: VideoRequest) -> Estimate:
         """Return the declared price; None where none was declared."""

@@ -17,6 +17,7 @@ from media_agent_hosted.http.headers import header_flaw
 from media_agent_hosted.parsing.lenient import WRAPPERS, is_envelope, unwrap, value_at
 from media_agent_hosted.parsing.states import State, spell, state_of
 from media_agent_schemas.base import Seconds
+from media_agent_schemas.capabilities import CancelRule
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
 _METHODS = "|".join(get_args(Method))
@@ -58,6 +59,9 @@ class HttpOptions(Declaration):
         default=None, description="Or: the path of the video, with {id}."
     )
     cancel: CallText | None = Field(default=None, description="The call that stops it, with {id}.")
+    cancel_rule: CancelRule = Field(
+        default=CancelRule.STOPS, description="What that call does to the work, and to its bill."
+    )
     auth: str = Field(
         default="Authorization: Bearer {key}",
         pattern=AUTH_PATTERN,

@@ -228,12 +228,16 @@ class SamplerConfig:
 
 @dataclass(frozen=True, slots=True)
 class ConvVAEConfig:
-    """Sizes of the convolutional autoencoder: channels at 1/4, 1/8 and 1/2 of the resolution."""
+    """Sizes of the convolutional autoencoder.
+
+    Channels at 1/4, 1/8 and 1/2 of the resolution, and hidden ones of the readout of pixels.
+    """
 
     latent_channels: int = 16
     width: int = 64
     inner_width: int = 128
     outer_width: int = 32
+    readout_width: int = 64
     blocks: int = 1
 
     @classmethod

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from media_agent_magi.engine.blocks.attention import Attention, AttentionContext
+from media_agent_magi.engine.blocks.attention import Attention, AttentionContext, count_reads
 from media_agent_magi.engine.blocks.kernels import Kernel, kernel_for, rounded_once
 from media_agent_magi.engine.blocks.layers import (
     MLP,
@@ -31,7 +31,7 @@ from media_agent_magi.engine.blocks.layers import (
 )
 from media_agent_magi.engine.cache import KVCache, Past
 from media_agent_magi.engine.config import ModelConfig
-from media_agent_magi.engine.rope import rotary_table, turn_back
+from media_agent_magi.engine.rope import rotary_table, turn_back, turning_of
 from media_agent_magi.engine.text.keys import ChunkText, Text, cut
 
 
@@ -54,6 +54,16 @@ class VideoDiT(nn.Module):
         self.rope = LearnedBands(config.kv_channels // 8)
         self.videodit_blocks = BlockStack(config)
         self.final_linear = FinalLinear(width, math.prod(patch) * config.out_channels)
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.y_embedder.null_caption_embedding.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What its blocks compute in."""
+        return body_dtype(self.config)
 
     def null_caption(self) -> Tensor:
         """Return the learned caption of "no text", (L, caption_channels)."""
@@ -152,7 +162,10 @@ class VideoDiT(nn.Module):
             kernel: as in `forward`.
         """
         grid = self.grid(x)
-        attention = AttentionContext(ranges, rotary, text, kernel or self.kernel, past)
+        own, other = rotary.unsqueeze(2).unbind(1)  # S 1 dh each
+        attention = AttentionContext(
+            ranges, (own, other), count_reads(text), kernel or self.kernel, past
+        )
         tokens = self.videodit_blocks(self._embed(x), condition, attention)  # N S D
         return self._unembed(self.final_linear(tokens), len(x), grid)
 
@@ -173,8 +186,9 @@ class VideoDiT(nn.Module):
         return ChunkText(text, kept.mask)
 
     def rotary(self, grid: tuple[int, int, int], first_chunk: int, chunks: int) -> Tensor:
-        """Return the position table of `chunks` chunks that fill a grid, (S, 2 * 3 * bands)."""
-        return rotary_table(self.rope.bands, first_chunk * (grid[0] // chunks), *grid)
+        """Return the position table of `chunks` chunks that fill a grid, (S, 2, dh)."""
+        table = rotary_table(self.rope.bands, first_chunk * (grid[0] // chunks), *grid)
+        return turning_of(table, self.config.kv_channels)
 
     def turn_back(self, keys: Tensor, patches: int) -> Tensor:
         """Return keys as if the video had started so many patches of time later."""
@@ -244,9 +258,12 @@ class Block(nn.Module):
         self.mlp = MLP(config)
         self.mlp_post_norm = Norm(config, width)
         self.gated_sum: Callable[[Tensor, Tensor, Tensor, Norm], Tensor] = gated_sum
+        self.lean: Callable[[Tensor, Tensor, AttentionContext], Tensor] | None = None
 
     def forward(self, x: Tensor, condition: Tensor, attention: AttentionContext) -> Tensor:
         """Return the block's output, (N, S, D) in the body's dtype."""
+        if self.lean is not None and not torch.is_grad_enabled():
+            return self.lean(x, condition, attention)
         gate_attention, gate_mlp = self.ada_modulate_layer(condition)  # N W D each
         attended = self.self_attention(x, attention)
         x = self.gated_sum(x, attended, gate_attention, self.self_attn_post_norm)

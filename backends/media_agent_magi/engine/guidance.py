@@ -6,8 +6,9 @@ one. A forward whose result has weight 0 everywhere is left out; that changes no
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -15,57 +16,26 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache, Past
-from media_agent_magi.engine.config import ModelConfig, SamplerConfig
-from media_agent_magi.engine.schedule import ChunkSchedule, Step
-from media_agent_magi.engine.text.keys import ChunkText, Text, stack
-from media_agent_magi.engine.transformer import Transformer
+from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.schedule import Blocks, ChunkSchedule
+from media_agent_magi.engine.text.keys import Text, stack
+from media_agent_magi.engine.transformer import (
+    StepInput,
+    Transformer,
+    TurningTransformer,
+    do_nothing,
+)
 
 CONDITIONS_KEPT, TABLES_KEPT, TEXTS_KEPT = 256, 4, 4
 
 
-def count_tokens(config: ModelConfig, latents: Tensor) -> int:
+def count_tokens(model: Transformer, latents: Tensor) -> int:
     """Count the tokens that latents (N, channels, T, H, W) become."""
-    frames, rows, columns = latents.shape[2:]
-    size = config.patch_size
-    return (frames // config.t_patch_size) * (rows // size) * (columns // size)
+    return math.prod(model.grid(latents))
 
 
 RunPair = Callable[[Callable[[], Tensor], Callable[[], Tensor]], tuple[Tensor, Tensor]]
 """Runs both and returns what they return; perhaps at the same time."""
-
-
-def _do_nothing() -> None:
-    pass
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class StepInput:
-    """What the model sees in one step; one entry per chunk in `t`, `text`, `null` and `scales`.
-
-    x: (N, channels, T, H, W), T the frames of all chunks. t: timesteps. text: what the text forward
-    reads. null: what the unconditional forwards read. scales: (history, text) of each chunk.
-    near_clean: whether the oldest moving chunk is to be predicted alone as well. after_forward:
-    called after each forward.
-    """
-
-    step: Step
-    x: Tensor
-    t: tuple[float, ...]
-    text: Sequence[ChunkText]
-    null: Sequence[ChunkText]
-    scales: Sequence[tuple[float, float]]
-    near_clean: bool = False
-    after_forward: Callable[[], None] = _do_nothing
-
-    @property
-    def first_moving(self) -> int:
-        """Position of the first chunk whose velocity counts."""
-        return 0 if self.step.is_prefix else self.step.clean_chunks
-
-    @property
-    def chunk_frames(self) -> int:
-        """Latent frames of one chunk."""
-        return self.x.shape[2] // len(self.t)
 
 
 class Predictor:
@@ -75,14 +45,24 @@ class Predictor:
     here refers back to its owner: the keys of a video go with it, not with the garbage collector.
     """
 
+    own_text = False
+    tail_frames: int | None = 0
+
     def __init__(
         self,
-        model: Transformer,
+        model: TurningTransformer,
         config: SamplerConfig,
         cache: KVCache,
         pair: RunPair | None = None,
+        *,
+        rebase_every: int = 64,
     ) -> None:
-        """Take the model; with `pair` the forwards with text and with history run in it."""
+        """Take the model; with `pair` the forwards with text and with history run in it.
+
+        Positions start again from zero after `rebase_every` chunks, to keep them exact.
+        """
+        self.blocks, self.prefix_t = Blocks(config.chunk_width), config.clean_t
+        self._rebase_every = rebase_every
         self._pair = pair
         self.model = model
         self.config = config
@@ -107,6 +87,18 @@ class Predictor:
             self._single(given)
         else:
             self._history(given)
+
+    def forget_before(self, chunk: int, tokens: int) -> None:
+        """Let go of the keys of chunks, of so many tokens each, that come before one."""
+        visible = chunk - self.cache.origin
+        self.cache.forget_before(visible * tokens)
+        if visible >= self._rebase_every:
+            patches = visible * self.config.chunk_width // self.model.config.t_patch_size
+            turn = partial(self.model.turn_back, patches=patches)
+            self.cache.move_origin(visible, tokens, turn)
+
+    def recached(self, end: int) -> None:
+        """Return None: a new text changes no keys, which know of none."""
 
     def _mix(self, given: StepInput) -> Tensor:
         moving = range(given.first_moving, len(given.t))
@@ -156,13 +148,13 @@ class Predictor:
 
     def _both_apart(self, pair: RunPair, given: StepInput) -> tuple[Tensor, Tensor]:
         """Predict with text and with history alone, at the same time where `pair` does so."""
-        quiet = replace(given, after_forward=_do_nothing)  # not from another thread
+        quiet = replace(given, after_forward=do_nothing)  # not from another thread
         results = pair(partial(self._with_text, quiet), partial(self._history, quiet))
         given.after_forward()
         return results
 
     def _fits_together(self, given: StepInput) -> bool:
-        tokens = len(given.x) * count_tokens(self.model.config, given.x)
+        tokens = len(given.x) * count_tokens(self.model, given.x)
         return tokens <= self.config.tokens_together
 
     def _alone(self, given: StepInput, chunks: Sequence[int]) -> Tensor:
@@ -234,7 +226,7 @@ class Predictor:
         return self._condition(times, drops, size)
 
     def _chunk_tokens(self, given: StepInput) -> int:
-        return count_tokens(self.model.config, given.x) // len(given.t)
+        return count_tokens(self.model, given.x) // len(given.t)
 
     def _run(
         self,
@@ -258,9 +250,8 @@ def _condition(
     drops: tuple[bool, ...],
     step_size: float | None = None,
 ) -> Tensor:
-    device = model.null_caption().device
-    t = torch.tensor([times] * len(drops), device=device)
-    return model.condition(t, torch.tensor(drops, device=device), step_size)
+    t = torch.tensor([times] * len(drops), device=model.device)
+    return model.condition(t, torch.tensor(drops, device=model.device), step_size)
 
 
 def _per_chunk(velocity: Tensor, weights: Sequence[float]) -> Tensor:

@@ -33,6 +33,38 @@ def rotary_table(bands: Tensor, first_frame: int, frames: int, rows: int, column
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
+def turning_of(table: Tensor, width: int) -> Tensor:
+    """Spread a table over the channels of heads, for `turned`; returns (tokens, 2, width).
+
+    First what they are multiplied by, then what their swapped pairs are; the channels behind the
+    pairs stay as they are.
+    """
+    sin, cos = table.chunk(2, dim=-1)  # tokens 3*len(bands)
+    rest = len(table), width - 2 * sin.shape[-1]
+    own = torch.cat([cos, cos, cos.new_ones(rest)], dim=-1)
+    other = torch.cat([-sin, sin, sin.new_zeros(rest)], dim=-1)
+    return torch.stack([own, other], dim=1)
+
+
+def swapped(x: Tensor) -> Tensor:
+    """Swap the halves of the first 3/4 of the head channels of x (..., dh)."""
+    width = x.shape[-1] // 8 * 3
+    a, b, rest = x.split([width, width, x.shape[-1] - 2 * width], dim=-1)
+    return torch.cat([b, a, rest], dim=-1)
+
+
+def turned(x: Tensor, turning: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate half-split pairs of the channels of x (N, S, heads, dh), by (S, 1, dh) twice."""
+    own, other = turning
+    return x * own + swapped(x) * other
+
+
+def apply_rotary(x: Tensor, table: Tensor) -> Tensor:
+    """Rotate heads (N, S, heads, dh) by a table that is not spread yet."""
+    own, other = turning_of(table, x.shape[-1]).unsqueeze(2).unbind(1)
+    return turned(x, (own, other))
+
+
 def turn_back(keys: Tensor, bands: Tensor, frames: int) -> Tensor:
     """Rotated keys (..., dh or more) as if the video had started `frames` patches of time later."""
     count = len(bands)

@@ -7,25 +7,24 @@ attended to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.blocks.layers import body_dtype
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.framing import CleanChunk, Framing
-from media_agent_magi.engine.guidance import Predictor, RunPair, StepInput, count_tokens
+from media_agent_magi.engine.guidance import Predictor, RunPair, count_tokens
 from media_agent_magi.engine.guidance_table import GuidanceTable
+from media_agent_magi.engine.in_work import InWork
 from media_agent_magi.engine.noise import NoiseSource, Source, Starts
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
 from media_agent_magi.engine.state_io import SamplerState
 from media_agent_magi.engine.stepper import EulerStepper, Stepper
 from media_agent_magi.engine.text.keys import ChunkText
 from media_agent_magi.engine.text.of_chunks import ChunkTexts, TextSource
-from media_agent_magi.engine.text.rows import TextRow, null_row
-from media_agent_magi.engine.transformer import Transformer
+from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.transformer import StepInput, StepPredictor, Transformer
 
 OnForward = Callable[[int, int | None], None]
 """Called after every forward with (steps done, all steps or None); may raise to stop."""
@@ -47,14 +46,10 @@ class ChunkSampler:
         null: the text row of the unconditional forwards; the model's null caption if not given.
         source: what the chunks are to be made from instead of pure noise.
         on_forward: progress and cancelling.
-        hand_out_prefix: whether the first chunk includes the prefix frames it begins with; if not
-            given, only where the prefix is shorter than a chunk.
-        exact_prefix: hand these frames out as they were given; if false as the last step left
-            them, which is what the reference does.
-        cache: where keys are kept; a new one if not given.
-        rebase_every: chunks after which positions start again from zero, to keep them exact.
-        pair: runs the forwards with text and with history alone, each by itself; they are samples
-            of one forward if not given.
+        hand_out_prefix, exact_prefix: as `Framing.after` says of `shown` and `exact`.
+        predictor: runs the forwards; if not given, the `Predictor` of MAGI-1, with the next three.
+        cache, rebase_every, pair: as it takes them; a new cache if not given.
+        tail_frames: how many of the last finished frames a state holds at least.
         stepper: how latents move; by Euler's rule if not given.
         state: what `state()` returned. The video continues there; prefix, total and frames are
             those of the state.
@@ -76,31 +71,40 @@ class ChunkSampler:
         on_forward: OnForward | None = None,
         hand_out_prefix: bool | None = None,
         exact_prefix: bool = False,
+        predictor: StepPredictor | None = None,
         cache: KVCache | None = None,
         rebase_every: int = 64,
         pair: RunPair | None = None,
+        tail_frames: int = 0,
         stepper: Stepper | None = None,
         state: SamplerState | None = None,
     ) -> None:
         self._model, self._config = model, config
-        self._device = model.null_caption().device
+        self._device = model.device
         self._text, self._on_forward = text, on_forward
         table = GuidanceTable.from_config(config)
         self._guidance = guidance if guidance is not None else lambda _: table
-        null = null_row(model.null_caption(), config.null_caption_tokens) if null is None else null
-        self._texts = ChunkTexts(model, null)
+        self._texts = ChunkTexts(model, null, config.null_caption_tokens)
         self._stepper: Stepper = EulerStepper(config) if stepper is None else stepper
-        self._starts = Starts(noise, source, self._stepper, self._device)
-        self._rebase_every = rebase_every
-        self._cache = KVCache() if cache is None else cache
-        self._predictor = Predictor(model, config, self._cache, pair)
-        self._levels: dict[int, int] = {}
-        self._latents: dict[int, Tensor] = {}
+        starts = Starts(noise, source, self._stepper, self._device)
+        if predictor is None:
+            cache = KVCache() if cache is None else cache
+            predictor = Predictor(model, config, cache, pair, rebase_every=rebase_every)
+        self._predictor, self._cache, self._blocks = predictor, predictor.cache, predictor.blocks
+        kept = predictor.tail_frames
+        self._work = InWork(starts, self._stepper, self._blocks)
         self._stage = self._index = 0
-        given = None if prefix is None or state is not None else self._starts.for_all(prefix)
+        given = None if prefix is None or state is not None else starts.for_all(prefix)
         self._framing = Framing.after(
-            given, config.chunk_width, frames=frames, shown=hand_out_prefix, exact=exact_prefix
+            given,
+            self._blocks,
+            frames=frames,
+            shown=hand_out_prefix,
+            exact=exact_prefix,
+            tail_frames=None if kept is None else max(kept, tail_frames),
         )
+        if predictor.own_text:
+            self._framing.refuse_rest()
         whole = len(self._framing.tail) if state is None else state.prefix_chunks
         self._schedule = ChunkSchedule(config, whole)
         made, self._next = self._framing.made, whole
@@ -119,8 +123,7 @@ class ChunkSampler:
             self._stage, self._index = self._stage + 1, 0
             finished = steps[-1].finished
             if finished is not None:
-                number = finished - self._schedule.prefix_chunks
-                yield self._framing.hand_out(finished, number, self._latents[finished])
+                yield self._framing.hand_out(finished, self._work.latents[finished])
 
     def state(self) -> SamplerState:
         """Return what is needed to resume here; to be called between two chunks.
@@ -135,18 +138,24 @@ class ChunkSampler:
             prefix_chunks=self._schedule.prefix_chunks,
             origin=self._cache.origin,
             first_token=self._cache.first_token,
-            latents=dict(self._latents),
+            latents=dict(self._work.latents),
             rows=dict(self._texts.rows),
-            levels=dict(self._levels),
+            levels=dict(self._work.levels),
             keys=self._cache.entries() if self._config.keep_keys else {},
             prefix=self._framing.rest,
             tail=torch.cat(self._framing.tail, dim=2) if self._framing.tail else None,
+            sink=(self._cache.start, self._cache.sink) if self._cache.sink else None,
         )
 
     @property
     def next_chunk(self) -> int:
         """The first chunk that has not been started; those before it have their text."""
         return self._next
+
+    @property
+    def finished_frames(self) -> int:
+        """How many latent frames of the video are finished, given ones counted."""
+        return self._blocks.start(self._schedule.window_start(self._stage))
 
     def replace_text(self, text: TextSource, *, below: float = 0.3) -> int:
         """Ask `text` for the chunks in work that are noisier than t = `below`.
@@ -155,7 +164,8 @@ class ChunkSampler:
         `next_chunk` where none has.
         """
         texts = self._texts
-        changed = [c for c in sorted(texts.rows) if self._t(c) < below and texts.ask(c, text)]
+        in_work = [] if self._predictor.own_text else sorted(texts.rows)
+        changed = [c for c in in_work if self._progress(c) < below and texts.ask(c, text)]
         return changed[0] if changed else self.next_chunk
 
     def predict(self, given: StepInput) -> Tensor:
@@ -167,15 +177,15 @@ class ChunkSampler:
             return x.to(self._device)
 
         self._stage, self._total, framing = state.stage, state.total, self._framing
-        framing.rest = None if state.prefix is None else move(state.prefix)
         framing.skipped, framing.frames = state.skipped, state.frames
-        if state.tail is not None:
-            framing.tail = tuple(move(state.tail).split(framing.width, dim=2))
-        self._latents = {chunk: move(x) for chunk, x in state.latents.items()}
-        self._levels = dict(state.levels)
-        dtype = body_dtype(self._model.config)  # of a video that was started elsewhere, another
+        framing.first = state.prefix_chunks
+        framing.rest = None if state.prefix is None else move(state.prefix)
+        framing.tail = () if state.tail is None else framing.cut(move(state.tail))
+        self._work.latents = {chunk: move(x) for chunk, x in state.latents.items()}
+        self._work.levels = dict(state.levels)
+        dtype = self._model.dtype  # of a video that was started elsewhere, another
         keys = {layer: move(entry).to(dtype) for layer, entry in state.keys.items()}
-        self._cache.restore(keys, state.origin, state.first_token)
+        self._cache.restore(keys, state.origin, state.first_token, state.sink)
         for chunk, rows in state.rows.items():
             self._texts.keep(chunk, rows)
         if self._stage > 0:
@@ -189,10 +199,8 @@ class ChunkSampler:
         """Let the next chunk in, forget what nobody looks at any more; return the stage's steps."""
         newcomer = self._next
         if newcomer != self._total and self._schedule.entry(newcomer) == self._stage:
-            if self._texts.ask(newcomer, self._text):
-                self._latents[newcomer], level = self._starts.start(newcomer)
-                if level:
-                    self._levels[newcomer] = level
+            if newcomer in self._texts.rows or self._texts.ask(newcomer, self._text):
+                self._work.enter(newcomer)
                 self._next += 1
             else:
                 self._total = newcomer
@@ -203,25 +211,19 @@ class ChunkSampler:
 
     @torch.inference_mode()
     def _forget(self, step: Step) -> None:
-        self._latents = {c: x for c, x in self._latents.items() if c >= step.first_chunk}
-        self._levels = {c: level for c, level in self._levels.items() if c >= step.window[0]}
-        self._texts.forget_before(step.window[0])
-        tokens = count_tokens(self._model.config, self._latents[step.window[0]])
-        visible = self._schedule.earliest_visible(self._stage, self._total) - self._cache.origin
-        self._cache.forget_before(visible * tokens)
-        if visible >= self._rebase_every:
-            patches = visible * self._config.chunk_width // self._model.config.t_patch_size
-            turn = partial(self._model.turn_back, patches=patches)
-            self._cache.move_origin(visible, tokens, turn)
+        self._work.forget_before(step)
+        self._texts.forget_before(step.first_chunk if self._predictor.own_text else step.window[0])
+        visible = self._schedule.earliest_visible(self._stage, self._total)
+        tokens = count_tokens(self._model, self._work.latents[step.window[0]])
+        self._predictor.forget_before(visible, tokens)
 
     @torch.inference_mode()
     def _make_keys_again(self) -> None:
         """Store the keys that are still to be looked at, from the chunks that they are of."""
-        step = self._schedule.refill(self._stage, self._total)
-        tail = self._framing.tail
+        step, tail = self._schedule.refill(self._stage, self._total), self._framing.tail
         if step is None or not tail:
             return
-        tokens = count_tokens(self._model.config, tail[0])
+        tokens = count_tokens(self._model, tail[0])
         origin = self._cache.origin
         self._cache.restore({}, origin, (step.first_chunk - origin) * tokens)
         if step.levels:
@@ -232,62 +234,64 @@ class ChunkSampler:
 
     @torch.inference_mode()
     def _store_prefix(self) -> None:
-        step = self._schedule.prefix()
+        step, x = self._schedule.prefix(), torch.cat(self._framing.tail, dim=2)
         assert step is not None
-        x = torch.cat(self._framing.tail, dim=2)
-        self._predictor.store(self._input(step, x, [self._texts.null] * len(step.levels)))
+        if self._predictor.own_text and not self._texts.ask(self._next, self._text):
+            self._total = self._next
+            return
+        text = self._texts.of(self._next)
+        self._predictor.store(self._input(step, x, [text] * len(step.levels)))
         self._framing.forget()
 
     @torch.inference_mode()
     def _advance(self, step: Step) -> None:
         """Take one step with all chunks of the window that are not waiting for theirs."""
-        self._put_prefix_back(step)
-        waiting = [
-            level is not None and level < self._levels.get(step.first_chunk + i, 0)
-            for i, level in enumerate(step.levels)
-        ]
-        while waiting and waiting[-1]:  # nobody looks at the newest
-            waiting.pop()
+        first = self._schedule.prefix_chunks
+        if step.first_chunk <= first < step.window[1]:  # its frames that the prefix gives
+            self._work.latents[first] = self._framing.begin(self._work.latents[first])
+        waiting = self._work.waiting(step)
         if not waiting:
             return
         step = step.first(len(waiting))
         chunks = range(step.first_chunk, step.window[1])
-        x = torch.cat([self._latents[c] for c in chunks], dim=2)
         texts = [self._texts.of(c) for c in chunks]
-        given = self._input(step, x, texts)
+        given = self._recached(self._input(step, self._work.joined(chunks), texts))
         if step.is_prefix:
             self._predictor.store(given)
             return
-        velocity = self.predict(given).chunk(len(chunks), dim=2)
+        velocity = self.predict(given).split([end - first for first, end in given.spans], dim=2)
         for c, v, level, waits in zip(chunks, velocity, step.levels, waiting, strict=True):
             if level is not None and not waits:
-                draw = partial(self._starts.draw, c, level + 1)
-                self._latents[c] = self._stepper.step(self._latents[c], v, level, draw)
+                self._work.move(c, v, level)
 
     def _input(self, step: Step, x: Tensor, texts: list[ChunkText]) -> StepInput:
         chunks = range(step.first_chunk, step.first_chunk + len(step.levels))
-        levels = [
-            None if level is None else max(level, self._levels.get(chunk, 0))
-            for chunk, level in zip(chunks, step.levels, strict=True)
-        ]
-        clean = float(torch.tensor(self._config.clean_t))
+        levels = self._work.levels_of(step)
+        is_given = step.first_chunk < self._schedule.prefix_chunks
+        clean_t = self._predictor.prefix_t if is_given else self._config.clean_t
+        clean = float(torch.tensor(clean_t))
         t = tuple(clean if i is None else self._stepper.time(i) for i in levels)
         scales = [self._guidance(chunk).at(time) for chunk, time in zip(chunks, t, strict=True)]
         oldest = t[0 if step.is_prefix else step.clean_chunks]
         near_clean = not step.is_prefix and oldest > self._config.nearly_clean_threshold
-        null = [self._texts.null] * len(texts)
-        return StepInput(step, x, t, texts, null, scales, near_clean, self._report)
+        null = [] if self._predictor.own_text else [self._texts.null] * len(texts)
+        spans = tuple(map(self._blocks.span, chunks))
+        return StepInput(step, x, t, texts, null, scales, near_clean, self._report, spans)
 
-    def _t(self, chunk: int) -> float:
-        """Return the t that a chunk of the window has reached."""
+    def _recached(self, given: StepInput) -> StepInput:
+        """Put all that is seen in the place of the clean chunk where the text changes after it."""
+        step = given.step
+        if not self._predictor.own_text or step.clean_chunks != 1 or step.is_prefix:
+            return given
+        first, end = self._predictor.recached(given.spans[0][1]), given.spans[0][1]
+        if first is None or not self._texts.differ(step.first_chunk, step.window[0]):
+            return given
+        return given.recached(torch.cat(self._framing.tail, dim=2)[:, :, first - end :])
+
+    def _progress(self, chunk: int) -> float:
+        """Return how far a chunk of the window is, from 0, noise, to 1, clean."""
         level = self._schedule.level(chunk, self._stage, self._index)
-        return self._stepper.time(max(level, self._levels.get(chunk, 0)))
-
-    def _put_prefix_back(self, step: Step) -> None:
-        """Overwrite the frames of the first made chunk that the prefix gives."""
-        first = self._schedule.prefix_chunks
-        if step.first_chunk <= first < step.window[1]:
-            self._latents[first] = self._framing.begin(self._latents[first])
+        return self._stepper.progress(self._work.level(chunk, level))
 
     def _report(self) -> None:
         if self._on_forward is not None:

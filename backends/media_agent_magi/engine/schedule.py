@@ -21,6 +21,42 @@ SHORT_STEPS_FIRST = (1.0, 1.0, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
+class Blocks:
+    """How the latent frames of a video are cut into chunks.
+
+    width: frames of a chunk. first_alone: the first chunk is one frame.
+    """
+
+    width: int
+    first_alone: bool = False
+
+    def start(self, chunk: int) -> int:
+        """Return the first frame of a chunk."""
+        if not self.first_alone:
+            return chunk * self.width
+        return max(0, 1 + (chunk - 1) * self.width)
+
+    def span(self, chunk: int) -> tuple[int, int]:
+        """Return the first frame of a chunk, and its end."""
+        return self.start(chunk), self.start(chunk + 1)
+
+    def frames(self, chunk: int) -> int:
+        """Count the frames of a chunk."""
+        return self.start(chunk + 1) - self.start(chunk)
+
+    def whole(self, frames: int) -> int:
+        """Count the chunks that so many frames fill."""
+        if not self.first_alone:
+            return frames // self.width
+        return 1 + (frames - 1) // self.width if frames else 0
+
+    def holding(self, frames: int) -> int:
+        """Count the chunks that hold so many frames."""
+        whole = self.whole(frames)
+        return whole if self.start(whole) >= frames else whole + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """One denoising step: chunk numbers count from the start of the video, ends are exclusive.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -38,7 +38,8 @@ class SamplerState:
     frames of the first made chunk that are not handed out. latents: by chunk in work. rows: their
     texts, one or one per sample. levels: schedule index at which a chunk with a source begins.
     keys: by layer, from token `first_token` behind chunk `origin` on. prefix: latents that the
-    first made chunk begins with. tail: the last finished chunks.
+    first made chunk begins with. tail: the last finished chunks. sink: its first token and how
+    many it has, where the keys begin with one.
     """
 
     stage: int
@@ -54,6 +55,22 @@ class SamplerState:
     keys: dict[int, Tensor]
     prefix: Tensor | None
     tail: Tensor | None
+    sink: tuple[int, int] | None = None
+
+    def first_sample(self, samples: int) -> Self:
+        """Return the state of so many videos that go on as the first of this one does."""
+
+        def spread(x: Tensor) -> Tensor:
+            return x[:1].expand(samples, *x.shape[1:])
+
+        return replace(
+            self,
+            latents={chunk: spread(x) for chunk, x in self.latents.items()},
+            rows={chunk: rows[:1] for chunk, rows in self.rows.items()},
+            keys={layer: spread(x) for layer, x in self.keys.items()},
+            prefix=None if self.prefix is None else spread(self.prefix),
+            tail=None if self.tail is None else spread(self.tail),
+        )
 
     def to_tensors(self) -> dict[str, Tensor]:
         """Return the state as named tensors; `from_tensors` takes them back."""
@@ -75,7 +92,8 @@ class SamplerState:
             read = int(masks.any(dim=0).nonzero().max()) + 1 if bool(masks.any()) else 1
             tensors[f"caption.{chunk}"] = torch.stack([row.caption[:read] for row in rows])
             tensors[f"mask.{chunk}"] = masks[:, :read]
-        optional = {"prefix": self.prefix, "tail": self.tail}
+        sink = None if self.sink is None else torch.tensor(self.sink)
+        optional = {"prefix": self.prefix, "tail": self.tail, "sink": sink}
         return tensors | {name: x for name, x in optional.items() if x is not None}
 
     @classmethod
@@ -101,6 +119,7 @@ class SamplerState:
             keys=_by_number(tensors, "keys"),
             prefix=tensors.get("prefix"),
             tail=tensors.get("tail"),
+            sink=tuple(tensors["sink"].tolist()) if "sink" in tensors else None,
         )
 
 

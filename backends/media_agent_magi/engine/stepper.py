@@ -18,6 +18,10 @@ class Stepper(Protocol):
         """Return the timestep that the model is told at a level."""
         ...
 
+    def progress(self, level: int) -> float:
+        """Return how far a level is, from 0, noise, to 1, clean."""
+        ...
+
     def start(self, noise: Tensor, given: Tensor, level: int) -> Tensor:
         """Return latents of a level, made of noise and of the latents they are to resemble."""
         ...
@@ -49,6 +53,10 @@ class EulerStepper:
     def time(self, level: int) -> float:
         """Return t at a level."""
         return float(self.times[level])
+
+    def progress(self, level: int) -> float:
+        """Return t, which is that."""
+        return self.time(level)
 
     def start(self, noise: Tensor, given: Tensor, level: int) -> Tensor:
         """Mix noise and latents in a straight line."""

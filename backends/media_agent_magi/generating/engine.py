@@ -31,12 +31,12 @@ class Engine:
     def __init__(self, models: Models, *, threads: int = 1) -> None:
         """Take the models; `threads` of the CPU make the video, whoever calls."""
         self.models = models
-        device = models.transformer.null_caption().device.type
+        device = models.transformer.device.type
         self.computing = Computing(
             threads,
             workers=workers_here(threads) if device == "cpu" else 1,
             device=device,
-            dtype=models.transformer.config.params_dtype,
+            dtype=str(models.transformer.dtype).removeprefix("torch."),
         )
 
     def video(
@@ -110,13 +110,15 @@ class Engine:
 
     @torch.inference_mode()
     def decode(self, chunk: VideoChunk) -> "NDArray[np.uint8]":
-        """Return the frames of a chunk, (N, T, H, W, 3). Safe to call from any thread.
+        """Return the frames of a chunk, (N, T, H, W, 3); those of a video in turn.
+
+        Safe to call from any thread.
 
         Raises:
             GenerationFailedError: The model made what are no numbers.
         """
         with self.computing(), self.computing.beside(chunk.ready):
-            video = self.models.decode(chunk.latents, chunk.before)[:, :, : chunk.frames]
+            video = chunk.decoder.decode(chunk.latents)[:, :, : chunk.frames]
             if not bool(video.isfinite().all()):
                 raise GenerationFailedError(
                     f"{self.models.label} made what are no numbers (NaN) in chunk {chunk.index}",
@@ -148,10 +150,10 @@ class Engine:
             raise ValueError(
                 f"{self.models.label} reads frames of {rows}x{columns}x3, not {frames.shape}"
             )
-        each = self.models.geometry.frames_each
-        video = torch.tensor(frames)
-        missing = max(0, each - len(video))
+        geometry, video = self.models.geometry, torch.tensor(frames)
+        each, first = geometry.frames_each, geometry.frames_first
+        missing = max(0, first - len(video))
         video = torch.cat([video[:1].expand(missing, -1, -1, -1), video])
-        video = video[len(video) % each :]
+        video = video[(len(video) - first) % each :]
         with self.computing():
             return self.models.encode(video.permute(3, 0, 1, 2)[None].float() / 127.5 - 1)

@@ -47,6 +47,10 @@ class Geometry:
         """Count the chunks that hold so many frames."""
         return -(-self.latents(frames) // self.chunk_width)
 
+    def missing(self, frames: int) -> int:
+        """Count the frames that a video lacks to fill whole chunks."""
+        return self.start(self.chunks(frames)) - frames
+
     def shape(self, rows: int, columns: int) -> tuple[int, int, int, int]:
         """Return (channels, frames, rows, columns) of the latents of a chunk of so many pixels."""
         return (

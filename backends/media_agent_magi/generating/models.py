@@ -5,12 +5,21 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
-from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
+from media_agent_magi.engine.guidance import RunPair
+from media_agent_magi.engine.stepper import Stepper
 from media_agent_magi.engine.text.rows import TextRow
-from media_agent_magi.engine.transformer import Transformer
+from media_agent_magi.engine.transformer import StepPredictor, Transformer
 from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.geometry import Geometry
+
+
+class Decoder(Protocol):
+    """Decodes a video piece by piece: each piece once, in order, from any thread."""
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the video (N, 3, T, H, W), in [-1, 1] if clamped, of latents (N, C, t, h, w)."""
+        ...
 
 
 class Models(Protocol):
@@ -46,12 +55,29 @@ class Models(Protocol):
         """What ties a state to these weights."""
         ...
 
+    @property
+    def branches_from_keys(self) -> bool:
+        """Whether a branch goes on from the keys of a state; else from its last latents."""
+        ...
+
     def guidance(self, scale: float | None) -> Guidance:
         """Return the usual guidance, or one whose text pulls with `scale` in all chunks."""
         ...
 
-    def cache(self) -> KVCache:
-        """Return where the keys of a video are kept, empty."""
+    def predictor(
+        self, config: SamplerConfig, pair: RunPair | None, choices: Mapping[str, Any]
+    ) -> StepPredictor:
+        """Return what runs the forwards of a video, with an empty cache.
+
+        Args:
+            config: How the video is stepped.
+            pair: What runs two forwards, if two are to run at the same time.
+            choices: What the request says that this family alone knows.
+        """
+        ...
+
+    def stepper(self, config: SamplerConfig) -> Stepper:
+        """Return how latents move."""
         ...
 
     def expect(self, prompts: Sequence[str]) -> None:
@@ -71,11 +97,17 @@ class Models(Protocol):
         """Return the latents (1, C, t, h, w) of a video (1, 3, T, H, W) in [-1, 1]."""
         ...
 
-    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
-        """Return the video (N, 3, T, H, W), in [-1, 1] if clamped, of latents (N, C, t, h, w).
+    @property
+    def decoder_frames(self) -> int:
+        """How many latent frames a decoder has to have seen to go on as if it had seen all."""
+        ...
+
+    def open_decoder(self, before: Tensor | None, *, start: int = 0) -> Decoder:
+        """Return what decodes a video, or goes on with one.
 
         Args:
-            latents: What to decode.
-            before: The latent frame before them, (N, C, 1, h, w); None at the start of a video.
+            before: The latest latent frames before the first piece, (N, C, k, h, w); None at the
+                start of a video.
+            start: Number in the video of the first of them.
         """
         ...

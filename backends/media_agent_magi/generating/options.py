@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.work_folder import count_thinned
@@ -27,6 +27,11 @@ class EngineOptions(BaseModel):
     strength: float = 0.6
     keep_states: int = 8
     states_budget: float = 2.0
+    state_every: int = 1
+
+    def choices(self) -> dict[str, JsonValue]:
+        """Return what a video depends on and its family alone knows."""
+        return {}
 
 
 def common_options(

@@ -38,23 +38,28 @@ def choose_start(
         num_inference_steps=options.num_inference_steps,
         guidance=None if scale is None else models.guidance(scale),
         strength=options.strength,
+        choices=options.choices(),
     )
     inputs = Inputs(engine, request, context, options)
     token = context.resume
     if token is None:
         return replace(video, **inputs.read()), None
     state = context.work_dir / "states" / state_name(token.next_chunk)
-    first = token.next_chunk if context.branches else token.data.get("first_chunk")
+    from_keys = context.branches and models.branches_from_keys
+    is_cut = context.branches and not from_keys
+    first = token.next_chunk if is_cut else token.data.get("first_chunk")
     if not isinstance(first, int):
         raise StateError(f"the resume token names no first chunk: {token.data}")
     if request.num_frames is not None:
         left = request.num_frames - models.geometry.start(first)
         video = replace(video, num_frames=left)
-    video = replace(video, first_chunk=first)
+    video = replace(video, first_chunk=first, branches=from_keys)
     is_restyled = request.infer_mode() is VideoMode.VIDEO_EDIT
     if context.branches:
         if is_restyled:
             context.warn("a branch is not made of the source: it has none of its sound")
+        if from_keys:
+            return video, state
         return replace(video, prefix=engine.tail(state)[:1]), None
     given = inputs.read() if is_restyled else {}  # the chunks to come are made of it too
     return replace(video, **given), state
@@ -83,6 +88,12 @@ class Inputs:
     def _chunk(self) -> int:
         return self.engine.models.geometry.chunk_frames
 
+    @property
+    def _context(self) -> int:
+        """How many frames of the end of a video are looked at: those of whole chunks."""
+        geometry, wanted = self.engine.models.geometry, self.options.context_frames or self._chunk
+        return geometry.frames(wanted // geometry.frames_each)
+
     def read(self) -> dict[str, Any]:
         """Return the fields of `VideoOptions` that the inputs decide.
 
@@ -97,7 +108,7 @@ class Inputs:
             case VideoMode.VIDEO_EXTEND:
                 end = read_end(
                     self.request.inputs[0],
-                    frames=self.options.context_frames or self._chunk,
+                    frames=self._context,
                     size=self._size,
                     fit=fit,
                     fps=self.engine.models.geometry.fps,
@@ -114,7 +125,7 @@ class Inputs:
 
     def _whole_chunks(self, end: "Frames") -> "Frames":
         """Lead a short video in with copies of its first frame, so that it fills whole chunks."""
-        missing = -len(end) % self._chunk
+        missing = self.engine.models.geometry.missing(len(end))
         if missing:
             self.context.warn(
                 f"the video given has {len(end)} frames; its first stands for {missing} more"

@@ -1,7 +1,7 @@
 """A video in the making: its chunks as latents, steering, and its state."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from media_agent_magi.engine.sampler import ChunkSampler, OnForward
 from media_agent_magi.engine.state_io import load_state, save_state
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.generating.family import Guidance
-from media_agent_magi.generating.models import Models
+from media_agent_magi.generating.models import Decoder, Models
 from media_agent_magi.generating.script import Prompts, Script
 
 HOW_IT_RUNS = ("tokens_together", "keep_keys")
@@ -31,14 +31,13 @@ MADE_AGAIN = (
 class VideoChunk:
     """A finished chunk: latents (N, C, T, h, w), ready for `Engine.decode`.
 
-    before: the latent frame before them, (N, C, 1, h, w), None at the start of a video. frames: how
-    many frames of it belong to the video. is_whole: no frame of it is cut off. ready: when they are
-    there, on a GPU.
+    decoder: decodes all chunks of its video, one after the other. frames: how many frames of it
+    belong to the video. is_whole: no frame of it is cut off. ready: when they are there, on a GPU.
     """
 
     index: int
     latents: Tensor
-    before: Tensor | None
+    decoder: Decoder
     frames: int
     is_whole: bool
     ready: cuda.Event | None = None
@@ -60,6 +59,9 @@ class VideoOptions:
         source: Latents (1 or N, C, T, h, w) of a video to be restyled.
         source_sha256: Identifies the source; a state is resumed with the same one only.
         strength: How much of it changes, in (0, 1]: for all chunks, or by chunk.
+        choices: What the family alone knows.
+        branches: The state to start from is of another video: the prompts and seeds from there on
+            are other ones.
     """
 
     num_frames: int | None = None
@@ -73,6 +75,8 @@ class VideoOptions:
     source: Tensor | None = None
     source_sha256: str | None = None
     strength: float | Callable[[int], float] = 0.6
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    branches: bool = False
 
 
 class Video:
@@ -101,13 +105,15 @@ class Video:
         given = 0 if options.prefix is None else options.prefix.shape[2]
         whole, texts = given // config.chunk_width, {}
         if state is not None:
-            kept, facts = load_state(state, self._facts)
+            same = shared_facts(self._facts, models) if options.branches else self._facts
+            kept, facts = load_state(state, same)
+            if options.branches:
+                kept = kept.first_sample(len(seeds))
             self.differences = computing.differences(facts.get("computation"))
             if not (kept.keys or config.keep_keys):
                 self.differences += (MADE_AGAIN,)
             whole, last = kept.prefix_chunks, kept.tail
             texts = {int(chunk): text for chunk, text in facts["prompts"].items()}
-        self._before = None if last is None else last[:, :, -1:].expand(len(seeds), -1, -1, -1, -1)
         self._offset = offset = options.first_chunk - whole
         skipped = 0 if options.shows_prefix else given - whole * config.chunk_width
         if kept is not None:
@@ -118,9 +124,14 @@ class Video:
             latents = geometry.latents(options.num_frames, before=self._lead)
             end = options.first_chunk - (-(latents + skipped) // config.chunk_width)
 
+        if kept is not None and options.branches:  # it ends elsewhere
+            total = None if end is None else end - offset
+            kept = replace(kept, frames=latents, total=total)
+
         def read(prompt: str, chunk: int) -> TextRow:
             return models.text_row(prompt, None if end is None else max(1, end - chunk - offset))
 
+        pair = computing.pair if computing.device == "cpu" else None
         self._script = script = Script(read, config.window_size)
         script.prompts = texts
         shape = geometry.shape(*(models.size if options.size is None else options.size))
@@ -136,10 +147,17 @@ class Video:
             on_forward=on_forward,
             hand_out_prefix=options.shows_prefix,
             exact_prefix=True,
-            cache=models.cache(),
-            pair=computing.pair if computing.device == "cpu" else None,
+            predictor=models.predictor(config, pair, options.choices),
+            stepper=models.stepper(config),
+            tail_frames=models.decoder_frames,
             state=kept,
         )
+        done = given if kept is None else self._sampler.finished_frames
+        before = None
+        if last is not None:
+            before = last.expand(len(seeds), -1, -1, -1, -1)[:, :, -models.decoder_frames :]
+        start = done if before is None else done - before.shape[2]
+        self._decoder = models.open_decoder(before, start=start)
 
     @property
     def resumes_exactly(self) -> bool:
@@ -165,10 +183,9 @@ class Video:
             if self._options.num_frames is not None:
                 frames = min(frames, self._options.num_frames - start)
             is_whole = frames == holds and width == self._geometry.chunk_width
-            before, self._before = self._before, chunk.latents[:, :, -1:]
             index = chunk.index + self._offset
             ready = self._computing.mark()
-            yield VideoChunk(index, chunk.latents, before, frames, is_whole, ready)
+            yield VideoChunk(index, chunk.latents, self._decoder, frames, is_whole, ready)
 
     def change_now(self, prompt: str | Prompts, *, below: float = 0.3) -> int:
         """Give a prompt to the chunks in work that are noisier than t = `below`.
@@ -239,4 +256,12 @@ def video_facts(
         "source": options.source_sha256,
         "strength": options.strength if is_restyled else None,
     }
+    if options.choices:
+        facts["choices"] = dict(options.choices)
     return facts if options.size is None else facts | {"size": list(options.size)}
+
+
+def shared_facts(facts: Mapping[str, Any], models: Models) -> dict[str, Any]:
+    """Return what a state has in common with a video that branches off from it."""
+    names = {*models.facts, "size", "choices"}
+    return {name: value for name, value in facts.items() if name in names}

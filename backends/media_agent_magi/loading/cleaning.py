@@ -1,5 +1,6 @@
-"""The cleaning of captions that the T5 of MAGI-1 was fed with; it is diffusers' own."""
+"""The cleaning of prompts before the text encoders; that of MAGI-1's T5 is diffusers' own."""
 
+import html
 import re
 from importlib.util import find_spec
 from typing import Any
@@ -29,6 +30,21 @@ def clean_caption(caption: str) -> str:
     for _ in range(2):
         caption = cleaner._clean_caption(cleaner, caption)  # it uses constants of the class alone
     return str(caption)
+
+
+def clean_prompt(prompt: str) -> str:
+    """Return a prompt as the UMT5 of Wan 2.1 is to read it.
+
+    Broken Unicode is repaired, HTML unescaped twice, white space becomes single blanks.
+
+    Raises:
+        CleaningError: ftfy is missing.
+    """
+    try:
+        from ftfy import fix_text
+    except ImportError as error:
+        raise CleaningError("cleaning prompts needs ftfy") from error
+    return " ".join(html.unescape(html.unescape(fix_text(prompt))).split())
 
 
 def find_deleted(caption: str) -> str:

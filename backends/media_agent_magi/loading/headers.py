@@ -1,4 +1,4 @@
-"""What the weight files of a folder hold, read from their headers alone. No torch here.
+"""What weight files hold, read from their headers alone. No torch here.
 
 A folder holds one safetensors file, or shards and an index that names them; a shard may be packed
 with zstd, as `NAME.zst`. Files that are cut off or still being downloaded are named.
@@ -8,7 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +17,9 @@ from media_agent_magi.generating.family import WeightsError
 LENGTH_BYTES = 8  # of the length of the header, in front of it
 LONGEST_HEADER = 100 * 2**20
 SAMPLE = 2**16  # bytes of tensors that identify a file, at its start and at its end
-ITEM_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "U8": 1}
+ITEM_BYTES = {
+    "F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "F8_E4M3": 1, "U8": 1,
+}  # fmt: skip
 UNFINISHED = (".part", ".incomplete", ".aria2", ".crdownload", ".tmp")
 
 
@@ -44,6 +46,14 @@ class WeightFiles:
     tensors: Mapping[str, TensorFact]
     fingerprint: str
     """Of the headers and some of the numbers; it tells weights apart without reading them all."""
+    entry: str | None = None
+    """Of a checkpoint of torch, which holds them; None where the file holds them itself."""
+    stored: Mapping[str, str] = field(default_factory=dict)
+    """Names as they stand in the files, where they differ."""
+
+    def stored_name(self, name: str) -> str:
+        """Return how a tensor is called in its file."""
+        return self.stored.get(name, name)
 
     @property
     def bytes(self) -> int:

@@ -20,6 +20,13 @@ class HostCache(KVCache):
         """Return a copy of entries on the device; otherwise as `KVCache.read`."""
         return super().read(layer, start, end).to(self._device, non_blocking=True)
 
+    def pass_through(
+        self, layer: int, position: int, keys: Tensor, values: Tensor, stored: int
+    ) -> Tensor:
+        """Return a copy of entries on the device; otherwise as `KVCache.pass_through`."""
+        held = super().pass_through(layer, position, keys, values, stored)
+        return held.to(self._device, non_blocking=True)
+
     def move_origin(self, chunks: int, tokens: int, turn: Callable[[Tensor], Tensor]) -> None:
         """As `KVCache.move_origin`; keys are turned on the device."""
         super().move_origin(chunks, tokens, lambda keys: turn(keys.to(self._device)))

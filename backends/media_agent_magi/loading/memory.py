@@ -3,10 +3,12 @@
 What does not fit is moved or made smaller step by step, in one order, that which costs least first.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from media_agent.errors import BackendUnavailableError
+from media_agent_schemas.base import format_memory
 
 GIB = 2**30
 RESERVED = 3 * GIB // 4
@@ -21,21 +23,27 @@ class Holding:
 
     text_on_device: the text encoder computes on the device, before the rest is there.
     tiles_at_once: the tiles of a moment are decoded as one batch. fp8: quantised weights are
-    loaded. window: chunks in work. ring_on_device, blocks_on_device: where keys and weights wait.
+    loaded. window: chunks in work, or frames that are seen. rides: the keys of a finished block are
+    made in the first forward of the next. ring_on_device, blocks_on_device: where keys and weights
+    wait.
     """
 
     text_on_device: bool = True
     tiles_at_once: bool = True
     fp8: bool = False
     window: int = 4
+    rides: bool = True
     ring_on_device: bool = True
     blocks_on_device: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
-    """What the parts of a model take, in bytes; `window` is the number of chunks in work.
+    """What the parts of a model take, in bytes.
 
+    ring, activations: as it is held. window: as it is made for. smaller: what makes it smaller,
+    in words, and the fields of `Holding` that do so. text_beside: the text encoder has to fit
+    beside all the rest, for prompts that change on the way.
     weights, fp8_weights: all of the transformer; None: there are none of eight bits.
     resident, block: what is never streamed, and the largest block.
     tile: what decoding one tile needs; tiles: how many are decoded at once at most.
@@ -46,13 +54,15 @@ class ModelSizes:
     fp8_weights: int | None
     resident: int
     block: int
-    ring: Callable[[int], int]
-    activations: Callable[[int], int]
+    ring: Callable[[Holding], int]
+    activations: Callable[[Holding], int]
     vae: int
     tile: int
     tiles: int
     window: int
     is_quantised: bool = False
+    smaller: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    text_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +97,7 @@ class MemoryPlan:
 
     def __str__(self) -> str:
         """Return the steps and the parts in one line."""
-        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in self.device if p.bytes)
-        return f"{'; '.join(self.steps) or 'all of it on the device'} ({parts} GiB)"
+        return f"{'; '.join(self.steps) or 'all of it on the device'} ({_list(self.device)})"
 
 
 def list_steps(sizes: ModelSizes, *, moves: bool = True) -> Iterator[tuple[str, Holding]]:
@@ -102,13 +111,14 @@ def list_steps(sizes: ModelSizes, *, moves: bool = True) -> Iterator[tuple[str, 
         holding = replace(holding, text_on_device=False)
         yield "text encoder off the device", holding
     holding = replace(holding, tiles_at_once=False)
-    yield "tiles decoded one by one", holding
+    if sizes.tiles > 1:
+        yield "tiles decoded one by one", holding
     if sizes.fp8_weights is not None and not sizes.is_quantised:
         holding = replace(holding, fp8=True)
         yield "fp8 weights", holding
-    if sizes.window > 1:
-        holding = replace(holding, window=1)
-        yield "one chunk in work", holding
+    for words, changes in sizes.smaller:
+        holding = replace(holding, **changes)
+        yield words, holding
     if not moves:
         return
     holding = replace(holding, ring_on_device=False)
@@ -141,12 +151,16 @@ def check_main(plan: MemoryPlan, main_bytes: int, asked: str) -> None:
         BackendUnavailableError: It does not.
     """
     if plan.main_bytes > main_bytes:
-        parts = ", ".join(f"{p.name} {p.bytes / GIB:.1f}" for p in plan.main if p.bytes)
         raise BackendUnavailableError(
-            f"{asked} needs {plan.main_bytes / GIB:.1f} GiB of main memory ({parts} GiB), and "
-            f"{main_bytes / GIB:.1f} GiB are free",
+            f"{asked} needs {format_memory(plan.main_bytes)} of main memory ({_list(plan.main)}), "
+            f"and {format_memory(main_bytes)} are free",
             hint="free some, take text_precision int8, or a smaller size",
         )
+
+
+def _list(parts: tuple[Part, ...]) -> str:
+    """Return what takes how much."""
+    return ", ".join(f"{part.name} {format_memory(part.bytes)}" for part in parts if part.bytes)
 
 
 def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> MemoryPlan:
@@ -154,11 +168,11 @@ def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> Memor
     if holding.fp8 and not sizes.is_quantised:
         assert sizes.fp8_weights is not None
         weights = sizes.fp8_weights
-    ring = sizes.ring(holding.window)
+    ring = sizes.ring(holding)
     # blocks of eight bits are smaller; the largest of all blocks is never one of them
     on_device = weights if holding.blocks_on_device else sizes.resident + 2 * sizes.block
     tiles = sizes.tile * (sizes.tiles if holding.tiles_at_once else 1)
-    working = max(sizes.activations(holding.window), tiles)
+    working = max(sizes.activations(holding), tiles)
     parts = [
         Part("weights", on_device),
         Part("keys", ring if holding.ring_on_device else ring // 8),
@@ -166,8 +180,9 @@ def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> Memor
         Part("working memory", working),
     ]
     used = sum(part.bytes for part in parts)
-    if holding.text_on_device:
-        parts.append(Part("text encoder", max(0, sizes.text - used)))  # it is gone by then
+    if holding.text_on_device:  # else it is gone by then
+        text = sizes.text if sizes.text_beside else max(0, sizes.text - used)
+        parts.append(Part("text encoder", text))
     parts.append(Part("reserve", RESERVED + round((SLACK - 1) * used)))
     main = [Part("text encoder", 0 if holding.text_on_device else sizes.text)]
     if not holding.ring_on_device:

@@ -4,7 +4,10 @@ Nothing is held twice: a shard is mapped, each of its tensors goes to where it w
 mapping is let go before the next shard. So the main memory needs one shard at most.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,6 +16,7 @@ from torch import Tensor, nn
 from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.loading.headers import WeightFiles
 from media_agent_magi.loading.packed import unpack
+from media_agent_magi.loading.pickled import SUFFIXES
 
 Report = Callable[[str, float], None]
 """Hears what is loaded, and how much of it is there, from 0 to 1."""
@@ -43,10 +47,12 @@ def fill(
     *,
     report: Report = lambda what, fraction: None,
     prefix: str = "",
+    change: Place = lambda name, tensor: tensor,
 ) -> None:
     """Give a model on the meta device its numbers, in the dtypes that it was built with.
 
-    `prefix` stands in front of its names in the files.
+    `prefix` stands in front of its names in the files; `change` hears a tensor before it is
+    converted, and returns what takes its place.
 
     Raises:
         WeightsError: Names or shapes differ, and all that do, or a file cannot be read. The model
@@ -58,16 +64,30 @@ def fill(
     for file in files.files:
         names = [name for name, fact in files.tensors.items() if fact.file == file]
         try:
-            with safe_open(unpack(file), framework="pt") as content:
+            with open_tensors(file, files.entry) as read:
                 for name in names:
                     own = name.removeprefix(prefix)
-                    like = wanted[own]
-                    tensor = _convert(content.get_tensor(name), like.dtype)
+                    tensor = change(own, read(files.stored_name(name)))
+                    tensor = _convert(tensor, wanted[own].dtype)
                     _assign(model, own, place(own, tensor))
                     done += files.tensors[name].bytes
                     report(file.name, min(1.0, done / total))
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, UnpicklingError, RuntimeError) as error:
             raise WeightsError(f"cannot read {file}: {error}") from error
+
+
+@contextmanager
+def open_tensors(file: Path, entry: str | None = None) -> Iterator[Callable[[str], Tensor]]:
+    """Map a file into memory; yield what returns a tensor of it by its name in the file.
+
+    Of a checkpoint of torch only tensors are read, whatever else it says, and of its `entry`.
+    """
+    if file.suffix in SUFFIXES:
+        content = torch.load(file, map_location="cpu", mmap=True, weights_only=True)
+        yield (content if entry is None else content[entry]).__getitem__
+        return
+    with safe_open(unpack(file), framework="pt") as opened:
+        yield opened.get_tensor
 
 
 def _convert(tensor: Tensor, dtype: torch.dtype) -> Tensor:

@@ -1,7 +1,7 @@
-"""Large text encoders of the T5 kind, loaded for a moment: T5 v1.1 XXL for MAGI-1, UMT5 for others.
+"""Large text encoders of the T5 kind, loaded for a moment: T5 v1.1 XXL for MAGI-1, UMT5 for Wan.
 
-The weights come from a folder as transformers saves it, safetensors or `.bin`, of which nothing but
-numbers is read. They are let go as soon as the prompts at hand are encoded.
+The weights come from files of which nothing but numbers is read. They are let go as soon as the
+prompts at hand are encoded.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,27 @@ KEPT_WHOLE = ("wo", "shared", "relative_attention_bias")
 """Layers that are not rounded to eight bits: they hold the largest numbers, or are tables."""
 
 
+class EncoderFiles(Protocol):
+    """The files of an encoder and of its tokenizer."""
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder of the tokenizer."""
+        ...
+
+    def facts(self) -> list[tuple[str, int]]:
+        """Return what tells it from another one."""
+        ...
+
+    def build(self, dtype: torch.dtype) -> nn.Module:
+        """Load it into the main memory.
+
+        Raises:
+            WeightsError: It cannot be loaded.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class TextEncoder:
     """Where an encoder is, and how it is fed.
@@ -33,15 +54,10 @@ class TextEncoder:
     memory, rounded by row. device: where.
     """
 
-    files: TextFiles
+    files: EncoderFiles
     length: int
     precision: Precision = "bfloat16"
     device: str = "cpu"
-
-    @property
-    def path(self) -> Path:
-        """The encoder."""
-        return self.files.path
 
     def fingerprint(self) -> str:
         """Return what tells what it makes of a prompt from what another one would make."""
@@ -66,7 +82,7 @@ def encode(encoder: TextEncoder, prompts: Sequence[str]) -> Iterator[EncodedText
     device = torch.device(encoder.device)
     try:
         for prompt in prompts:
-            numbers = tokenize(encoder.path, prompt)
+            numbers = tokenize(encoder.files.tokenizer, prompt)
             if len(numbers) > encoder.length:
                 numbers = [*numbers[: encoder.length - 1], END]
             missing = encoder.length - len(numbers)
@@ -82,23 +98,49 @@ def encode(encoder: TextEncoder, prompts: Sequence[str]) -> Iterator[EncodedText
 
 
 def _load(encoder: TextEncoder) -> nn.Module:
-    from transformers import T5EncoderModel, UMT5EncoderModel
-    from transformers.utils import logging
-
-    kind: Any = (
-        UMT5EncoderModel if encoder.files.check()["model_type"] == "umt5" else T5EncoderModel
-    )
     dtype = torch.float32 if encoder.precision == "float32" else torch.bfloat16
-    logging.disable_progress_bar()
-    try:
-        model: nn.Module = kind.from_pretrained(
-            encoder.path, dtype=dtype, local_files_only=True, trust_remote_code=False
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"cannot load the text encoder in {encoder.path}: {error}") from error
+    model = encoder.files.build(dtype)
     if encoder.precision == "int8":
         round_to_int8(model)
     return model.eval().requires_grad_(False).to(encoder.device)
+
+
+@dataclass(frozen=True, slots=True)
+class TransformersFiles:
+    """A folder with encoder and tokenizer, as transformers saves them."""
+
+    files: TextFiles
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder of the tokenizer."""
+        return self.files.path
+
+    def facts(self) -> list[tuple[str, int]]:
+        """Return names and sizes of its files."""
+        return self.files.facts()
+
+    def build(self, dtype: torch.dtype) -> nn.Module:
+        """Load it into the main memory.
+
+        Raises:
+            WeightsError: It cannot be loaded.
+        """
+        from transformers import T5EncoderModel, UMT5EncoderModel
+        from transformers.utils import logging
+
+        kind: Any = (
+            UMT5EncoderModel if self.files.check()["model_type"] == "umt5" else T5EncoderModel
+        )
+        path = self.files.path
+        logging.disable_progress_bar()
+        try:
+            model: nn.Module = kind.from_pretrained(
+                path, dtype=dtype, local_files_only=True, trust_remote_code=False
+            )
+        except (OSError, ValueError, RuntimeError) as error:
+            raise WeightsError(f"cannot load the text encoder in {path}: {error}") from error
+        return model
 
 
 class Int8Linear(nn.Module):

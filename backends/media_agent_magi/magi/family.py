@@ -7,33 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.local import describe_missing
-from media_agent.backend.protocol import ForeignFolderError
-from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
+from media_agent.errors import InvalidRequestError, StorageError
 from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.generating.options import EngineOptions
 from media_agent_magi.loading.cleaning import find_deleted, is_readable
-from media_agent_magi.loading.memory import (
-    GIB,
-    Holding,
-    MemoryPlan,
-    ModelSizes,
-    check_main,
-    plan_memory,
-)
+from media_agent_magi.loading.damage import damage_error
+from media_agent_magi.loading.device import choose_device, is_extended, size_of
+from media_agent_magi.loading.fitting import Fitting
+from media_agent_magi.loading.memory import Holding, MemoryPlan, ModelSizes
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.magi.config import MagiConfig
-from media_agent_magi.magi.device import (
-    choose_device,
-    gpu_index,
-    is_extended,
-    name_device,
-    size_of,
-)
-from media_agent_magi.magi.folder import MagiFolder, NoModelError
+from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.options import MagiOptions, declare_options
 from media_agent_magi.magi.sizes import HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     Control,
     MemoryUse,
@@ -112,7 +101,7 @@ class MagiFamily:
             max_n=4,
             seed=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             resumable=True,
             extends=True,
             streams=True,
@@ -193,7 +182,7 @@ class MagiFamily:
             BackendUnavailableError: It does not fit, and what would.
         """
         assert isinstance(options, MagiOptions)
-        device = choose_device(options, free, self._sizes(request, options).weights)
+        device = choose_device(options.device, free, self._sizes(request, options).weights)
         if device is None:
             return None
         plan, free_bytes = self._plan_on(device, request, options, free)
@@ -205,8 +194,8 @@ class MagiFamily:
         """Return what decides how it is held."""
         assert isinstance(options, MagiOptions)
         context = options.context_frames if is_extended(request) else None
-        size = size_of(request, self._config)
-        numbers = options.text_precision, options.compile
+        size = size_of(request, self._config.size)
+        numbers = options.text_precision, options.compile, options.attention
         return size, request.n, context, options.device, *numbers
 
     def load(
@@ -234,6 +223,7 @@ class MagiFamily:
                 texts=self._kept and self._kept / "texts",
                 threads=threads,
                 compiling=self._compiling(request, options, device),
+                attention=options.attention,
             )
         except WeightsError as error:
             raise damage_error(error) from error
@@ -247,14 +237,14 @@ class MagiFamily:
         if not options.compiles(device):
             return None
         kept = self._kept and self._kept / "compiled"
-        shape = self.geometry.shape(*size_of(request, self._config))
+        shape = self.geometry.shape(*size_of(request, self._config.size))
         return Compiling(shape, request.n, kept, required=options.compile == "on")
 
     def _hold(
         self, request: VideoRequest, options: MagiOptions, free: FreeMemory
     ) -> tuple[str, Holding]:
         """Return where it computes and how it is held."""
-        device = choose_device(options, free, self._sizes(request, options).weights)
+        device = choose_device(options.device, free, self._sizes(request, options).weights)
         if device is None:  # torch may see a GPU of which the driver's tool says nothing
             return "cuda", Holding(text_on_device=False, window=self._config.sampler.window_size)
         return device, self._plan_on(device, request, options, free)[0].holding
@@ -262,53 +252,25 @@ class MagiFamily:
     def _plan_on(
         self, device: str, request: VideoRequest, options: MagiOptions, free: FreeMemory
     ) -> tuple[MemoryPlan, int]:
-        sizes, is_cpu = self._sizes(request, options), device == "cpu"
-        free_bytes = (free.main_bytes if is_cpu else (free.gpus or {}).get(gpu_index(device))) or 0
-        plan = plan_memory(sizes, free_bytes, moves=not is_cpu)
-        label = f"magi/{self.model}"
-        size = size_of(request, self._config)
-        asked = f"{label} at {size[1]}x{size[0]}"
-        if plan.device_bytes > free_bytes:
-            least = f"{asked} needs {plan.device_bytes / GIB:.1f} GiB on {name_device(device)}"
-            if not is_cpu and not free.gpus:
-                raise BackendUnavailableError(
-                    f"{least} at least, with {plan}, and there is no GPU here",
-                    hint="media-agent plan --device-memory 24GiB shows how a larger card holds it; "
-                    "a CPU would take hours for a second of video, with --option device=cpu",
-                )
-            raise BackendUnavailableError(
-                f"{least}, with {plan}, and {free_bytes / GIB:.1f} GiB are free",
-                hint=self._find_smaller(request, options, free_bytes, moves=not is_cpu),
-            )
-        if not is_cpu and free.main_bytes is not None:
-            check_main(plan, free.main_bytes, asked)
-        return plan, free_bytes
+        def sizes(size: tuple[int, int]) -> ModelSizes:
+            return self._sizes(request, options, size)
 
-    def _find_smaller(
-        self, request: VideoRequest, options: MagiOptions, free_bytes: int, *, moves: bool
-    ) -> str:
-        """Return the largest size of the same shape that fits, in words."""
-        rows, columns = size_of(request, self._config)
-        for share in range(15, 3, -1):
-            size = tuple(
-                max(SMALLEST, n * share // 16 // MULTIPLE * MULTIPLE) for n in (rows, columns)
-            )
-            smaller = request.model_copy(update={"size": Size(width=size[1], height=size[0])})
-            plan = plan_memory(self._sizes(smaller, options), free_bytes, moves=moves)
-            if plan.device_bytes <= free_bytes:
-                return f"{size[1]}x{size[0]} fits"
-        return (
-            f"no size fits; {plan.device_bytes / GIB:.1f} GiB are the least, at {size[1]}x{size[0]}"
-        )
+        fitting = Fitting(f"magi/{self.model}", sizes, SMALLEST, MULTIPLE)
+        return fitting.plan(device, size_of(request, self._config.size), free)
 
-    def _sizes(self, request: VideoRequest, options: MagiOptions) -> ModelSizes:
+    def _sizes(
+        self,
+        request: VideoRequest,
+        options: MagiOptions,
+        size: tuple[int, int] | None = None,
+    ) -> ModelSizes:
         context = options.context_frames or self.geometry.chunk_frames
         text, vae = HALF * T5_PARAMETERS, HALF * VAE_PARAMETERS
         if self._folder is not None:
             text, vae = self._part_bytes
         return magi_sizes(
             self._config,
-            size_of(request, self._config),
+            size_of(request, self._config.size) if size is None else size,
             prefix_chunks=context // self.geometry.chunk_frames if is_extended(request) else 0,
             has_fp8=self._folder is None and not self._config.quantised and self._config.distilled,
             text_bytes=text // (2 if options.text_precision == "int8" else 1),
@@ -327,12 +289,3 @@ class MagiFamily:
 def is_weights(file: Path) -> bool:
     """Whether a file holds weights."""
     return file.suffix in (".safetensors", ".bin")
-
-
-def damage_error(error: WeightsError) -> StorageError:
-    """Say that the weights cannot be used, and what to do."""
-    if isinstance(error, NoModelError):
-        return ForeignFolderError(str(error), hint="name a folder that holds released weights")
-    return StorageError(
-        str(error), hint="fetch what is missing again: media-agent models fetch; then models check"
-    )

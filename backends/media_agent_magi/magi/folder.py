@@ -14,6 +14,7 @@ from typing import Any
 
 from media_agent_magi.engine.config import ConfigError
 from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.damage import NoModelError
 from media_agent_magi.loading.headers import WeightFiles, read_folder
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.config import RELEASED, SECTIONS, MagiConfig, kind_of
@@ -24,10 +25,6 @@ VAE_STEM = "diffusion_pytorch_model"
 T5_NAMES = ("t5/t5-v1_1-xxl", "t5")
 DEPTH = 4  # folders between what was named and the weights
 NEWER = ("1.1", "v1_1", "1_1")
-
-
-class NoModelError(WeightsError):
-    """A folder in another layout."""
 
 
 @dataclass(frozen=True, slots=True)

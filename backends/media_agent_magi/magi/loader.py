@@ -10,8 +10,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from media_agent.errors import BackendUnavailableError
 from media_agent_magi.computing import Computing
-from media_agent_magi.engine.blocks.kernels import kernel_for
+from media_agent_magi.engine.blocks.kernels import Kernel, KernelError, kernel_for
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.fp8 import quantised
@@ -22,7 +23,13 @@ from media_agent_magi.loading.blocks import StreamedBlocks
 from media_agent_magi.loading.memory import Holding
 from media_agent_magi.loading.prompts import EncodedPrompts
 from media_agent_magi.loading.stream import Place, Report, fill, on_meta
-from media_agent_magi.loading.text_encoder import EncodedText, Precision, TextEncoder, encode
+from media_agent_magi.loading.text_encoder import (
+    EncodedText,
+    Precision,
+    TextEncoder,
+    TransformersFiles,
+    encode,
+)
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.compiled import Compiling
 from media_agent_magi.magi.config import MagiConfig
@@ -44,6 +51,7 @@ def load_magi(
     texts: Path | None = None,
     threads: int = 1,
     compiling: Compiling | None = None,
+    attention: str = "sdpa",
     report: Report = lambda what, fraction: None,
 ) -> Engine:
     """Load a model.
@@ -57,14 +65,18 @@ def load_magi(
         texts: Where encoded prompts are kept; nowhere if not given.
         threads: Of the CPU.
         compiling: What is compiled for which videos; nothing if not given.
+        attention: The name of the kernel of attention, as in the options.
         report: Hears what is loaded.
 
     Raises:
         WeightsError: A part is missing, damaged, or does not fit.
-        BackendUnavailableError: What has to be compiled cannot be compiled here.
+        BackendUnavailableError: What has to be compiled cannot be compiled here, or the kernel is
+            not here.
     """
     place, config = torch.device(device), folder.config
+    kernel = choose_kernel(place, attention)
     transformer, fingerprint = load_transformer(folder, holding, place, report)
+    transformer.kernel = kernel
     sampler = sampler_of(config, holding)
     if compiling is not None:
         with Computing(threads)():
@@ -78,7 +90,7 @@ def load_magi(
         report=report,
     )
     encoder = TextEncoder(
-        TextFiles(folder.text),
+        TransformersFiles(TextFiles(folder.text)),
         config.model.caption_max_length,
         precision,
         device if holding.text_on_device else "cpu",
@@ -121,9 +133,21 @@ def load_transformer(
     if holding.blocks_on_device:
         transformer.prepare()
     else:
-        transformer.kernel = kernel_for(device)
         StreamedBlocks(list(transformer.videodit_blocks.layers), device)
     return transformer, files.fingerprint
+
+
+def choose_kernel(device: torch.device, name: str) -> Kernel:
+    """Return a kernel of attention.
+
+    Raises:
+        BackendUnavailableError: It is not here.
+    """
+    try:
+        return kernel_for(device, name)
+    except KernelError as error:
+        hint = "install it, or leave --option attention out"
+        raise BackendUnavailableError(str(error), hint=hint) from error
 
 
 def build(config: MagiConfig) -> VideoDiT:

@@ -10,7 +10,9 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.guidance import Predictor, RunPair
 from media_agent_magi.engine.guidance_table import GuidanceTable
+from media_agent_magi.engine.stepper import EulerStepper
 from media_agent_magi.engine.text.rows import SpecialTokens, TextRow
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.loading.cleaning import clean_caption
@@ -63,11 +65,16 @@ class MagiModels:
         self._vae, self._prompts, self._special = vae, prompts, special
         self._keys_in_main = keys_in_main
 
-    def cache(self) -> KVCache:
-        """Return where the keys of a video are kept."""
-        return (
-            HostCache(self.transformer.null_caption().device) if self._keys_in_main else KVCache()
-        )
+    def predictor(
+        self, config: SamplerConfig, pair: RunPair | None, choices: Mapping[str, Any]
+    ) -> Predictor:
+        """Return what runs the forwards of a video."""
+        cache = HostCache(self.transformer.device) if self._keys_in_main else KVCache()
+        return Predictor(self.transformer, config, cache, pair)
+
+    def stepper(self, config: SamplerConfig) -> EulerStepper:
+        """Return how latents move."""
+        return EulerStepper(config)
 
     def guidance(self, scale: float | None) -> MagiGuidance:
         """Return the released guidance, or one whose text pulls with `scale` where it pulls.
@@ -99,6 +106,9 @@ class MagiModels:
         """Return latents (1, C, t, h, w) of a video (1, 3, T, H, W) in [-1, 1]."""
         return self._vae.encode(video)
 
-    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
-        """Return the video of latents; each half second is decoded alone, as it was trained."""
-        return self._vae.decode(latents)
+    decoder_frames: int = 0
+    branches_from_keys: bool = False
+
+    def open_decoder(self, before: Tensor | None, *, start: int = 0) -> ScaledVAE:
+        """Return the autoencoder: each half second is decoded alone, as it was trained."""
+        return self._vae

@@ -16,6 +16,7 @@ class MagiOptions(EngineOptions):
     device: str = "auto"
     text_precision: Literal["bfloat16", "float32", "int8"] = "bfloat16"
     compile: Literal["auto", "on", "off"] = "auto"
+    attention: Literal["sdpa", "flex", "magi"] = "sdpa"
 
     def compiles(self, device: str) -> bool:
         """Return whether elementwise work is compiled on a device."""
@@ -55,5 +56,13 @@ def declare_options(config: MagiConfig) -> tuple[OptionSpec, ...]:
             default=usual.compile,
             choices=("auto", "on", "off"),
             description="Whether torch compiles what lies between products; auto: on a GPU.",
+        ),
+        OptionSpec(
+            name="attention",
+            type="string",
+            default=usual.attention,
+            choices=("sdpa", "flex", "magi"),
+            description="Kernel of attention: torch's own, its FlexAttention, or MagiAttention "
+            "where it is installed. The results are equal but for rounding.",
         ),
     )

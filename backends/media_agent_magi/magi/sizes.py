@@ -87,13 +87,15 @@ def magi_sizes(
         fp8_weights=count_bytes(parameter_table(model, quantised=True)) if has_fp8 else None,
         resident=count_bytes(outer_table(model)),
         block=count_bytes(block_table(model, quantised=False)),
-        ring=lambda window: videos * kept(window) * tokens * model.num_layers * per_token,
-        activations=lambda window: (
-            videos * working_bytes(model, (window + extra) * tokens, kept(window) * tokens)
+        ring=lambda held: videos * kept(held.window) * tokens * model.num_layers * per_token,
+        activations=lambda held: (
+            videos
+            * working_bytes(model, (held.window + extra) * tokens, kept(held.window) * tokens)
         ),
         vae=vae_bytes,
         tile=videos * TILE_BYTES,
         tiles=math.prod(-(-n // TILE_STRIDE) for n in size),
         window=config.sampler.window_size,
         is_quantised=config.quantised,
+        smaller=(("one chunk in work", {"window": 1}),) if config.sampler.window_size > 1 else (),
     )

@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
+from media_agent_magi.engine.causal.config import WanConfig
+from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.engine.config import ModelConfig, SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.weights_io import load_weights
@@ -51,6 +53,7 @@ class GoldenFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._models: dict[str, VideoDiT] = {}
+        self._causal: dict[str, WanDiT] = {}
 
     def spec(self, stem: str) -> Fields:
         """Return the JSON object of a stem."""
@@ -78,7 +81,7 @@ class GoldenFolder:
     def transformer(self, spec: Fields) -> VideoDiT:
         """Return the model of a case with its weights, float32; built once per configuration."""
         config = ModelConfig.from_dict(spec["config"]["model_config"])
-        path = self._weights(spec)
+        path = self.weights(spec)
         key = f"{path.name} {config}"
         if key not in self._models:
             model = VideoDiT(config).eval().requires_grad_(False)
@@ -86,13 +89,25 @@ class GoldenFolder:
             self._models[key] = model
         return self._models[key]
 
+    def causal_transformer(self, spec: Fields, dtype: str = "float32") -> WanDiT:
+        """Return the causal model of a case with its weights; built once per configuration."""
+        config = WanConfig.from_dict({**spec["config"], "params_dtype": dtype})
+        path = self.weights(spec)
+        key = f"{path.name} {config}"
+        if key not in self._causal:
+            model = WanDiT(config).eval().requires_grad_(False)
+            load_weights(model, path)
+            self._causal[key] = model
+        return self._causal[key]
+
     def autoencoder(self, spec: Fields) -> ViTVAE:
         """Return the autoencoder of a file of cases with its weights."""
         vae = ViTVAE(ViTVAEConfig.from_dict(spec["ddconfig"])).eval().requires_grad_(False)
-        load_weights(vae, self._weights(spec))
+        load_weights(vae, self.weights(spec))
         return vae
 
-    def _weights(self, spec: Fields) -> Path:
+    def weights(self, spec: Fields) -> Path:
+        """Return the file of weights that a case names."""
         path = self.path / Path(spec["weights"].split()[0]).name
         if not path.is_file():
             raise CaseError(f"weights file {path.name} is missing")

@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from media_agent_magi.engine.blocks.attention import apply_rotary
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.rope import rotary_table
+from media_agent_magi.engine.rope import apply_rotary, rotary_table
 from media_agent_magi.parity.comparison import GENERATION, Comparison
 from media_agent_magi.parity.golden import Tensors
 

@@ -17,6 +17,7 @@ from media_agent_magi.engine.text.rows import (
 from media_agent_magi.loading.cleaning import CleaningError, clean_caption
 from media_agent_magi.parity.comparison import CaseError, Check, Comparison, NotHereError
 from media_agent_magi.parity.golden import Fields, GoldenFolder
+from media_agent_magi.parity.wan.text import prompt_cleaning_checks
 
 NULL_TOKENS_READ = 50
 OTHER_TOKENS = 100
@@ -34,7 +35,11 @@ def prompt_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
 
 def cleaning_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
     """Yield the captions of a file; each is named by its number."""
-    for number, pair in enumerate(golden.spec(stem)["pairs"]):
+    pairs = golden.spec(stem)["pairs"]
+    if all(isinstance(pair, list) for pair in pairs):  # of another model
+        yield from prompt_cleaning_checks(golden, stem)
+        return
+    for number, pair in enumerate(pairs):
 
         def check(pair: Fields = pair) -> Comparison:
             done = Comparison()

@@ -14,21 +14,47 @@ from media_agent_magi.parity.quantised import quantised_checks
 from media_agent_magi.parity.tables import plan_checks, rope_checks, schedule_checks
 from media_agent_magi.parity.transformer import table_checks, transformer_checks
 from media_agent_magi.parity.video import video_checks
+from media_agent_magi.parity.wan.tables import parameter_table_checks
+from media_agent_magi.parity.wan.text import umt5_checks
+from media_agent_magi.parity.wan.transformer import (
+    causal_checks,
+    position_checks,
+    timestep_checks,
+)
+from media_agent_magi.parity.wan.video import causal_video_checks
 
 PASSED, FAILED, LATER = "passed", "failed", "later"
 SUFFIXES = (".json", ".safetensors")
 
+
+def by_kind(
+    magi: Callable[[GoldenFolder, str], Iterator[Check]],
+    causal: Callable[[GoldenFolder, str], Iterator[Check]],
+) -> Callable[[GoldenFolder, str], Iterator[Check]]:
+    """Return what checks a file of one name, by whose model it is of."""
+
+    def checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
+        is_causal = "dim" in golden.spec(stem).get("config", {})
+        return (causal if is_causal else magi)(golden, stem)
+
+    return checks
+
+
 CHECKS: dict[str, Callable[[GoldenFolder, str], Iterator[Check]]] = {
     "dit_parameter_tables": table_checks,
-    "dit_": transformer_checks,
-    "gen_": video_checks,
+    "dit_": by_kind(transformer_checks, causal_checks),
+    "gen_": by_kind(video_checks, causal_video_checks),
     "vae_": autoencoder_checks,
+    "rope_and_time": position_checks,
     "rope_": rope_checks,
+    "timestep_tables": timestep_checks,
     "timestep_schedules": schedule_checks,
     "stage_plans": plan_checks,
     "prompt_assembly": prompt_checks,
     "prompt_cleaning": cleaning_checks,
     "fp8_": quantised_checks,
+    "umt5_": umt5_checks,
+    "parameter_tables": parameter_table_checks,
 }
 """Start of a file's name -> what checks it; the first that fits counts."""
 

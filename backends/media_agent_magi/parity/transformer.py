@@ -94,7 +94,7 @@ def _forward(
     mark: float = SINGLE,
 ) -> None:
     x, t = tensors["in.x"], tensors["in.t"]
-    tokens = count_tokens(model.config, x) // t.shape[1]
+    tokens = count_tokens(model, x) // t.shape[1]
     use = case["kv_cache"]
     if use not in WRITES_CACHE:
         raise CaseError(f"kv_cache {use!r} is none of {', '.join(WRITES_CACHE)}")
@@ -179,7 +179,7 @@ def _order(call: tuple[str, Fields]) -> int:
 def _step_input(predictor: Predictor, call: Fields, tensors: Tensors, index: int) -> StepInput:
     x, t = tensors["in.x"][:1], tensors["in.t"][0]
     y, mask, count = tensors["in.y"][:, 0], tensors["in.mask"][:, 0], len(t)
-    tokens = count_tokens(predictor.model.config, x) // count
+    tokens = count_tokens(predictor.model, x) // count
     ranges = tuple((int(a) // tokens, int(b) // tokens) for a, b in tensors["in.kv_range"][:count])
     prefix = bool(call.get("extract_prefix_video_feature"))
     clean = count if prefix else int(call["fwd_extra_1st_chunk"])

@@ -15,6 +15,7 @@ from media_agent_magi.tiny.description import WEIGHTS, TinyDescription
 from media_agent_magi.world.captions import parse, tokenize
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     Control,
     MemoryUse,
@@ -80,7 +81,7 @@ class TinyFamily:
             closed_vocabulary=description.words,
             seed=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             resumable=True,
             extends=True,
             streams=True,

@@ -1,15 +1,19 @@
 """The loaded parts of magi/tiny, as the engine wants them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
+from media_agent_magi.engine.blocks.lean import make_lean
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
+from media_agent_magi.engine.guidance import Predictor, RunPair
+from media_agent_magi.engine.stepper import EulerStepper
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.tiny.config import GEOMETRY, LABEL
@@ -31,6 +35,8 @@ class TinyModels:
     def __init__(self, model: TinyModel, vae: ConvVAE, description: TinyDescription) -> None:
         self.model = model.eval().requires_grad_(False)
         self.model.dit.prepare()
+        if self._device.type == "cpu":
+            make_lean(self.model.dit)
         self.vae = vae.eval().requires_grad_(False)
         self.description = description
         self._row = lru_cache(ROWS_KEPT)(self._encode_prompt)
@@ -53,7 +59,7 @@ class TinyModels:
 
     @property
     def _device(self) -> torch.device:
-        return self.model.dit.null_caption().device
+        return self.model.dit.device
 
     def guidance(self, scale: float | None) -> Guidance:
         """Return the description's guidance, or the same scale for all chunks."""
@@ -71,9 +77,15 @@ class TinyModels:
         rows, mask = self.model.text(torch.tensor([numbers], device=self._device))
         return TextRow(rows[0], mask[0])
 
-    def cache(self) -> KVCache:
-        """Return where the keys of a video are kept."""
-        return KVCache()
+    def predictor(
+        self, config: SamplerConfig, pair: RunPair | None, choices: Mapping[str, Any]
+    ) -> Predictor:
+        """Return what runs the forwards of a video."""
+        return Predictor(self.transformer, config, KVCache(), pair)
+
+    def stepper(self, config: SamplerConfig) -> EulerStepper:
+        """Return how latents move."""
+        return EulerStepper(config)
 
     def expect(self, prompts: Sequence[str]) -> None:
         """Do nothing: prompts are encoded within a millisecond."""
@@ -82,7 +94,22 @@ class TinyModels:
         """Return latents (1, C, T/4, 8, 8) of a video (1, 3, T, 64, 64)."""
         return self.vae.encode(video.to(self._device))
 
-    def decode(self, latents: Tensor, before: Tensor | None) -> Tensor:
-        """Return the video of latents, as a continuation of the latent frame before them."""
-        before = None if before is None else before.to(latents.device)
-        return self.vae.decode(latents, before)
+    decoder_frames: int = 1
+    branches_from_keys: bool = False
+
+    def open_decoder(self, before: Tensor | None, *, start: int = 0) -> "TinyDecoder":
+        """Return what decodes a video, with a look at the latent frame before each piece."""
+        return TinyDecoder(self.vae, None if before is None else before[:, :, -1:])
+
+
+class TinyDecoder:
+    """Decodes a video; `before` is the latent frame before the next piece."""
+
+    def __init__(self, vae: ConvVAE, before: Tensor | None) -> None:
+        self._vae, self.before = vae, before
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Return the video of latents."""
+        before = None if self.before is None else self.before.to(latents.device)
+        self.before = latents[:, :, -1:]
+        return self._vae.decode(latents, before)

@@ -13,7 +13,9 @@ from media_agent_magi.world.scene import ATTRIBUTES, CHUNK_FRAMES, Description
 Frames = npt.NDArray[np.uint8]  # (T, 64, 64, 3), RGB
 Floats = npt.NDArray[np.floating]
 
+_TOGETHER = 4  # frames that one latent frame holds
 _FROZEN = 0.1  # of the change from frame to frame that the truth has
+_STANDS = 0.1  # px per frame
 _WINDOW = 11  # frames of the running median under the comb
 # Keep the ratios finite where nothing changes: all are far below what an eye could see.
 _LEAST_CHANGE, _LEAST_JERK, _LEAST_FLASH = 0.01, 0.01, 1.0  # 8-bit levels, px, 8-bit levels
@@ -148,6 +150,32 @@ def frozen_chunks(frames: Frames, truth: Frames) -> Share:
         if meant > _LEAST_CHANGE:
             frozen.append(_changes(frames[chunk]).mean() < _FROZEN * meant)
     return Share(sum(map(int, frozen)), len(frozen))
+
+
+def moves_by_phase(frames: Frames, truth: Frames) -> tuple[float, ...]:
+    """Return how far the object moves on average, px, from each of four frames to the next.
+
+    Both are (T, 64, 64, 3); what counts is progress the way that the truth moves in each chunk. The
+    first three are inside the group of frames that one latent frame holds, the last leads to the
+    next group. All are 0.8 in the truth; NaN where nothing should move.
+    """
+    made, meant = (_track(video) for video in (frames, truth))
+    along = np.full(len(made), np.nan)
+    for start in range(0, len(made), CHUNK_FRAMES):
+        chunk = slice(start, start + CHUNK_FRAMES)
+        way = np.nanmean(meant[chunk], axis=0)
+        speed = np.hypot(*way)
+        if speed > _STANDS:
+            along[chunk] = made[chunk] @ (way / speed)
+    phases = [along[phase::_TOGETHER] for phase in range(_TOGETHER)]
+    return tuple(float(np.nanmean(p)) if np.isfinite(p).any() else math.nan for p in phases)
+
+
+def _track(frames: Frames) -> Floats:
+    """Return the steps of the object from each frame to the next: (T - 1, 2), px."""
+    chunks = range(0, len(frames), CHUNK_FRAMES)
+    centre = np.concatenate([look(frames[i : i + CHUNK_FRAMES]).centre for i in chunks])
+    return steps(centre)
 
 
 def _changes(frames: Frames) -> Floats:

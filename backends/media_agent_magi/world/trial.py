@@ -26,6 +26,7 @@ from media_agent_magi.world.scores import (
     SeamScores,
     Share,
     frozen_chunks,
+    moves_by_phase,
     score,
     seam_scores,
     tally,
@@ -72,10 +73,15 @@ class ChunkGroup:
 
 @dataclass(frozen=True, slots=True)
 class Smoothness:
-    """Medians over videos of the seam scores, and the share of moving chunks that are frozen."""
+    """Medians over videos of the seam scores, and the share of moving chunks that are frozen.
+
+    moves: medians of how far the object moves from each of the four frames of a latent frame to the
+    next, px.
+    """
 
     seams: SeamScores
     frozen: Share
+    moves: tuple[float, ...]
 
 
 def draw_cases(count: int, chunks: int, seed: int, *, switch: bool = False) -> list[Case]:
@@ -144,7 +150,10 @@ def smoothness(videos: Sequence[Frames], truths: Sequence[Frames]) -> Smoothness
     known = {name: [v for s in seams if not np.isnan(v := getattr(s, name))] for name in names}
     medians = {name: float(np.median(v)) if v else np.nan for name, v in known.items()}
     total = Share(sum(share.right for share in frozen), sum(share.total for share in frozen))
-    return Smoothness(SeamScores(**medians), total)
+    each = np.array([moves_by_phase(v, truth) for v, truth in zip(videos, truths, strict=True)])
+    moving = each[np.isfinite(each).all(axis=1)]
+    moves = np.median(moving, axis=0) if len(moving) else np.full(each.shape[1], np.nan)
+    return Smoothness(SeamScores(**medians), total, tuple(moves.tolist()))
 
 
 def _draw(pool: list[Description], count: int, rng: random.Random) -> list[Description]:

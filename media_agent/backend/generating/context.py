@@ -58,6 +58,9 @@ class Operation:
     computation: Computation | None = None
     keep_states: int = KEEP_STATES
     states_budget: int = STATES_BUDGET
+    states_every: int = 1
+    state_at: int | None = None
+    """The chunk whose state is wanted whatever `states_every` says."""
     sound_seconds: float = 0.0
     worker: Future[None] | None = None
     commands: dict[int, Command] = field(default_factory=dict)
@@ -123,13 +126,20 @@ class GenerationContext:
         except InvalidRequestError as error:
             self.warn(f"{error.message}; the video is silent")
 
-    def keep_states(self, count: int, *, budget_bytes: int = STATES_BUDGET) -> None:
+    def keep_states(self, count: int, *, budget_bytes: int = STATES_BUDGET, every: int = 1) -> None:
         """Say how many of the newest states are kept, and how much disk space all may take.
 
-        Older ones are thinned out, the more the older they are. The newest is always kept.
+        Older ones are thinned out, the more the older they are. The newest is always kept. Where
+        states are large, there may be one `every` so many chunks.
         """
         self._operation.keep_states = count
         self._operation.states_budget = budget_bytes
+        self._operation.states_every = every
+
+    def wants_state(self, next_chunk: int) -> bool:
+        """Whether there is to be a state before a chunk; else its `Chunk` needs no `save`."""
+        operation = self._operation
+        return next_chunk == operation.state_at or next_chunk % operation.states_every == 0
 
     def announce_prompt(self, chunk: int, prompt: str) -> None:
         """Announce that `prompt` holds from this chunk on."""

@@ -66,6 +66,7 @@ def _replay(operation: Operation, token: ResumeToken, source: Source, videos: "V
         log=EventLog(),
         warnings=[],
         commands={},
+        state_at=token.next_chunk,
     )
     phase = f"generating chunks {first + 1} to {token.next_chunk} again"
     with closing_chunks(source.generate(inner.request, GenerationContext(inner))) as chunks:

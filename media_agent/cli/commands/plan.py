@@ -113,6 +113,8 @@ def _show(report: "PlanReport", best: int | None) -> None:
         write_stdout(f"* {old_price_note()}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
+        if report.chosen.licence is not None:
+            write_stdout(f"licence of {report.chosen.name}: {report.chosen.licence}")
 
 
 def old_price_note() -> str:

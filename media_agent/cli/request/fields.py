@@ -47,6 +47,7 @@ def collect_fields(prompt: str | None, video: VideoFlags, routing: RoutingFlags)
         "size": None if video.size is None else read_frame_size(video.size),
         "resolution": video.resolution,
         "aspect_ratio": video.aspect_ratio,
+        "deadline": read_number("deadline", video.deadline),
         "seed": read_whole_number("seed", video.seed),
         "audio": video.audio,
         "n": read_whole_number("n", video.n),

@@ -40,8 +40,10 @@ class RoutingFlags:
     """If a value is unsupported: refuse, or use the nearest one and report it (the default)."""
     route: Name = None
     """Routing preset from [routes.NAME]; flags fill in whatever the preset leaves open."""
-    prefer: Literal["cheapest", "fastest", "local-first", "best"] | None = None
-    """How to rank the backends that can: by price, time, place, or the catalogue's quality."""
+    prefer: Literal["cheapest", "fastest", "balanced", "local-first", "best"] | None = None
+    """How to rank the backends that can: by price, time, both, place, or the quality rating."""
+    usd_per_second: Number = None
+    """What a second of waiting costs you, in USD, for --prefer balanced."""
     max_cost: Number = None
     """Maximum cost in USD. Backends with an unknown price are excluded."""
     allow: Names = ()
@@ -56,11 +58,12 @@ class RoutingFlags:
         fields: dict[str, object] = {
             "route": self.route,
             "prefer": self.prefer,
+            "usd_per_second": read_number("usd-per-second", self.usd_per_second),
             "allow": self.allow,
             "avoid": self.deny,
             "local_only": self.local_only,
         }
-        return {name: value for name, value in fields.items() if value}
+        return {name: value for name, value in fields.items() if value or isinstance(value, float)}
 
     def read_policy(self) -> "Policy | None":
         """Return the policy, None to take that of the settings."""
@@ -121,6 +124,8 @@ class VideoFlags:
     """Camera movement, for the models that take one."""
     audio: Annotated[bool | None, Parameter(show_default=False)] = None
     """With audio, or without. Default: as the model does."""
+    deadline: Annotated[Number, Parameter(metavar="SECONDS")] = None
+    """Stop the work after so many seconds, where it can be, and say what may still be billed."""
     seed: Number = None
     """Random seed, 0 to 2^63-1. Default: random; recorded in the JSON."""
     n: Annotated[Number, Parameter(name=("--n", "-n"))] = None

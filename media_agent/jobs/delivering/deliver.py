@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,21 +22,17 @@ from media_agent.jobs.delivering.mark import mark_video, place_marking, wants_ma
 from media_agent.jobs.delivering.quality import QualityChecks
 from media_agent.jobs.delivering.remake import Remaker
 from media_agent.jobs.delivering.sign import VideoSigner
-from media_agent.ledger.state import OwnershipLostError, Submission
-from media_agent.ledger.store.kept_text import text_that_reads_back
+from media_agent.jobs.delivering.write_record import write_record
+from media_agent.ledger.state import OwnershipLostError
 from media_agent.provenance.deviations import differences
-from media_agent.provenance.quality.spread import measure_spread
-from media_agent.provenance.record import build_record
-from media_agent.provenance.seams import measure_seams
 from media_agent.storage.destination import Destination
-from media_agent.storage.files import storage_errors, write_atomically
+from media_agent.storage.files import storage_errors
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, JobOutcomeUnknown, TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
 from media_agent_schemas.provenance import Signature
-from media_agent_schemas.records import Refusal
 
 _LOGGER = logging.getLogger(__name__)
 
@@ -105,7 +101,19 @@ class Deliverer:
             end = self._as_undelivered(end, to_info(error), is_paid=is_paid)
         self._context.pass_checkpoint("collect")
         try:
-            await asyncio.to_thread(self._write_record, end, capabilities, resumed_from)
+            write = partial(
+                write_record,
+                self._job,
+                end,
+                capabilities,
+                destination=self._destination,
+                context=self._context,
+                checks=self._checks,
+                quality=self._quality,
+                remaker=self._remaker,
+                resumed_from=resumed_from,
+            )
+            await asyncio.to_thread(write)
         except OwnershipLostError:
             raise
         except Exception as error:
@@ -208,7 +216,7 @@ class Deliverer:
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
         from media_agent.video.codec import describe
-        from media_agent.video.faststart import has_index_in_front, move_index
+        from media_agent.video.mp4.faststart import has_index_in_front, move_index
 
         video, sha256 = ready.video, ready.sha256
         if video.path is None:
@@ -242,62 +250,10 @@ class Deliverer:
             raise StorageError(error.message, hint=f"{hint}the video is in {video.path}") from error
         return published
 
-    def _write_record(
-        self,
-        end: TerminalEvent,
-        capabilities: Capabilities,
-        resumed_from: int | None,
-    ) -> None:
-        store = self._context.store
-        submissions = store.submissions.of(self._job.id)
-        record = build_record(
-            store.jobs.get(self._job.id),  # with the warnings of its way
-            end,
-            capabilities=capabilities,
-            events=store.events.read(self._job.id),
-            finished_at=self._context.now(),
-            inputs=store.jobs.terms(self._job.id).inputs,
-            cost=store.costs.of(self._job.id).as_cost(
-                self._job.plan.estimate.source, None if end.cost is None else end.cost.source
-            ),
-            resumed_from=resumed_from,
-            seams=measure_seams(self._job, end.artifacts, store.events.read(self._job.id)),
-            quality=next(iter(self._quality.reports.values()), None),
-            spread=measure_spread(tuple(self._quality.reports.values())),
-            remakes=() if self._remaker is None else tuple(self._remaker.remakes),
-            policies=self._checks.notes,
-            key_name=next(
-                (each.ref.key_name for each in submissions if each.ref is not None), None
-            ),
-            refused=tuple(_list_refusals(submissions)),
-        )
-        is_complete = isinstance(end, JobCompleted)
-        if is_complete:
-            self._destination.remove_partial(self._job.id)
-        place = self._destination.record_of(is_complete)
-        with storage_errors(str(place)):
-            write_atomically(place, text_that_reads_back(record, indent=2).encode() + b"\n")
-        changes = {"record_path": str(place)}
-        store.jobs.update(self._job.id, lambda job: job.model_copy(update=changes))
-
-
-def _list_refusals(submissions: Iterable[Submission]) -> Iterator[Refusal]:
-    """Yield who refused a job before somebody accepted it: backends, and keys of the last one."""
-    for each in submissions:
-        if each.error is not None:
-            yield Refusal(backend=each.backend, model=each.model, error=each.error)
-        for refused in () if each.ref is None else each.ref.refused_keys:
-            yield Refusal(
-                backend=each.backend,
-                model=each.model,
-                key_name=refused.key_name,
-                error=refused.error,
-            )
-
 
 def _warn_index_behind(video: Artifact) -> list[str]:
     """Say that a video starts to play only when it is there as a whole."""
-    from media_agent.video.faststart import has_index_in_front
+    from media_agent.video.mp4.faststart import has_index_in_front
 
     if video.path is None or has_index_in_front(Path(video.path)):
         return []

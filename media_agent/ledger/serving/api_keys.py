@@ -33,7 +33,8 @@ _COARSE = timedelta(minutes=10)
 
 _IS_OVER = "(revoked_at IS NOT NULL OR coalesce(expires_at <= :now, FALSE))"
 _LIMITS = f"""
-SELECT min(usd_per_day) AS per_day, min(usd_total) AS total, min(concurrent_jobs) AS jobs
+SELECT min(usd_per_day) AS per_day, min(usd_total) AS total, min(concurrent_jobs) AS jobs,
+    max(coalesce(resale_factor, 1.0)) AS resale
 FROM api_keys WHERE owner = :owner
 GROUP BY {_IS_OVER} ORDER BY {_IS_OVER} LIMIT 1"""
 _AT_WORK = """
@@ -54,6 +55,8 @@ class KeyTerms:
     requests_per_minute: int | None = None
     concurrent_jobs: int | None = None
     expires_at: datetime | None = None
+    resale_factor: float | None = None
+    """What the owner pays of what their jobs cost: 1.3 is 30 % more; None: 1."""
     policies: frozenset[str] = frozenset()
     """Policies of the settings that apply, beside those that apply to all."""
 
@@ -94,6 +97,8 @@ class OwnerLimits:
     usd_per_day: float | None
     usd_total: float | None
     concurrent_jobs: int | None
+    resale_factor: float = 1.0
+    """The highest of any of those keys."""
 
 
 class ApiKeys:
@@ -122,6 +127,7 @@ class ApiKeys:
                 scopes=" ".join(sorted(terms.scopes)),
                 usd_per_day=terms.usd_per_day,
                 usd_total=terms.usd_total,
+                resale_factor=terms.resale_factor,
                 requests_per_minute=terms.requests_per_minute,
                 concurrent_jobs=terms.concurrent_jobs,
                 policies=" ".join(sorted(terms.policies)),
@@ -191,7 +197,7 @@ def limits_of(transaction: Transaction, owner: str, now: datetime) -> OwnerLimit
     row = transaction.row(_LIMITS, owner=owner, now=text_of(now))
     if row is None:
         return OwnerLimits(None, None, None)
-    return OwnerLimits(row["per_day"], row["total"], row["jobs"])
+    return OwnerLimits(row["per_day"], row["total"], row["jobs"], row["resale"])
 
 
 def check_one_more(transaction: Transaction, terms: JobOptions, now: datetime) -> None:
@@ -237,6 +243,7 @@ def _check_terms(terms: KeyTerms) -> None:
     for name, limit, least in (
         ("budget per day", terms.usd_per_day, 0),
         ("budget in total", terms.usd_total, 0),
+        ("resale factor", terms.resale_factor, 0),
         ("number of calls a minute", terms.requests_per_minute, 1),
         ("number of jobs at once", terms.concurrent_jobs, 1),
     ):
@@ -261,6 +268,7 @@ def _key_of(row: Row) -> ApiKey:
             scopes=frozenset(each for each in SCOPES if each in row["scopes"].split()),
             usd_per_day=row["usd_per_day"],
             usd_total=row["usd_total"],
+            resale_factor=row["resale_factor"],
             requests_per_minute=row["requests_per_minute"],
             concurrent_jobs=row["concurrent_jobs"],
             policies=frozenset(row["policies"].split()),

@@ -83,10 +83,6 @@ class Transaction(ABC):
     def now(self) -> float:
         """Return the time by the clock that all who use the database share, in epoch seconds."""
 
-    @abstractmethod
-    def local_day(self, column: str) -> str:
-        """Return an expression for the day, on this machine, of a time that a column keeps."""
-
     def row(self, query: str, **values: Column) -> Row | None:
         """Return the first row that a query finds."""
         return next(iter(self.rows(query, **values)), None)

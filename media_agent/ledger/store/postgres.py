@@ -73,10 +73,6 @@ class PostgresTransaction(Transaction):
         (row,) = self.rows("SELECT extract(epoch FROM clock_timestamp()) AS now")
         return float(row["now"])
 
-    def local_day(self, column: str) -> str:
-        """Return an expression for the day of a time, in the zone of this machine."""
-        return f"to_char({column}::timestamptz, 'YYYY-MM-DD')"
-
 
 def _kept(values: Mapping[str, Column]) -> dict[str, Column]:
     """Return values as texts can hold them: Postgres has no NUL, so that it becomes a mark."""

@@ -79,10 +79,6 @@ class SqliteTransaction(Transaction):
         """Return the time of this machine, which alone uses the file."""
         return time.time()
 
-    def local_day(self, column: str) -> str:
-        """Return an expression for the day of a time."""
-        return f"date({column}, 'localtime')"
-
 
 class SqliteDatabase(Database):
     """Opens the file at first use."""

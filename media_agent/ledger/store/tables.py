@@ -32,6 +32,8 @@ CREATE TABLE jobs (
     record_path TEXT,
     warnings JSON NOT NULL,
     error TEXT,
+    cancellation TEXT,  -- what a cancel stopped, and what may still be billed
+    seconds FLOAT,  -- of the delivered video; absent: there is none
     out TEXT,  -- absent: the video stays in the job's folder
     overwrite BOOLEAN NOT NULL,
     idempotency_key TEXT UNIQUE,
@@ -55,16 +57,49 @@ CREATE TABLE submissions (
     backend TEXT NOT NULL,
     model TEXT NOT NULL,
     quoted_usd FLOAT,  -- absent: unknown; 0: free, or paid by its parts
+    held_usd FLOAT,  -- the most that it may cost: held in the budgets until it is settled
     has_old_price BOOLEAN NOT NULL,  -- even when it was quoted
     reserved_usd FLOAT NOT NULL,  -- for the parts of a video that are not yet submitted
-    billed_usd FLOAT,  -- absent: not billed yet, or nobody said how much
+    billed_usd FLOAT,  -- without what was paid back; absent: nobody said how much
+    refunded_usd FLOAT,  -- what was paid back; absent: nobody said
+    settled_at TEXT,  -- when its outcome was known; absent: it is held
+    resale_factor FLOAT NOT NULL,  -- by which its caller pays for it
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
     ref TEXT,
     operation_id TEXT,  -- of the ref
     error TEXT,  -- why it was refused
     attempts INTEGER NOT NULL,
     created_at TEXT NOT NULL,
+    started_at TEXT,  -- when work on it began, the first time
+    ended_at TEXT,  -- when its outcome was kept
     UNIQUE (job_id, number)
+)"""
+
+_OUTCOMES = """
+CREATE TABLE outcomes (
+    id INTEGER NOT NULL PRIMARY KEY,  -- a later one has a higher one
+    backend TEXT NOT NULL,
+    model TEXT NOT NULL,
+    ending TEXT NOT NULL,  -- done | failed | moderated | refused
+    code TEXT,  -- of the error
+    began_at FLOAT NOT NULL,  -- this time and the next one: seconds since the epoch
+    ended_at FLOAT NOT NULL,
+    hour INTEGER NOT NULL,  -- of the day in UTC when it began
+    queue_seconds FLOAT,  -- absent here and below: unknown
+    seconds FLOAT,
+    expected_seconds FLOAT,  -- as the catalogue said
+    video_seconds FLOAT,  -- as asked for; so is the next one
+    short_side INTEGER,
+    quoted_usd FLOAT,
+    billed_usd FLOAT,
+    priced_on TEXT  -- the date of the price that was quoted
+)"""
+
+_LESSONS = """
+CREATE TABLE lessons (
+    name TEXT NOT NULL PRIMARY KEY,  -- of what was learned, and with which settings
+    last_outcome INTEGER NOT NULL,  -- it was learned from this outcome and those before it
+    lesson TEXT NOT NULL
 )"""
 
 _EVENTS = """
@@ -117,6 +152,7 @@ CREATE TABLE api_keys (
     scopes TEXT NOT NULL,  -- with spaces between
     usd_per_day FLOAT,  -- absent here and below: without a limit
     usd_total FLOAT,
+    resale_factor FLOAT,  -- absent: 1
     requests_per_minute INTEGER,
     concurrent_jobs INTEGER,
     policies TEXT NOT NULL,  -- names of the settings, with spaces between
@@ -177,6 +213,9 @@ TABLES = (
     _SUBMISSIONS,
     "CREATE INDEX submissions_by_time ON submissions (created_at)",
     "CREATE UNIQUE INDEX one_accepted_submission ON submissions (job_id) WHERE state = 'accepted'",
+    _OUTCOMES,
+    "CREATE INDEX outcomes_by_time ON outcomes (ended_at)",
+    _LESSONS,
     _EVENTS,
     _ARTIFACTS,
     _COMMANDS,

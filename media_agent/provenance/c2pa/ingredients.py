@@ -9,7 +9,7 @@ from pathlib import Path
 from media_agent.environment import expand_home
 from media_agent.provenance.c2pa.manifest import Ingredient, name_input
 from media_agent.storage.files import sha256_of
-from media_agent.video.boxes import read_boxes
+from media_agent.video.mp4.boxes import read_boxes
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole, MediaInput
 

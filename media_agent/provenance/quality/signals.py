@@ -179,11 +179,17 @@ class _Shrinker:
         if frame.width > _SHARP_WIDTH:
             height = max(1, round(frame.height * _SHARP_WIDTH / frame.width))
             frame = self._narrow.reformat(
-                frame, _SHARP_WIDTH, height, "yuv444p", interpolation="AREA"
+                frame, _SHARP_WIDTH, height, "yuv444p", interpolation="AREA", threads=1
             )
-        grey = self._grey.reformat(frame, format="gray")
+        grey = self._grey.reformat(frame, format="gray", threads=1)
         thumb = self._thumb.reformat(
-            frame, _WIDTH, _HEIGHT, "rgb24", src_colorspace=matrix, interpolation="AREA"
+            frame,
+            _WIDTH,
+            _HEIGHT,
+            "rgb24",
+            src_colorspace=matrix,
+            interpolation="AREA",
+            threads=1,
         )
         return np.asarray(grey.to_ndarray(), np.uint8), np.asarray(thumb.to_ndarray(), np.uint8)
 
@@ -191,6 +197,12 @@ class _Shrinker:
         """Return all of a frame at a size, in red, green and blue."""
         matrix = matrix_of(frame)
         scaled = self._own.reformat(
-            frame, width, height, "rgb24", src_colorspace=matrix, interpolation="AREA"
+            frame,
+            width,
+            height,
+            "rgb24",
+            src_colorspace=matrix,
+            interpolation="AREA",
+            threads=1,
         )
         return np.asarray(scaled.to_ndarray(), np.uint8)

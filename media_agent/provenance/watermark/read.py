@@ -146,8 +146,9 @@ def _merge(marks: Iterator[FoundMark]) -> Iterator[FoundMark]:
 
 
 def _to_grid(image: "VideoFrame", layout: Layout) -> "Grid":
-    grid = image.reformat(layout.width, layout.height, "gray", interpolation="AREA").to_ndarray()
-    return grid.astype(np.float32)
+    size = layout.width, layout.height
+    grid = image.reformat(*size, "gray", interpolation="AREA", threads=1)
+    return grid.to_ndarray().astype(np.float32)
 
 
 def _blur(values: "Grid") -> "Grid":

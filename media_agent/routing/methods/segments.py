@@ -153,6 +153,7 @@ class SegmentRow:
             "budget": None,
             "routing": None,
             "join_source": False,
+            "deadline": None,  # of the whole video
             "visible_label": None,  # else the next segment would begin with it
             **length,
         }

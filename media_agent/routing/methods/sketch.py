@@ -46,7 +46,8 @@ def sketch(
         least = _estimate_least(choice, context, is_whole=is_whole)
         if not is_whole:
             least = _with_cheaper_segments(least, choice, context, find_model)
-        against += find_price_errors(choice.name, least, context.route.max_cost_usd)
+        route = context.route
+        against += find_price_errors(choice.name, least, route.max_cost_usd, route.day)
         said["estimate"] = least
     if against:
         said["refusals"] = tuple(map(to_info, against))

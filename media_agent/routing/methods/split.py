@@ -190,6 +190,7 @@ class _Split:
                 "warnings": tuple(dict.fromkeys(warnings)),
                 "estimate": Estimate(
                     cost_usd=self.row.cost_usd,
+                    most_usd=sum_known(each.bound_usd for each in estimates),
                     seconds=None if repeats else sum_known(each.seconds for each in estimates),
                     memory=_find_largest(estimates),
                     source=estimates[0].source,

@@ -15,7 +15,7 @@ from media_agent.storage.files import storage_errors
 from media_agent.storage.work_folder import chunk_name
 from media_agent.video.chunk_file import read_chunk, read_length
 from media_agent.video.codec import split_header, to_frame_rate
-from media_agent.video.fragments import cut_fragment, find_cuts
+from media_agent.video.mp4.fragments import cut_fragment, find_cuts
 from media_agent_schemas.jobs import VideoJob
 
 _REMEMBERED = 200  # videos whose chunks are known

@@ -15,7 +15,7 @@ def write_master(header: bytes, segment: bytes, peak: float) -> str:
     """
     import av
 
-    from media_agent.video.codec_names import name_codec
+    from media_agent.video.mp4.codec_names import name_codec
 
     with av.open(io.BytesIO(header + segment)) as container:
         video, audio = container.streams.video[0], container.streams.audio[:1]

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from media_agent.telemetry.callers import trace_of_caller
+
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 """Seconds up to which a request counts as so quick."""
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})
@@ -53,7 +55,8 @@ class Counting:
                 self._note(scope, message["status"], time.perf_counter() - begun)
             await send(message)
 
-        await self._app(scope, receive, tell)
+        with trace_of_caller(scope["headers"]):
+            await self._app(scope, receive, tell)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
         method = scope["method"] if scope["method"] in _METHODS else _OTHER

@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastapi import Response
 
 from media_agent.ledger.ledger import Ledger
+from media_agent.negotiation.budget import begin_of_day
 from media_agent.server.context import Server
 from media_agent.server.operation.counts import BOUNDS, CallCounts
 from media_agent.server.operation.openapi import new_router
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from prometheus_client import Metric
 
 router = new_router("operation")
-_DAY = timedelta(days=1)
 _CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -43,7 +43,7 @@ class _Facts(NamedTuple):
 
 
 def _read_ledger(ledger: Ledger) -> tuple[Mapping[tuple[JobStatus, str], int], float]:
-    return ledger.jobs.count(), ledger.submissions.spent(datetime.now(UTC) - _DAY)
+    return ledger.jobs.count(), ledger.submissions.spent(begin_of_day(datetime.now(UTC)))
 
 
 def _write(counts: CallCounts, facts: _Facts) -> bytes:
@@ -93,6 +93,6 @@ def _collect_facts(facts: _Facts) -> "Iterator[Metric]":
     for name, said, value in (
         ("working_jobs", "Jobs that this process works on.", facts.working),
         ("event_listeners", "Clients that listen to events.", facts.listeners),
-        ("spent_usd_day", "USD of the last 24 hours, as billed or quoted.", facts.spent),
+        ("spent_usd_day", "USD spent or held on this day (UTC).", facts.spent),
     ):
         yield GaugeMetricFamily(f"media_agent_{name}", said, value=value)

@@ -1,13 +1,14 @@
 """Watches a piece of work to its end, and its video."""
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent_schemas.events import BackendEvent, TerminalEvent
-from media_agent_schemas.jobs import OperationRef, VideoJob
+from media_agent_schemas.events import BackendEvent, ChunkReady, TerminalEvent
+from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 if TYPE_CHECKING:
     from media_agent.video.codec import Frames
@@ -32,3 +33,9 @@ def frames_of(made: TerminalEvent | VideoJob) -> "Frames":
     path = made.artifacts[0].path
     assert path is not None, "the video is not on this machine"
     return read_frames(Path(path))
+
+
+def count_kept_frames(events: Iterable[BackendEvent], token: ResumeToken) -> int:
+    """Return how many frames are there when a video is resumed: they are not made again."""
+    chunks = (event for event in events if isinstance(event, ChunkReady))
+    return sum(chunk.frames for chunk in chunks if chunk.index < token.next_chunk)

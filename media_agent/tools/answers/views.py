@@ -71,6 +71,9 @@ class JobView(Schema):
     frame_size: str | None = Field(default=None, description="Size of its frames.")
     adjustments: tuple[str, ...] = Field(default=(), description="Differences from the request.")
     warnings: tuple[str, ...] = Field(default=(), description="Warnings to consider.")
+    cancelled: str | None = Field(
+        default=None, description="What a cancel stopped, and what may still be billed."
+    )
     error: ErrorInfo | None = Field(default=None, description="Why the video is missing.")
     next: str = Field(description="Next step.")
 
@@ -123,6 +126,7 @@ def _view_whole(job: VideoJob, verification: str | None, *, is_moving: bool) -> 
         frame_size=None if facts is None else f"{facts.width}x{facts.height}",
         adjustments=tuple(describe_changes(job.plan)),
         warnings=tuple(map(to_tools, job.warnings)),
+        cancelled=None if job.cancellation is None else job.cancellation.said,
         error=None if job.error is None else info_to_tools(job.error),
         next=_suggest_next(job, is_moving=is_moving),
     )

@@ -169,7 +169,7 @@ async def test_a_model_that_cannot_fit_is_refused_before_it_is_loaded(
     await backend.aclose()
     assert isinstance(done, JobFailed)
     assert done.error.code == "backend_unavailable"
-    assert "this machine, without a GPU, has 0 MB free" in done.error.message
+    assert "this machine, without a GPU, has 0 MiB free" in done.error.message
     assert "set offload = 'none' to try it" in (done.error.hint or "")
 
 
@@ -195,7 +195,7 @@ async def test_how_it_is_held_is_said_before_it_is_loaded(
 
     await backend.aclose()
     said = [event.message for event in events if isinstance(event, JobProgressed)]
-    assert any("of 2.0 GB free" in (message or "") for message in said)
+    assert any("of 1.9 GiB free" in (message or "") for message in said)
 
 
 @pytest.mark.anyio
@@ -412,6 +412,6 @@ def test_a_way_that_ran_out_is_passed_over_for_videos_as_large(
 
 
 def test_a_plan_reads_as_a_sentence() -> None:
-    plan = MemoryPlan(STEPS[2], 23 * 10**9, 25 * 10**9)
+    plan = MemoryPlan(STEPS[2], 23 * 2**30, 24 * 2**30)
 
-    assert str(plan) == "model offload, decoding in tiles: needs about 23.0 GB of 25.0 GB free"
+    assert str(plan) == "model offload, decoding in tiles: needs about 23.0 GiB of 24.0 GiB free"

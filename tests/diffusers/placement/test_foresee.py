@@ -42,8 +42,11 @@ def plan(folder_of: FolderOf, tmp_path: Path) -> Callable[..., Estimate]:
 @pytest.mark.parametrize(
     ("gpu", "said"),
     [
-        (10_000, "all weights in the memory where it computes: needs about 6.5 GB of 10.5 GB free"),
-        (4_000, "model offload, decoding in tiles: needs about 1.9 GB of 4.2 GB free"),
+        (
+            10_000,
+            "all weights in the memory where it computes: needs about 6.0 GiB of 9.8 GiB free",
+        ),
+        (4_000, "model offload, decoding in tiles: needs about 1.8 GiB of 3.9 GiB free"),
     ],
 )
 def test_a_plan_says_how_a_model_will_be_held_on_a_gpu(
@@ -58,7 +61,7 @@ def test_a_plan_says_how_a_model_will_be_held_on_a_gpu(
 def test_what_does_not_fit_is_refused_before_anything_starts(
     plan: Callable[..., Estimate],
 ) -> None:
-    with pytest.raises(BackendUnavailableError, match=r"needs about .* and cuda has 0.1 GB free"):
+    with pytest.raises(BackendUnavailableError, match=r"needs about .* and cuda has 100 MiB free"):
         plan(gpu=100)
     with pytest.raises(
         BackendUnavailableError, match=r"this machine, without a GPU, has .* free"

@@ -89,7 +89,9 @@ def test_a_prompt_is_read_before_the_video_takes_its_memory() -> None:
 def test_what_cannot_fit_is_refused_with_figures_and_a_way_out() -> None:
     plan = plan_memory(WAN_14B, 3 * GB, WAN_VIDEO)
 
-    with pytest.raises(BackendUnavailableError, match=r"4\.0 GB .*cuda has 3\.0 GB free") as caught:
+    with pytest.raises(
+        BackendUnavailableError, match=r"3\.8 GiB .*cuda has 2\.8 GiB free"
+    ) as caught:
         check_fits(plan, "wan", "cuda")
 
     assert "smaller size" in (caught.value.hint or "")

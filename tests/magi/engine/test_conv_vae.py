@@ -1,7 +1,8 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
-from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE, to_uint8
+from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE, Readout, to_uint8
 from media_agent_magi.engine.config import ConvVAEConfig
 
 CONFIG = ConvVAEConfig(latent_channels=4, width=8, inner_width=16, outer_width=4)
@@ -53,6 +54,16 @@ def test_a_video_decoded_in_pieces_equals_the_video_decoded_at_once(vae: ConvVAE
 
     assert torch.allclose(vae.decode(latents)[:, :, 4:], rest, atol=1e-4)
     assert not torch.allclose(vae.decode(latents[:, :, 1:]), rest, atol=1e-2)
+
+
+@torch.no_grad()
+def test_a_new_readout_is_linear_until_it_is_trained() -> None:
+    readout = Readout(4, 8, 6)
+    features = torch.randn(2, 4, 5, 5)
+
+    assert torch.equal(readout(features), readout.linear(F.silu(features)))
+    torch.nn.init.normal_(readout.output.weight)
+    assert not torch.allclose(readout(features), readout.linear(F.silu(features)), atol=0.1)
 
 
 def test_a_size_that_cannot_be_encoded_is_named(vae: ConvVAE) -> None:

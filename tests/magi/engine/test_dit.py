@@ -1,15 +1,23 @@
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
+from torch import Tensor
 from torch.nn.attention import SDPBackend
 
 from media_agent_magi.engine.blocks.attention import interleave
 from media_agent_magi.engine.blocks.kernels import (
     KernelError,
+    flexible,
     fused,
+    kernel_for,
     pinned,
     rounded_once,
     written_out,
 )
+from media_agent_magi.engine.blocks.lean import make_lean
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
@@ -115,6 +123,48 @@ def test_a_pinned_kernel_is_used_or_fails_loudly(model: VideoDiT) -> None:
         model(**given, **plain, kernel=pinned(SDPBackend.CUDNN_ATTENTION))
 
 
+HEADS = (4, 2, 2)
+HIDDEN = torch.tensor([[0.0] * 7, [0.0] * 4 + [-torch.inf] * 3])[:, None, None]  # N 1 1 L
+
+
+@pytest.mark.parametrize("bias", [None, HIDDEN])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_equals_the_fused_kernel(bias: Tensor | None) -> None:
+    q, k, v = (torch.randn(2, heads, n, 16) for heads, n in zip(HEADS, (5, 7, 7), strict=True))
+
+    assert torch.allclose(flexible(q, k, v, bias), fused(q, k, v, bias), atol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [None, HIDDEN])
+def test_magi_attention_gets_samples_as_ranges_of_one_row(
+    bias: Tensor | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_its_place(
+        q: Tensor, k: Tensor, v: Tensor, *, q_ranges: Tensor, k_ranges: Tensor
+    ) -> tuple[Tensor, object]:
+        parts = []
+        for (a, b), (c, d) in zip(q_ranges.tolist(), k_ranges.tolist(), strict=True):
+            part = [x.transpose(0, 1)[None] for x in (q[a:b], k[c:d], v[c:d])]
+            parts.append(fused(*part)[0].transpose(0, 1))
+        return torch.cat(parts), None
+
+    package = SimpleNamespace(flex_flash_attn_func=in_its_place)
+    monkeypatch.setitem(sys.modules, "magi_attention", SimpleNamespace(api=package))
+    monkeypatch.setitem(sys.modules, "magi_attention.api", package)
+    q, k, v = (torch.randn(2, heads, n, 16) for heads, n in zip(HEADS, (5, 7, 7), strict=True))
+
+    given = kernel_for(torch.device("cpu"), "magi")(q, k, v, bias)
+
+    assert torch.allclose(given, fused(q, k, v, bias), atol=1e-6)
+
+
+def test_a_kernel_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "magi_attention", None)
+
+    with pytest.raises(KernelError, match=r"no MagiAttention: .*magi_attention"):
+        kernel_for(torch.device("cpu"), "magi")
+
+
 @pytest.mark.parametrize("most", [0, 2**25])
 def test_16_bit_attention_is_rounded_once(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.MOST_SCORES", most)
@@ -139,6 +189,29 @@ def test_weights_laid_out_for_inference_are_the_same_weights(model: VideoDiT) ->
     assert torch.equal(prepared, plain)
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_lean_blocks_give_the_same_numbers(dtype: str) -> None:
+    torch.manual_seed(0)
+    model = VideoDiT(replace(CONFIG, params_dtype=dtype)).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    model.prepare()
+
+    def run() -> list[torch.Tensor]:
+        cache = KVCache()
+        with torch.no_grad():
+            first = model(**inputs(1), kv_ranges=causal(1), cache=cache, write_cache=True)
+            ranges = causal(3, first=1)
+            later = model(**inputs(3), kv_ranges=ranges, first_chunk=1, cache=cache)
+        return [first, later]
+
+    plain = run()
+    make_lean(model)
+
+    assert all(torch.equal(a, b) for a, b in zip([*run(), *run()], plain * 2, strict=True))
+    assert model(**inputs(1), kv_ranges=causal(1)).requires_grad  # then they are as they were
 
 
 @torch.no_grad()

@@ -8,10 +8,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.blocks.attention import apply_rotary
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.rope import rotary_table, turn_back
+from media_agent_magi.engine.rope import apply_rotary, rotary_table, turn_back
 
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
 

@@ -1,6 +1,7 @@
 """Models filled from files, held in parts, and prompts encoded ahead."""
 
 import shutil
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from media_agent.errors import BackendUnavailableError
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.fp8 import Fp8Linear
 from media_agent_magi.generating.engine import Engine
@@ -25,6 +27,7 @@ from media_agent_magi.loading.text_encoder import (
     Int8Linear,
     Precision,
     TextEncoder,
+    TransformersFiles,
     encode,
 )
 from media_agent_magi.loading.text_files import TextFiles
@@ -58,9 +61,9 @@ def test_however_a_model_is_held_its_video_is_the_same(folder: MagiFolder) -> No
 
 def test_tiles_decoded_as_batches_are_those_decoded_one_by_one(folder: MagiFolder) -> None:
     noise = torch.randn(1, 16, 6, 20, 20, generator=torch.Generator().manual_seed(1))
-    batched = load(folder).models.decode(noise, None)
+    batched = load(folder).models.open_decoder(None).decode(noise)
 
-    single = load(folder, Holding(tiles_at_once=False)).models.decode(noise, None)
+    single = load(folder, Holding(tiles_at_once=False)).models.open_decoder(None).decode(noise)
 
     assert batched.shape == (1, 3, 24, 160, 160)
     torch.testing.assert_close(batched, single, atol=1e-5, rtol=1e-5)
@@ -135,7 +138,7 @@ def test_keys_in_the_main_memory_are_those_on_the_device() -> None:
 
 
 def encoder(folder: MagiFolder, precision: Precision) -> TextEncoder:
-    return TextEncoder(TextFiles(folder.text), LENGTH, precision)
+    return TextEncoder(TransformersFiles(TextFiles(folder.text)), LENGTH, precision)
 
 
 def test_prompts_are_encoded_up_to_their_end(folder: MagiFolder) -> None:
@@ -229,3 +232,14 @@ def test_what_cleaning_deletes_is_known_before() -> None:
     assert find_deleted("über café") == ""
     assert not is_readable("小狗!")
     assert is_readable("小狗 a dog")
+
+
+def test_a_kernel_that_is_not_here_is_an_error_before_anything_is_loaded(
+    folder: MagiFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "magi_attention", None)
+
+    with pytest.raises(BackendUnavailableError, match="no MagiAttention") as caught:
+        load_magi(folder, "magi/small", Holding(), device="cpu", attention="magi")
+
+    assert "--option attention" in str(caught.value.hint)

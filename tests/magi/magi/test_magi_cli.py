@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from media_agent.cli import main
 from media_agent.video.codec import probe
+from media_agent_magi.backend import MagiBackend
+from media_agent_schemas import BackendEvent, OperationRef
 
 WEIGHTS = "inference_weight.distill"
 
@@ -89,6 +92,24 @@ def test_smoke_names_weights_that_make_no_numbers(
     assert "no numbers (NaN) in chunk 0" in capsys.readouterr().err
 
 
+class SaysNothing(MagiBackend):
+    """Ends without saying how."""
+
+    async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
+        for event in ():
+            yield event
+
+
+def test_smoke_of_a_backend_that_says_nothing_is_no_crash(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("media_agent_magi.backend.MagiBackend", SaysNothing)
+
+    assert main(["models", "smoke", "magi/tiny"]) not in (0, 1)
+
+    assert "magi/tiny ended without a video" in capsys.readouterr().err
+
+
 def test_a_plan_for_this_machine_says_what_it_would_need(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -99,6 +120,7 @@ def test_a_plan_for_this_machine_says_what_it_would_need(
     assert "media-agent models fetch" in said
     assert "magi/4.5b at 720x720 needs" in said
     assert "4.0 GiB are free" in said
+    assert "GB " not in said.replace("GiB", "")
 
     main([*command, "--device-memory", "16GiB"])
     said = capsys.readouterr().out

@@ -1,7 +1,6 @@
 """What is planned against what is counted: weights exactly, working memory by its allocations."""
 
 import json
-import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,51 +8,21 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from media_agent_magi.engine.autoencoders import vit_vae
 from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.text.keys import ChunkText
-from media_agent_magi.loading.memory import GIB, MemoryPlan, plan_memory
+from media_agent_magi.loading.memory import GIB, Holding, MemoryPlan, plan_memory
 from media_agent_magi.loading.stream import on_meta
 from media_agent_magi.magi.config import RELEASED, MagiConfig
 from media_agent_magi.magi.loader import build
 from media_agent_magi.magi.sizes import TILE_BYTES, chunk_tokens, magi_sizes, working_bytes
 from media_agent_magi.magi.table import count_bytes, parameter_table
+from tests.magi.allocations import Allocations
 
 TABLES = Path(__file__).parents[1] / "golden" / "dit_parameter_tables.json"
 VAE = ViTVAEConfig(256, 16, 8, 4, 16, 1024, 1, 16, 4)
-
-
-class Allocations(TorchDispatchMode):
-    """Counts the bytes of all tensors that are alive at once, those given before left out."""
-
-    def __init__(self, *known: Tensor) -> None:
-        super().__init__()
-        self.live = self.peak = 0
-        self._sizes = {tensor.untyped_storage()._cdata: 0 for tensor in known}
-
-    def __torch_dispatch__(
-        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
-    ) -> Any:
-        out = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                self._count(tensor.untyped_storage())
-        return out
-
-    def _count(self, storage: Any) -> None:
-        key = storage._cdata
-        if key not in self._sizes:
-            self._sizes[key] = storage.nbytes()
-            self.live += storage.nbytes()
-            self.peak = max(self.peak, self.live)
-            weakref.finalize(storage, self._free, key)
-
-    def _free(self, key: int) -> None:
-        self.live -= self._sizes.pop(key, 0)
 
 
 @pytest.mark.parametrize("name", sorted(RELEASED))
@@ -87,7 +56,7 @@ def test_working_memory_is_what_a_forward_allocates(
 
     x = empty(1, config.model.latent_channels, 6 * chunks, rows, columns, dtype=torch.float32)
     condition = empty(1, chunks, int(config.model.hidden_size * config.model.cond_hidden_ratio))
-    rotary = empty(chunks * each, 96, dtype=torch.float32)
+    rotary = empty(chunks * each, 2, config.model.kv_channels, dtype=torch.float32)
     text = ChunkText(empty(1, 200, config.model.hidden_size))
     with torch.inference_mode(False), torch.no_grad():
         counted = Allocations(*model.parameters(), x, condition, rotary, text.text)
@@ -174,4 +143,4 @@ def test_a_continuation_keeps_the_keys_of_what_it_continues() -> None:
     config = RELEASED["4.5B_distill"]
     plain, long = magi_sizes(config, (480, 480)), magi_sizes(config, (480, 480), prefix_chunks=4)
 
-    assert long.ring(4) == 4 * plain.ring(4)
+    assert long.ring(Holding()) == 4 * plain.ring(Holding())

@@ -23,7 +23,8 @@ from media_agent_magi.training.layouts import LAYOUTS, SLOTS
 from media_agent_magi.training.objective import caption_rows, loss
 from media_agent_magi.training.optimizers import Optimizers
 from media_agent_magi.world.captions import parse
-from media_agent_magi.world.scene import all_descriptions, is_held_out
+from media_agent_magi.world.renderer import SceneBatch, render
+from media_agent_magi.world.scene import Description, Scene, all_descriptions, is_held_out
 
 SMALL = replace(MODEL, num_layers=2)
 
@@ -302,6 +303,49 @@ def test_the_loss_of_the_autoencoder_sees_motion_that_is_missing() -> None:
     value = autoencoder.reconstruction_loss(Still(), video, noise=0.0)  # type: ignore[arg-type]
 
     assert value > plain.abs().mean() + 2 * plain.square().mean() + 0.1
+
+
+def moving(frames: int = 8) -> tuple[torch.Tensor, SceneBatch]:
+    """Return clips (3, 3, T, 64, 64) in [-1, 1] of an object that moves right, and their scenes."""
+    shapes = ("circle", "square", "triangle")
+    right = [Description("navy", shape, "yellow", "right") for shape in shapes]
+    scenes = SceneBatch.of([Scene(20.0, 30.0, 11.0, (each,)) for each in right])
+    return render(scenes, frames).transpose(1, 2) * 2 - 1, scenes
+
+
+def test_a_frame_that_lies_elsewhere_is_displaced_by_as_much() -> None:
+    video, _ = moving()
+
+    shown = video.clone()
+    shown[:, :, 2] = video[:, :, 1]  # as far as one frame earlier
+
+    off = autoencoder.displacement(shown - video, video)
+    assert off[:, 2, 0].tolist() == pytest.approx([-0.8] * 3, abs=0.1)
+    assert off[:, :, 1].abs().max() < 0.01
+    assert off[:, [0, 1, 3, 4]].abs().max() < 1e-5
+
+
+def test_motion_in_steps_is_measured_by_phase() -> None:
+    video, scenes = moving()
+    held = 0.9 * video + 0.1 * video[:, :, ::4].repeat_interleave(4, dim=2)  # within each four
+
+    even = autoencoder.moves_by_phase(video - video, video, scenes)
+    uneven = autoencoder.moves_by_phase(held - video, video, scenes)
+
+    assert even == pytest.approx([1.0] * 4)
+    assert sum(uneven) == pytest.approx(4, abs=0.02)  # in all it gets as far
+    assert uneven[0] < 0.95
+    assert uneven[3] > 1.1
+
+
+def test_the_loss_of_the_autoencoder_sees_where_things_are() -> None:
+    video, _ = moving()
+    even = torch.full_like(video, 0.01)
+
+    off = autoencoder.video_loss(video.roll(1, 2)[:, :, 1:], video[:, :, 1:])
+    blank = autoencoder.video_loss((video + even)[:, :, 1:], video[:, :, 1:])
+
+    assert off > blank + autoencoder.PLACE_WEIGHT * 0.5 * 0.8**2 * 0.8
 
 
 def test_the_transformer_trains_continues_and_logs(

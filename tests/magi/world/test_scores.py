@@ -11,6 +11,7 @@ from media_agent_magi.world.scores import (
     Share,
     chance_levels,
     frozen_chunks,
+    moves_by_phase,
     score,
     seam_scores,
     tally,
@@ -148,3 +149,23 @@ def test_a_frozen_video_is_caught_beside_its_perfect_seams() -> None:
     assert frozen_chunks(frozen, truth) == Share(CHUNKS, CHUNKS)
     assert frozen_chunks(truth, truth) == Share(0, CHUNKS)
     assert frozen_chunks(frozen, frozen) == Share(0, 0)
+
+
+@pytest.mark.parametrize("motion", ["right", "up-left"])
+def test_the_truth_moves_alike_in_every_phase(motion: str) -> None:
+    truth = video(replace(MOVING, motion=motion))
+
+    assert moves_by_phase(truth, truth) == pytest.approx([0.8] * 4, abs=0.01)
+
+
+def test_motion_in_steps_is_seen_by_phase_wherever_the_object_is() -> None:
+    truth = video(seed=1)
+    stepping = np.repeat(video(seed=2)[::4], 4, axis=0)
+
+    assert moves_by_phase(stepping, truth) == pytest.approx([0, 0, 0, 3.2], abs=0.02)
+
+
+def test_what_should_stand_still_has_no_moves() -> None:
+    still = video(replace(MOVING, motion="still"))
+
+    assert np.isnan(moves_by_phase(video(), still)).all()

@@ -97,6 +97,7 @@ def test_a_model_deaf_to_the_prompt_is_found_out() -> None:
     assert report.smoothness.frozen.value == 1
     assert report.true_smoothness is not None
     assert report.true_smoothness.frozen.right == 0
+    assert report.true_smoothness.moves == pytest.approx([0.8] * 4, abs=0.01)
 
 
 def test_the_report_is_plain_json_even_where_a_number_is_missing() -> None:

@@ -10,6 +10,7 @@ from media_agent_hosted.providers.comfyui.options import Setup
 from media_agent_schemas.capabilities import (
     FALLBACK_FPS,
     FALLBACK_SECONDS,
+    CancelRule,
     Capabilities,
     FpsRange,
     OptionSpec,
@@ -75,7 +76,8 @@ def describe(setup: Setup, kind: str, name: str) -> Capabilities:
         frame_offset=steps.offset if sets_length else 0,
         negative_prompt="negative_prompt" in setup.slots,
         seed="seed" in setup.slots,
-        cancels=True,
+        cancel_rule=CancelRule.STOPS,
+        bills_failed=False,
         lookup="key",
         options=(*_parameters(setup), DEADLINE),
         verification=Verification(

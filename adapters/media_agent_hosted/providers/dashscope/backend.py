@@ -30,6 +30,7 @@ from media_agent_hosted.providers.dashscope.errors import (
     failure_of,
 )
 from media_agent_hosted.providers.dashscope.regions import Region, address_of, choose_region
+from media_agent_schemas.capabilities import CancelRule
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 
@@ -63,7 +64,7 @@ class DashscopeBackend(HostedBackend):
     work_id = "output.task_id"
     keeps = timedelta(hours=24)
     reads_video_files = False
-    cancels = "unknown"  # while it waits; work that has started continues
+    cancel_rule = CancelRule.QUEUED_ONLY
     verification = wire_equal("dashscope 2.0.2")
 
     @property

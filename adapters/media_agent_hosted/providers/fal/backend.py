@@ -22,7 +22,7 @@ from media_agent_hosted.base.runs import app_of, read_queue, unprocessable, verd
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.providers.fal.body import MOST_SHOTS, build_body, takes_shots
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import CancelRule, Capabilities
 from media_agent_schemas.jobs import OperationRef
 
 __all__ = ["MODELS", "FalBackend"]
@@ -46,7 +46,7 @@ class FalBackend(HostedBackend):
     work_id = "request_id"
     addresses = ("status_url", "response_url", "cancel_url")
     keeps = timedelta(days=7)
-    cancels = "unknown"  # while it waits; work that has started usually continues
+    cancel_rule = CancelRule.QUEUED_ONLY  # work that has started usually continues
     verification = wire_equal("fal-client 1.0.3")
 
     def capabilities(self, model: str | None = None) -> Capabilities:

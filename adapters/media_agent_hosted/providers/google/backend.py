@@ -27,6 +27,7 @@ from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.lenient import space_words, text, unwrap
 from media_agent_hosted.parsing.states import State
+from media_agent_schemas.capabilities import CancelRule
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole
 
@@ -46,7 +47,7 @@ class GoogleBackend(HostedBackend):
     models = Models(Path(__file__).with_name("models.yaml"), provider="google", most_parts=1)
     input_form = InputForm.BASE64
     videos_need_key = True
-    cancels = True
+    cancel_rule = CancelRule.STOPS
     verification = wire_equal("google-genai 3.6.1")
 
     def auth(self) -> Auth:

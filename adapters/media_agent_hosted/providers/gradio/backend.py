@@ -46,6 +46,7 @@ from media_agent_hosted.providers.gradio.options import (
 from media_agent_hosted.providers.gradio.outputs import find_video
 from media_agent_hosted.providers.gradio.session import Session, file_argument
 from media_agent_schemas.capabilities import (
+    CancelRule,
     Capabilities,
     Estimate,
     Verification,
@@ -113,7 +114,7 @@ class GradioBackend(PolledBackend):
         missing = self.settings.missing_key() if self.settings.names_key else None
         facts = {
             "reads_urls": False,
-            "cancels": "unknown",
+            "cancel_rule": CancelRule.UNKNOWN,  # a function that runs may run to its end
             "local": self._api.is_here,
             "missing": self._absent or missing,
             "verification": _VERIFICATION,

@@ -43,7 +43,7 @@ from media_agent_hosted.providers.minimax.lookup import (
     since_by_its_clock,
     tasks_in,
 )
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import CancelRule, Capabilities
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
@@ -71,7 +71,7 @@ class MiniMaxBackend(HostedBackend):
     options_type = MiniMaxOptions
     models = Models(Path(__file__).with_name("models.yaml"), provider="minimax", most_parts=1)
     work_id = "task_id"
-    cancels = "unknown"  # while it waits; work that has started continues
+    cancel_rule = CancelRule.QUEUED_ONLY
     cancelling_deletes = True
     lookup = "candidates"
 
@@ -96,7 +96,7 @@ class MiniMaxBackend(HostedBackend):
         known = self.models.by_id.get(found.model)
         if known is None or known.path != OLDER:
             return found
-        return found.model_copy(update={"cancels": False, "lookup": "none"})
+        return found.model_copy(update={"cancel_rule": CancelRule.NONE, "lookup": "none"})
 
     def build(self, submission: Submission) -> Call:
         """Return the call that submits a task."""

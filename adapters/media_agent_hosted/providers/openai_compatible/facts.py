@@ -18,6 +18,7 @@ from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.providers.openai_compatible.video import Server
 from media_agent_schemas.capabilities import (
     FALLBACK_FPS,
+    CancelRule,
     Capabilities,
     ModeFacts,
     OptionSpec,
@@ -40,6 +41,7 @@ _FACTS = {
     *("frame_multiple", "frame_offset"),
 }  # settings that say what the model can do
 _SILENT = (Server.SGLANG, Server.FASTVIDEO)  # except for a family that always makes audio
+_CANCEL_RULES = {Server.AUTO: CancelRule.UNKNOWN, Server.VLLM_OMNI: CancelRule.STOPS}
 _LONGEST_PLAIN, _USUAL_PLAIN = 12.0, 4.0  # seconds, by OpenAI's own documents
 _USUAL_SECONDS = 5.0  # of a video by a model of which nothing is known
 
@@ -174,7 +176,8 @@ def describe_model(
             "negative_prompt": True,
             "seed": True,
             "audio": False if server in _SILENT else "unknown",
-            "cancels": "unknown" if server is Server.AUTO else server is Server.VLLM_OMNI,
+            "cancel_rule": _CANCEL_RULES.get(server, CancelRule.NONE),
+            "bills_failed": False,
             "lookup": "candidates",
             "options": _options(server, passed),
             "verification": Verification(
@@ -222,7 +225,7 @@ def _plain(model: str, settings: ServerSettings) -> Capabilities:
         max_duration=longest,
         default_duration=min(settings.default_duration or _USUAL_PLAIN, longest),
         audio="unknown",
-        cancels=False,
+        cancel_rule=CancelRule.NONE,
         lookup="candidates",
         options=(DEADLINE,),
         verification=wire_equal("openai 3.57.0"),

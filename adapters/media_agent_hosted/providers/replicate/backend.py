@@ -32,6 +32,7 @@ from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
+from media_agent_schemas.capabilities import CancelRule
 from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 
@@ -57,7 +58,7 @@ class ReplicateBackend(HostedBackend):
     largest_upload = 100_000_000
     uploads = "files larger than 256 kB, for 24 hours"
     keeps = timedelta(hours=1)
-    cancels = True
+    cancel_rule = CancelRule.STOPS
     verification = wire_equal("replicate 1.0.7")
 
     def build(self, submission: Submission) -> Call:

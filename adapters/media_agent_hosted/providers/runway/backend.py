@@ -26,6 +26,7 @@ from media_agent_hosted.models.facts import Models
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.lenient import number, text, unwrap, value_at
 from media_agent_hosted.parsing.states import State
+from media_agent_schemas.capabilities import CancelRule
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 
@@ -48,7 +49,7 @@ class RunwayBackend(HostedBackend):
     keys_at = "dev.runwayml.com"
     models = Models(Path(__file__).with_name("models.yaml"), provider="runway", most_parts=1)
     keeps = timedelta(hours=24)
-    cancels = "unknown"  # neither that it stops nor a refund is promised
+    cancel_rule = CancelRule.NOT_REFUNDED  # `cost` says what it bills all the same
     cancelling_deletes = True
     largest_input = 3_700_000  # 5 MB as base64
     largest_upload = 200 * 2**20
@@ -107,7 +108,10 @@ def _cost(body: JsonValue) -> Cost | None:
     charged = number(value_at(body, "cost.credits"))
     if charged is None or charged < 0:
         return None
-    return Cost(usd=charged * _USD_A_CREDIT, source="runway")
+    held = number(value_at(body, "estimatedCost.credits")) or charged
+    back = held - charged
+    refunded = back * _USD_A_CREDIT if back > 0 else None
+    return Cost(usd=charged * _USD_A_CREDIT, source="runway", refunded_usd=refunded)
 
 
 def _failure(said: dict[str, JsonValue]) -> MediaAgentError:

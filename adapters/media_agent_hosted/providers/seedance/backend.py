@@ -43,7 +43,7 @@ from media_agent_hosted.providers.seedance.regions import (
     choose_region,
     region_of,
 )
-from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.capabilities import CancelRule, Capabilities
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
@@ -78,7 +78,8 @@ class SeedanceBackend(HostedBackend):
     callback_field = "callback_url"
     keeps = timedelta(hours=24)
     reads_video_files = False
-    cancels = "unknown"  # while it waits; work that has started continues
+    cancel_rule = CancelRule.QUEUED_ONLY
+    bills_failed = False
     cancelling_deletes = True
     lookup = "candidates"
     verification = wire_equal("volcengine-ark-runtime 5.0.54")

@@ -42,8 +42,7 @@ class ConvVAE(nn.Module):
             nn.Conv2d(config.width, 4 * config.outer_width, 1),
             nn.PixelShuffle(2),
             Residual(config.outer_width),
-            nn.SiLU(),
-            nn.Conv2d(config.outer_width, 3 * FRAMES * 4, 1),
+            Readout(config.outer_width, config.readout_width, 3 * FRAMES * 4),
             nn.PixelShuffle(2),
         )
 
@@ -86,6 +85,26 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return a tensor of the same shape."""
         return x + self.second(F.silu(self.first(F.silu(x))))
+
+
+class Readout(nn.Module):
+    """The pixels of four frames out of features: a linear part, and one that is not.
+
+    A linear readout alone is a first-order picture of an edge that moves, too little of which
+    reaches the first and the last of the four frames.
+    """
+
+    def __init__(self, width: int, hidden_width: int, outputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Conv2d(width, outputs, 1)
+        self.hidden = circular(width, hidden_width)
+        self.output = nn.Conv2d(hidden_width, outputs, 1, bias=False)
+        nn.init.zeros_(self.output.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (B, outputs, h, w) of features (B, width, h, w)."""
+        x = F.silu(x)
+        return self.linear(x) + self.output(F.silu(self.hidden(x)))
 
 
 def circular(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:

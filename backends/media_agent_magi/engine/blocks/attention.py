@@ -12,7 +12,8 @@ from media_agent_magi.engine.blocks.kernels import HALF, Kernel
 from media_agent_magi.engine.blocks.layers import Norm, body_dtype
 from media_agent_magi.engine.cache import Past
 from media_agent_magi.engine.config import ModelConfig
-from media_agent_magi.engine.text.keys import Text
+from media_agent_magi.engine.rope import turned
+from media_agent_magi.engine.text.keys import ChunkText, Text
 
 JOIN_PIECES = 8
 """Self and cross results are interleaved in this many pieces, whatever the number of groups."""
@@ -22,14 +23,21 @@ JOIN_PIECES = 8
 class AttentionContext:
     """What every block of one forward shares.
 
-    ranges: per chunk the keys it attends to, counted from the first that is looked at.
+    ranges: per chunk the keys it attends to, counted from the first that is looked at. turning:
+    what `turned` rotates heads with. reads: what consecutive chunks read, what hides its padding,
+    and how many they are.
     """
 
     ranges: Sequence[tuple[int, int]]
-    rotary: Tensor
-    text: Text
+    turning: tuple[Tensor, Tensor]
+    reads: Sequence[tuple[ChunkText, Tensor | None, int]]
     kernel: Kernel
     past: Past | None = None
+
+
+def count_reads(text: Text) -> tuple[tuple[ChunkText, Tensor | None, int], ...]:
+    """Join chunks that read the same, for one product does them all."""
+    return tuple((each, each.bias(), len(tuple(run))) for each, run in groupby(text))
 
 
 class Attention(nn.Module):
@@ -52,7 +60,7 @@ class Attention(nn.Module):
         self.k_layernorm = Norm(config, dh)
         self.q_layernorm_xattn = Norm(config, dh, dtype=body)
         self.k_layernorm_xattn = Norm(config, dh, dtype=body)
-        self.rotated: Callable[[Tensor, Callable[[Tensor], Tensor], Tensor], Tensor] = rotated
+        self.rotated = rotated
         self.side_by_side = False
         self.register_buffer("wide", None, persistent=False)
 
@@ -80,27 +88,40 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, context: AttentionContext) -> Tensor:
         """Return the projected sum of both attentions, (N, S, D), float32."""
         q, qx, k, v = self.linear_qkv(self.linear_qkv.layer_norm(x))
-        seen, read = self._self(q, k, v, context), self._cross(qx, context)
-        joined = torch.cat([seen, read], dim=-1) if self.side_by_side else interleave(seen, read)
+        q = self.rotated(self.heads_of(q), self.q_layernorm, context.turning)
+        k = self.rotated(self.heads_of(k), self.k_layernorm, context.turning)
+        qx = self.q_layernorm_xattn(self.heads_of(qx))
+        joined = self.attend(q, qx, k, self.heads_of(v), context)
         if type(self.linear_proj) is not nn.Linear:
             return self.linear_proj(joined)
         if self.wide is not None:
             return F.linear(joined.float(), self.wide)
         return linear_in_float32(joined, self.linear_proj.weight)
 
-    def _self(self, q: Tensor, k: Tensor, v: Tensor, context: AttentionContext) -> Tensor:
-        q = self.rotated(q.unflatten(-1, (self.heads, self.dh)), self.q_layernorm, context.rotary)
-        k = self.rotated(k.unflatten(-1, (self.groups, self.dh)), self.k_layernorm, context.rotary)
-        v = v.unflatten(-1, (self.groups, self.dh))  # N S G dh
+    def heads_of(self, x: Tensor) -> Tensor:
+        """Cut (N, S, heads*dh) into heads, (N, S, heads, dh)."""
+        return x.view(*x.shape[:2], -1, self.dh)
+
+    def attend(
+        self, q: Tensor, qx: Tensor, k: Tensor, v: Tensor, context: AttentionContext
+    ) -> Tensor:
+        """Return both attentions, (N, S, 2*Hq*dh), of heads (N, S, heads, dh), normed and turned.
+
+        Stores in the past what is to be stored.
+        """
         if context.past is not None:
             k, v = context.past.join(self.layer, k, v)
+        seen, read = self._self(q, k, v, context), self._cross(qx, context)
+        return torch.cat([seen, read], dim=-1) if self.side_by_side else interleave(seen, read)
+
+    def _self(self, q: Tensor, k: Tensor, v: Tensor, context: AttentionContext) -> Tensor:
         k, v = k.transpose(1, 2), v.transpose(1, 2)  # N G tokens dh
         queries = q.transpose(1, 2).chunk(len(context.ranges), dim=2)
         results = [
             context.kernel(part, k[:, :, start:end], v[:, :, start:end], None)
             for part, (start, end) in zip(queries, context.ranges, strict=True)
         ]
-        return torch.cat(results, dim=2).transpose(1, 2).flatten(2)  # N S Hq*dh
+        return join_chunks(results)
 
     def text_keys(self, text: Tensor) -> Tensor:
         """Return keys, normed, and values (N, L', G, 2*dh) of projected captions (N, L', D)."""
@@ -109,17 +130,17 @@ class Attention(nn.Module):
         return torch.cat([self.k_layernorm_xattn(k), v], dim=-1)
 
     def _cross(self, q: Tensor, context: AttentionContext) -> Tensor:
-        q = self.q_layernorm_xattn(q.unflatten(-1, (self.heads, self.dh))).transpose(1, 2)
-        each, results, first = q.shape[2] // len(context.text), [], 0
-        for text, run in groupby(context.text):  # chunks that read the same need one product
-            end = first + each * len(tuple(run))
-            keys, bias = text.keys(self.layer, self.text_keys), text.bias()
-            keys = keys.expand(len(q), *keys.shape[1:])
-            bias = None if bias is None else bias.expand(len(q), -1, -1, -1)
+        q, samples = q.transpose(1, 2), len(q)
+        each = q.shape[2] // len(context.ranges)
+        results, first = [], 0
+        for text, bias, chunks in context.reads:
+            end = first + chunks * each
+            keys = text.keys(self.layer, self.text_keys).expand(samples, -1, -1, -1)
+            bias = None if bias is None else bias.expand(samples, -1, -1, -1)
             k, v = keys.transpose(1, 2).chunk(2, dim=-1)  # N G L' dh
             results.append(context.kernel(q[:, :, first:end], k, v, bias))
             first = end
-        return torch.cat(results, dim=2).transpose(1, 2).flatten(2)  # N S Hq*dh
+        return join_chunks(results)
 
 
 class Projections(nn.Module):
@@ -165,22 +186,18 @@ def linear_in_float32(x: Tensor, weight: Tensor) -> Tensor:
     return F.linear(x.float(), weight.float())
 
 
-def rotated(x: Tensor, norm: Callable[[Tensor], Tensor], table: Tensor) -> Tensor:
+def rotated(x: Tensor, norm: Callable[[Tensor], Tensor], turning: tuple[Tensor, Tensor]) -> Tensor:
     """Norm and rotate heads (N, S, heads, dh) in float32, and return to their dtype."""
-    return apply_rotary(norm(x.float()), table).to(x.dtype)
+    return turned(norm(x.float()), turning).to(x.dtype)
 
 
-def apply_rotary(x: Tensor, table: Tensor) -> Tensor:
-    """Rotate the first 3/4 of the head channels of x (N, S, heads, dh), half-split pairs."""
-    sin, cos = table[:, None, :].chunk(2, dim=-1)  # S 1 3*bands
-    width = sin.shape[-1]
-    a, b, rest = x.split([width, width, x.shape[-1] - 2 * width], dim=-1)
-    return torch.cat([a * cos - b * sin, b * cos + a * sin, rest], dim=-1)
+def join_chunks(results: Sequence[Tensor]) -> Tensor:
+    """Put what attention returns, (N, Hq, tokens, dh) each, in a row: (N, S, Hq*dh)."""
+    parts = [each.transpose(1, 2) for each in results]
+    return (torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]).flatten(2)
 
 
 def interleave(first: Tensor, second: Tensor) -> Tensor:
     """Cut both (..., X) into eight pieces and alternate them, (..., 2*X)."""
-    pieces = torch.stack(
-        [first.unflatten(-1, (JOIN_PIECES, -1)), second.unflatten(-1, (JOIN_PIECES, -1))], dim=-2
-    )
-    return pieces.flatten(-3)
+    pieces = [each.view(*each.shape[:-1], JOIN_PIECES, -1) for each in (first, second)]
+    return torch.cat(pieces, dim=-1).flatten(-2)

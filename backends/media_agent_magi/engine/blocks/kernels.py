@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from functools import cache
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -15,6 +18,9 @@ Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 HALF = (torch.bfloat16, torch.float16)
 MOST_SCORES = 2**25
 """Bytes that the scores of one call may take."""
+
+
+BFLOAT16_CHECKS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 class KernelError(RuntimeError):
@@ -82,8 +88,95 @@ def pinned(*backends: SDPBackend) -> Kernel:
     return attend
 
 
-def kernel_for(device: torch.device) -> Kernel:
-    """Return the kernel to be used on a device: on CUDA those alone that hold no scores."""
+@cache
+def multiplies_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself."""
+    checks = (getattr(torch.cpu, name, None) for name in BFLOAT16_CHECKS)
+    return any(check is not None and check() for check in checks)
+
+
+def flexible(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Use torch's FlexAttention: compiled on a GPU, written out elsewhere.
+
+    Raises:
+        KernelError: It cannot be compiled, or not for this.
+    """
+    from torch._dynamo.exc import TorchDynamoException
+
+    added = None if bias is None else bias.expand(*q.shape[:-1], k.shape[2])
+
+    def add(score: Tensor, n: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        assert added is not None
+        return score + added[n, head, query, key]
+
+    try:
+        return _flex(compiled=q.is_cuda)(
+            q, k, v, score_mod=None if added is None else add, enable_gqa=q.shape[1] != k.shape[1]
+        )
+    except (TorchDynamoException, NotImplementedError, ValueError) as error:
+        raise KernelError(f"no FlexAttention for {q.dtype} on {q.device}: {error}") from error
+
+
+@cache
+def _flex(*, compiled: bool) -> Callable[..., Tensor]:
+    from torch.nn.attention.flex_attention import flex_attention
+
+    made = torch.compile(flex_attention, dynamic=True) if compiled else flex_attention
+    return cast("Callable[..., Tensor]", made)
+
+
+def magi_attention(masked: Kernel) -> Kernel:
+    """Return the kernel of MagiAttention 1.0.5 and later, for GPUs that it is built for.
+
+    It adds nothing to scores: captions of several lengths at once are left to `masked`.
+
+    Raises:
+        KernelError: It is not installed; or, when it is called, it cannot do what is asked.
+    """
+    try:
+        compute = importlib.import_module("magi_attention.api").flex_flash_attn_func
+    except (ImportError, AttributeError) as error:
+        raise KernelError(
+            f"no MagiAttention: {error}; it is built from github.com/SandAI-org/MagiAttention"
+        ) from error
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+        if bias is not None:
+            return masked(q, k, v, bias)
+        rows = [x.transpose(1, 2).flatten(0, 1).contiguous() for x in (q, k, v)]  # N*S heads dh
+        spans = [_spans(len(x), x.shape[2], x.device) for x in (q, k)]
+        try:
+            out: Tensor = compute(*rows, q_ranges=spans[0], k_ranges=spans[1])[0]
+        except (RuntimeError, AssertionError, TypeError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise KernelError(f"no MagiAttention for {q.dtype} on {q.device}: {error}") from error
+        return out.to(q.dtype).unflatten(0, (len(q), -1)).transpose(1, 2)
+
+    return attend
+
+
+def _spans(samples: int, tokens: int, device: torch.device) -> Tensor:
+    """Return where the tokens of each sample begin and end, (N, 2)."""
+    edges = torch.arange(samples + 1, dtype=torch.int32, device=device) * tokens
+    return torch.stack([edges[:-1], edges[1:]], dim=1)
+
+
+def kernel_for(device: torch.device, name: str = "sdpa") -> Kernel:
+    """Return the kernel of a name to be used on a device: sdpa, flex or magi.
+
+    On CUDA sdpa is those kernels alone that hold no scores.
+
+    Raises:
+        KernelError: It is not here.
+    """
+    sdpa: Kernel = rounded_once
     if device.type == "cuda":
-        return pinned(SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION)
-    return rounded_once
+        sdpa = pinned(SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION)
+    match name:
+        case "flex":
+            return flexible
+        case "magi":
+            return magi_attention(masked=sdpa)
+        case _:
+            return sdpa

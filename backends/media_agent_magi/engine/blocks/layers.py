@@ -39,12 +39,12 @@ class Norm(nn.Module):
         """Normalise the last axis."""
         scale = cast(Tensor | None, self.scale)
         scale = self.weight + self.offset if scale is None else scale
-        return F.layer_norm(x, self.weight.shape, scale, self.bias, self.eps)
+        return torch.layer_norm(x, self.weight.shape, scale, self.bias, self.eps)
 
 
 def gated_sum(x: Tensor, y: Tensor, gate: Tensor, norm: Callable[[Tensor], Tensor]) -> Tensor:
     """Gate y, norm it, add it to x; (N, S, D), gates (N, W, D) by chunk. In float32, cast once."""
-    y = y.float().unflatten(1, (gate.shape[1], -1))  # N W C D
+    y = y.float().view(len(y), gate.shape[1], -1, y.shape[-1])  # N W C D
     gated = (y * gate.float().unsqueeze(2)).flatten(1, 2)
     return (x.float() + norm(gated)).to(x.dtype)
 

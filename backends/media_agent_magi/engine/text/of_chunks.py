@@ -8,7 +8,7 @@ from functools import lru_cache, partial
 import torch
 
 from media_agent_magi.engine.text.keys import ChunkText
-from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.text.rows import TextRow, null_row
 from media_agent_magi.engine.transformer import Transformer
 
 TextSource = Callable[[int], TextRow | Sequence[TextRow] | None]
@@ -20,13 +20,22 @@ hold 100 MB of keys in a large model."""
 
 
 class ChunkTexts:
-    """Texts by chunk; a chunk without one reads `null`."""
+    """Texts by chunk; a chunk without one reads `null`, where the model has such a text."""
 
-    def __init__(self, model: Transformer, null: TextRow) -> None:
+    def __init__(self, model: Transformer, null: TextRow | None, null_tokens: int) -> None:
+        """Read "no text": the null caption of the model, with so many tokens, if not given."""
+        if null is None and (caption := model.null_caption()) is not None:
+            null = null_row(caption, null_tokens)
         self._read = lru_cache(TEXTS_KEPT)(partial(read_rows, model))
-        self.null = self._read((null,))
+        self._null = None if null is None else self._read((null,))
         self.rows: dict[int, tuple[TextRow, ...]] = {}
         self._texts: dict[int, ChunkText] = {}
+
+    @property
+    def null(self) -> ChunkText:
+        """What a chunk without a text reads."""
+        assert self._null is not None
+        return self._null
 
     def ask(self, chunk: int, source: TextSource) -> bool:
         """Ask for the text of a chunk and keep it; say whether there is any."""
@@ -41,7 +50,13 @@ class ChunkTexts:
 
     def of(self, chunk: int) -> ChunkText:
         """Return what a chunk reads."""
-        return self._texts.get(chunk, self.null)
+        text = self._texts.get(chunk)
+        return self.null if text is None else text
+
+    def differ(self, chunk: int, other: int) -> bool:
+        """Whether two chunks, both with texts, read different ones."""
+        pairs = zip(self.rows[chunk], self.rows[other], strict=True)
+        return not all(a.says(b) for a, b in pairs)
 
     def forget_before(self, chunk: int) -> None:
         """Forget the texts of earlier chunks."""
@@ -52,7 +67,6 @@ class ChunkTexts:
 @torch.inference_mode()
 def read_rows(model: Transformer, rows: Sequence[TextRow]) -> ChunkText:
     """Let the model read the captions of one chunk, a row for each sample or one for all."""
-    device = model.null_caption().device
     caption = torch.stack([row.caption.detach() for row in rows])  # N L width
     mask = torch.stack([row.mask for row in rows])
-    return model.read(caption.to(device, torch.float32), mask.to(device))
+    return model.read(caption.to(model.device, torch.float32), mask.to(model.device))

@@ -35,6 +35,13 @@ class TextRow:
     caption: Tensor
     mask: Tensor
 
+    def says(self, other: TextRow) -> bool:
+        """Whether another row has the same tokens that are read."""
+        if self is other:
+            return True
+        mine, theirs = (row.caption[row.mask.bool()] for row in (self, other))
+        return torch.equal(mine, theirs)
+
     def with_front(self, tokens: Sequence[Tensor]) -> TextRow:
         """Put tokens (width,) in front, each before the ones already there; cut to L again."""
         length = self.caption.shape[0]

@@ -11,7 +11,7 @@ from media_agent.cli.screen import write_json, write_raw_line, write_stdout, wri
 if TYPE_CHECKING:
     from media_agent.ledger.costs import CostRow
 
-_COLUMNS = ("jobs", "usd", "billed_usd", "quoted_usd", "unknown", "old_prices")
+_COLUMNS = ("jobs", "usd", "billed_usd", "quoted_usd", "unknown", "old_prices", "held_usd")
 _FORMULA_SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # wide ones count, too
 
 
@@ -58,13 +58,13 @@ def _as_csv(by: str, rows: "Sequence[CostRow]") -> Iterator[str]:
     import csv
     import io
 
-    for values in ((by, *_COLUMNS), *((_as_text(row.name), *_values(row)) for row in rows)):
+    for values in ((by, *_COLUMNS), *((as_text(row.name), *_values(row)) for row in rows)):
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(values)
         yield line.getvalue()
 
 
-def _as_text(name: str) -> str:
+def as_text(name: str) -> str:
     """Return a name that a spreadsheet takes for text: a label may begin as a formula does."""
     return f"'{name}" if name.startswith(_FORMULA_SIGNS) else name
 
@@ -77,12 +77,17 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
     if not rows:
         write_stdout("no jobs in this time")
         return
+    from media_agent_schemas.base import format_usd
     from media_agent_schemas.capabilities import PRICE_DAYS
 
     heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
     write_table(heads, [_format(row) for row in (*rows, total)])
     if total.quoted_usd:
         write_stdout("quoted: the price that was planned; no bill was reported")
+    if total.held_usd:
+        write_stdout(
+            f"{format_usd(total.held_usd)} USD are held for what is under way or of unknown outcome"
+        )
     if total.old_prices:
         write_stdout(
             f"{total.old_prices} submissions were quoted by a price more than {PRICE_DAYS} days "

@@ -1,13 +1,13 @@
-"""The commands about jobs: show, resume, reconcile, cancel, rm; list has a file of its own."""
+"""The commands about jobs: show, resume, reconcile, settle, cancel, rm; list has its own file."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from media_agent.cli.arguments import Flag, Yes
+from media_agent.cli.arguments import Flag, Number, Yes
 from media_agent.cli.commands.jobs.job_list import format_status, list_jobs
-from media_agent.cli.screen import write_facts, write_json
+from media_agent.cli.screen import write_facts, write_json, write_stdout
 from media_agent.cli.store import find_job, open_ledger
 from media_agent.shorten import shorten
 
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 def build_jobs_app() -> App:
     """Return the commands about jobs."""
-    app = App(name="jobs", help="List, show, resume, reconcile, cancel or remove jobs.")
+    app = App(name="jobs", help="List, show, resume, reconcile, settle, cancel or remove jobs.")
     app.command(list_jobs, name="list")
     app.command(show_job, name="show")
     app.command(resume_job, name="resume")
     app.command(reconcile_jobs, name="reconcile")
+    app.command(settle_job, name="settle")
     app.command(cancel_job, name="cancel")
     app.command(remove_jobs, name="rm")
     return app
@@ -75,10 +76,14 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     for chunk, prompt in sorted(steered.items()):  # of those for one chunk the last holds
         yield "steered", f"from chunk {chunk + 1} on: {shorten(prompt, 200)}"
     yield "price", _price(job)
+    if job.plan.estimate.has_old_price(job.created_at.date()):
+        yield "price of", f"{job.plan.estimate.priced_on}: read long before it was planned"
     if job.label is not None:
         yield "label", job.label
     if job.chunks_ready:
         yield "ready", f"{job.frames_ready} frames in {job.chunks_ready} chunks"
+    if job.cancellation is not None:
+        yield "cancelled", job.cancellation.said
     for change in job.plan.adjustments:
         yield "adjusted", describe_change(change)
     for warning in job.warnings:
@@ -123,7 +128,8 @@ def _price(job: "VideoJob") -> str:
         return f"quoted {quote}; cost unknown"
     if job.cost_source in (None, "free"):
         return f"quoted {quote}; nothing spent" if job.quote_usd else "free"
-    return f"quoted {quote}; cost {format_usd(job.cost_usd)} USD ({job.cost_source})"
+    held = f"; {format_usd(job.held_usd)} USD held in the budgets" if job.held_usd else ""
+    return f"quoted {quote}; cost {format_usd(job.cost_usd)} USD ({job.cost_source}){held}"
 
 
 def resume_job(
@@ -158,6 +164,33 @@ def reconcile_jobs(job_id: str | None = None, /, *, json: Flag = False) -> int:
     from media_agent.cli.job_actions import reconcile
 
     return asyncio.run(reconcile(_find(job_id), json=json))
+
+
+def settle_job(job_id: str, /, *, usd: Number, json: Flag = False) -> int:
+    """Settle what a job of unknown outcome cost, as its provider's own page says.
+
+    What the budgets hold for it is free again, but for that amount. Nothing else changes: the job
+    can still be resumed.
+
+    Args:
+        job_id: As shown by jobs list; or the beginning of one, or last.
+        usd: What the provider billed, in USD; 0: it never accepted it, or bills nothing.
+        json: Print the job as JSON.
+    """
+    from datetime import UTC, datetime
+
+    from media_agent.cli.arguments import read_number
+    from media_agent_schemas.base import format_usd
+
+    store = open_ledger()
+    name = store.jobs.find(job_id)
+    amount = read_number("usd", usd) or 0.0
+    store.submissions.settle(name, amount, datetime.now(UTC))
+    if json:
+        write_json(store.jobs.get(name))
+    else:
+        write_stdout(f"{name}: settled with {format_usd(amount)} USD")
+    return 0
 
 
 def cancel_job(job_id: str, /, *, json: Flag = False) -> int:

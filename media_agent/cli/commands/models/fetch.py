@@ -4,6 +4,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from media_agent.cli.arguments import Flag, Name, Yes
+from media_agent.cli.commands.models.released import (
+    check_space,
+    find_released,
+    list_released_facts,
+    plan_released,
+    released_as_json,
+)
 from media_agent.cli.screen import (
     agree,
     format_size,
@@ -34,11 +41,12 @@ def fetch_model(
     """Download a model from the Hugging Face Hub into the data folder, and register it.
 
     Shows what would be downloaded, and asks. A download that broke off is continued; every file is
-    verified. Weights are fetched as safetensors; the text encoder of MAGI-1 alone has another form.
-    A gated model needs a token in HF_TOKEN.
+    verified. Weights are fetched as safetensors, those of MAGI-1's text encoder and of wan-causal
+    as they were released. A gated model needs a token in HF_TOKEN.
 
     Args:
-        repository: OWNER/NAME of a model in the layout of diffusers, or of MAGI-1.
+        repository: OWNER/NAME of a model in the layout of diffusers, or of MAGI-1; or
+            wan-causal/self-forcing, wan-causal/longlive, which are fetched from several.
         name: Name to register. Default: derived from the repository and the variant.
         revision: Branch, tag or commit. Default: main.
         variant: Variant of the weights, such as fp16, or one of several models.
@@ -51,30 +59,38 @@ def fetch_model(
     from media_agent.registry.registry import Registry
 
     registry = Registry()
-    settings, model = load_settings(), _name_model(repository, name, variant)
+    settings = load_settings()
+    released = find_released(registry.specs, repository)
+    model = _name_model(repository, name, variant) if released is None else name or released[1]
     folder = settings.data_dir / "models" / model
     shelf = ModelFolders(settings.data_dir)
     shelf.check_free(model, folder)  # before anybody is asked
     hub = Hub.of_environment()
-    choice = _Choice(registry)
-    plan = _plan(hub, repository, revision, variant, choice, folder)
-    spec = choice.find_spec()
+    if released is None:
+        choice = _Choice(registry)
+        plans = [_plan(hub, repository, revision, variant, choice, folder)]
+        spec, facts, said = choice.find_spec(), _list_facts(plans[0]), plans[0].as_json()
+    else:
+        spec, _, parts = released
+        plans = plan_released(hub, parts, folder, revision)
+        facts, said = list_released_facts(parts, plans), released_as_json(parts, plans)
     known = LocalModel(name=model, backend=spec.name, folder=folder)
     shelf.is_known(known)
     if not json:
-        write_facts(_list_facts(plan))
-    plan.check_space()
+        write_facts(facts)
+    check_space(plans)
+    is_missing = any(plan.missing_bytes for plan in plans)
     fetches = yes or (
-        not json
-        and (not plan.missing_bytes or agree("download it?", otherwise="nothing was fetched"))
+        not json and (not is_missing or agree("download it?", otherwise="nothing was fetched"))
     )
     if fetches:
-        _download(hub, plan)
+        for plan in plans:
+            _download(hub, plan)
         registry.recognise(model, folder, settings.data_dir)
         shelf.add(known)
     if json:
         model_name = f"{spec.name}/{model}"
-        write_json({**plan.as_json(), "model": model_name, "fetched": fetches})
+        write_json({**said, "model": model_name, "fetched": fetches})
     elif fetches:
         from media_agent.cli.commands.backends import backends
 

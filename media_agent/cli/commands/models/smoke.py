@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from media_agent.backend.protocol import VideoBackend
     from media_agent.config.settings import Settings
+    from media_agent_schemas import BackendEvent
     from media_agent_schemas.capabilities import Capabilities
     from media_agent_schemas.media import Size
     from media_agent_schemas.request import VideoRequest
@@ -97,7 +98,7 @@ async def _smoke(backend: "VideoBackend", request: "VideoRequest") -> "dict[str,
     from contextlib import aclosing
 
     from media_agent.distribution import own_version
-    from media_agent.errors import GenerationFailedError
+    from media_agent.errors import GenerationFailedError, PluginError
     from media_agent.video.codec import read_frames
     from media_agent.video.look import find_faults
     from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed
@@ -105,27 +106,29 @@ async def _smoke(backend: "VideoBackend", request: "VideoRequest") -> "dict[str,
     estimate = backend.estimate(request)
     started = time.monotonic()
     loaded: float | None = None
+    end: BackendEvent | None = None
     try:
         ref = await backend.submit(request, key="smoke")
         async with aclosing(backend.observe(ref)) as events:
             async for event in events:
+                end = event
                 is_loading = isinstance(event, JobProgressed) and "loading" in (event.phase or "")
                 if loaded is None and isinstance(event, JobProgressed) and not is_loading:
                     loaded = time.monotonic() - started
         seconds = time.monotonic() - started
     finally:
         await backend.aclose()
-    if isinstance(event, JobFailed):
-        error = event.error
-        raise GenerationFailedError(error.message, hint=error.hint)
-    assert isinstance(event, JobCompleted)
-    faults = find_faults(read_frames(Path(str(event.artifacts[0].path))))
-    computed = event.computation
+    if isinstance(end, JobFailed):
+        raise GenerationFailedError(end.error.message, hint=end.error.hint)
+    if not isinstance(end, JobCompleted) or not end.artifacts or end.artifacts[0].path is None:
+        raise PluginError(f"{request.model} ended without a video, and does not say why")
+    faults = find_faults(read_frames(Path(end.artifacts[0].path)))
+    computed = end.computation
     return {
         "verdict": ", ".join(faults) or _VIDEO,
         "model": request.model,
         "size": str(request.size),
-        "frames": event.frames,
+        "frames": end.frames,
         "seconds": round(seconds, 2),
         "seconds_loading": None if loaded is None else round(loaded, 2),
         "held": None if estimate.memory is None else str(estimate.memory),

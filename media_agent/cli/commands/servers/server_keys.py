@@ -39,6 +39,7 @@ def add_key(
     scope: Scopes = ("videos:read", "videos:write"),
     budget_per_day: Number = None,
     budget_total: Number = None,
+    resale_factor: Number = None,
     rpm: Number = None,
     concurrent: Number = None,
     policies: Policies = (),
@@ -50,8 +51,9 @@ def add_key(
     Args:
         owner: Whose key it is: jobs and costs belong to this name, which several keys may share.
         scope: What it allows; may be repeated. With admin all jobs are seen.
-        budget_per_day: USD that may be spent in 24 hours.
+        budget_per_day: USD that may be spent on one day (UTC).
         budget_total: USD that may be spent in all.
+        resale_factor: What the owner pays of what their jobs cost, such as 1.3; usage counts it.
         rpm: Calls a minute.
         concurrent: Jobs under way at once.
         policies: A policy of the settings, [policies.NAME], that applies; may be repeated.
@@ -70,6 +72,7 @@ def add_key(
         scopes=frozenset(scope),
         usd_per_day=read_number("budget-per-day", budget_per_day),
         usd_total=read_number("budget-total", budget_total),
+        resale_factor=read_number("resale-factor", resale_factor),
         requests_per_minute=read_whole_number("rpm", rpm),
         concurrent_jobs=read_whole_number("concurrent", concurrent),
         policies=frozenset(policies),
@@ -106,6 +109,7 @@ def list_keys(*, json: Flag = False) -> int:
             "SCOPES",
             "USD/DAY",
             "USD",
+            "RESALE",
             "RPM",
             "JOBS",
             "POLICIES",
@@ -183,6 +187,7 @@ def _as_json(key: "ApiKey", now: "datetime") -> "dict[str, JsonValue]":
         "scopes": [str(scope) for scope in sorted(terms.scopes)],
         "budget_per_day_usd": terms.usd_per_day,
         "budget_total_usd": terms.usd_total,
+        "resale_factor": terms.resale_factor,
         "requests_per_minute": terms.requests_per_minute,
         "concurrent_jobs": terms.concurrent_jobs,
         "policies": [*sorted(terms.policies)],
@@ -196,6 +201,7 @@ def _as_row(key: "ApiKey", now: "datetime") -> tuple[str, ...]:
     limits = (
         terms.usd_per_day,
         terms.usd_total,
+        terms.resale_factor,
         terms.requests_per_minute,
         terms.concurrent_jobs,
     )

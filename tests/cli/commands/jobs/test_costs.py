@@ -55,7 +55,7 @@ def test_csv_and_json_have_the_numbers(capfd: pytest.CaptureFixture[str]) -> Non
     report = json.loads(capfd.readouterr().out)
 
     numbers = {"jobs": 2, "usd": 0.3, "billed_usd": 0.0, "quoted_usd": 0.3, "unknown": 0}
-    numbers["old_prices"] = 0
+    numbers |= {"old_prices": 0, "held_usd": 0.0}
     assert row == {"model": "sandbox/slate"} | {name: str(each) for name, each in numbers.items()}
     assert report["data"] == [{"model": "sandbox/slate", **numbers}]
     assert report["total"] == numbers

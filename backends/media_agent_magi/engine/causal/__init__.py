@@ -1,0 +1,1 @@
+"""The causal video transformer of the Wan family: blocks of frames, a window, few steps."""

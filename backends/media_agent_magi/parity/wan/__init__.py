@@ -1,0 +1,1 @@
+"""Cases of the causal models distilled from Wan 2.1."""

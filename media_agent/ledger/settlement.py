@@ -1,0 +1,36 @@
+"""What is held in the budgets, and when a hold is settled.
+
+A submission is held from its intent on, with the most that it may cost. When its outcome is known
+it is settled: with what was billed, else with its quote. One of unknown outcome stays held.
+"""
+
+from datetime import datetime
+
+from media_agent.ledger.rows import text_of
+from media_agent.ledger.store.database import Transaction
+
+HELD = """CASE
+    WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0.0
+    ELSE coalesce(submissions.billed_usd, submissions.held_usd, submissions.quoted_usd, 0) END"""
+"""What a submission holds."""
+
+TAKEN = f"""CASE
+    WHEN submissions.state = 'refused' THEN 0.0
+    WHEN submissions.settled_at IS NOT NULL
+        THEN coalesce(submissions.billed_usd, submissions.quoted_usd, 0)
+    ELSE {HELD} END
+    + CASE WHEN jobs.status IN ('queued', 'in_progress') AND jobs.removed_at IS NULL
+        THEN submissions.reserved_usd ELSE 0 END"""
+"""What a submission takes of the budgets: what it holds, then what it cost."""
+
+
+def settle(transaction: Transaction, job_id: str, time: datetime) -> None:
+    """End the holds of a job, whose outcome is known."""
+    settled = "UPDATE submissions SET settled_at = :time WHERE job_id = :job AND settled_at IS NULL"
+    transaction.change(settled, job=job_id, time=text_of(time))
+
+
+def hold_again(transaction: Transaction, job_id: str) -> None:
+    """Hold what a job may cost that continues after its end."""
+    held = "UPDATE submissions SET settled_at = NULL WHERE job_id = :job AND state != 'refused'"
+    transaction.change(held, job=job_id)

@@ -1,0 +1,157 @@
+"""What budgets hold, when it is settled, what a day is, and what was used by whom."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from media_agent.errors import BudgetExceededError, JobError
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.serving.api_keys import KeyTerms
+from media_agent.ledger.state import JobOptions
+from media_agent.ledger.usage import read_usage
+from media_agent_schemas import (
+    Artifact,
+    Cost,
+    ErrorInfo,
+    JobCompleted,
+    JobFailed,
+    JobOutcomeUnknown,
+    OperationRef,
+    VideoJob,
+)
+from media_agent_schemas.capabilities import Estimate
+from tests.ledger.samples import NOW, REF, job, plan
+
+UNKNOWN = JobOutcomeUnknown(error=ErrorInfo(code="submit_uncertain", message="lost"))
+DONE = JobCompleted(artifacts=(Artifact(path="a.mp4"),))
+
+
+def priced(name: str, usd: float, most: float | None = None) -> tuple[VideoJob, JobOptions]:
+    estimate = Estimate(cost_usd=usd, most_usd=most)
+    planned = plan().model_copy(update={"estimate": estimate})
+    return job(name).model_copy(update={"plan": planned}), JobOptions((planned,))
+
+
+def test_the_most_that_work_may_cost_is_held_until_its_end_then_what_it_cost(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    ledger.jobs.create(*priced("two", 0.5, most=1.0))
+    sent = ledger.submissions.record_intent("one", 0, NOW, per_day=1.6)
+    with pytest.raises(BudgetExceededError, match=r"1\.00 USD are spent or held and 0\.60 USD"):
+        ledger.submissions.record_intent("two", 0, NOW, per_day=1.6)
+    assert ledger.jobs.get("one").held_usd == 1.0
+
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0.4, refunded_usd=0.1))
+    ledger.events.append("one", DONE, NOW)
+
+    assert ledger.jobs.get("one").held_usd == 0
+    assert ledger.submissions.spent(NOW) == 0.4
+    ledger.submissions.record_intent("two", 0, NOW, per_day=1.6)
+
+
+def test_what_failed_for_free_gives_its_hold_back(ledger: Ledger) -> None:
+    ledger.jobs.create(job("one", cost=0.5))
+    sent = ledger.submissions.record_intent("one", 0, NOW, per_day=0.5)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0))
+    ledger.events.append("one", JobFailed(error=ErrorInfo(code="x", message="no")), NOW)
+
+    ledger.jobs.create(job("two", cost=0.5))
+    ledger.submissions.record_intent("two", 0, NOW, per_day=0.5)
+
+
+def test_an_unknown_outcome_stays_held_until_it_is_known_or_settled_by_hand(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(job("one", cost=0.5))
+    ledger.submissions.mark_unknown(ledger.submissions.record_intent("one", 0, NOW))
+    ledger.events.append("one", UNKNOWN, NOW)
+    assert ledger.jobs.get("one").held_usd == 0.5
+
+    ledger.submissions.settle("one", 0.0, NOW)
+
+    assert (ledger.jobs.get("one").held_usd, ledger.submissions.spent(NOW)) == (0, 0)
+    with pytest.raises(JobError, match="nothing of it waits to be settled"):
+        ledger.submissions.settle("one", 0.0, NOW)
+
+
+def test_a_job_that_continues_holds_again(ledger: Ledger) -> None:
+    ledger.jobs.create(job("one", cost=0.5))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+    ledger.submissions.settle("one", 0.5, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+
+    ledger.events.reopen("one", "found again", NOW)
+
+    assert ledger.jobs.get("one").held_usd == 0.5
+
+
+def test_a_day_budget_stops_the_eleventh_clip_with_a_clear_word(ledger: Ledger) -> None:
+    for number in range(11):
+        ledger.jobs.create(job(f"clip-{number}", cost=0.5))
+    for number in range(10):
+        ledger.submissions.record_intent(f"clip-{number}", 0, NOW, per_day=5.0)
+
+    with pytest.raises(BudgetExceededError) as refused:
+        ledger.submissions.record_intent("clip-10", 0, NOW, per_day=5.0)
+
+    assert refused.value.message == (
+        "b/m would cost 0.50 USD; of the 5.00 USD for a day (UTC) 5.00 USD are spent or held and "
+        "0.00 USD are left"
+    )
+    assert "the next day begins at 00:00 UTC" in (refused.value.hint or "")
+    tomorrow = NOW + timedelta(days=1)
+    ledger.submissions.record_intent("clip-10", 0, tomorrow, per_day=5.0)
+
+
+def test_a_clock_that_jumps_an_hour_lets_no_day_spend_more_than_its_budget(
+    ledger: Ledger,
+) -> None:
+    hour, late = timedelta(hours=1), datetime(2026, 5, 1, 23, 40, tzinfo=UTC)
+    for number in range(5):
+        ledger.jobs.create(job(f"clip-{number}", cost=1.0))
+    times = {"clip-0": late - hour, "clip-1": late, "clip-2": late + hour}  # set forward
+    for name, time in times.items():
+        ledger.submissions.record_intent(name, 0, time, per_day=2.0)
+
+    with pytest.raises(BudgetExceededError):  # set back: what counts tomorrow counts today too
+        ledger.submissions.record_intent("clip-3", 0, late, per_day=2.0)
+    ledger.submissions.record_intent("clip-3", 0, late + hour, per_day=2.0)
+    with pytest.raises(BudgetExceededError):
+        ledger.submissions.record_intent("clip-4", 0, late + 2 * hour, per_day=2.0)
+
+    days = {row.name: row.usd for row in ledger.costs.since(late - 2 * hour, "day")}
+    assert days == {"2026-05-01": 2.0, "2026-05-02": 2.0}
+
+
+def test_usage_is_counted_by_caller_label_and_model_with_the_price_of_resale(
+    ledger: Ledger,
+) -> None:
+    terms = KeyTerms(owner="alice", scopes=frozenset({"videos:read"}), resale_factor=1.5)
+    ledger.api_keys.add(terms, NOW)
+    for name, caller in (("one", "alice"), ("two", "alice"), ("own", None)):
+        made = job(name, cost=0.4)
+        ledger.jobs.create(made, JobOptions((made.plan,), caller=caller, label="trailer"))
+        sent = ledger.submissions.record_intent(name, 0, NOW)
+        ledger.submissions.mark_accepted(sent, replace_ref(name))
+    ledger.events.append("one", DONE, NOW)
+
+    rows = read_usage(ledger.database, NOW, NOW + timedelta(days=1))
+
+    assert [(row.caller, row.label, row.jobs) for row in rows] == [
+        ("", "trailer", 1),
+        ("alice", "trailer", 2),
+    ]
+    alice = rows[1]
+    assert (alice.cost_usd, alice.resale_usd, alice.held_usd) == (0.4, 0.6, 0.4)
+    ledger.api_keys.add(replace(terms, resale_factor=3.0), NOW)
+    assert read_usage(ledger.database, NOW, NOW + timedelta(days=1))[1] == alice
+    assert read_usage(ledger.database, NOW + timedelta(days=1), NOW + timedelta(days=2)) == []
+
+
+def replace_ref(name: str) -> OperationRef:
+    return REF.model_copy(update={"operation_id": name})

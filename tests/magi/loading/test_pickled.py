@@ -1,0 +1,81 @@
+"""Checkpoints of torch, read by their header and mapped."""
+
+from collections import OrderedDict
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.pickled import read_pickled
+from media_agent_magi.loading.stream import fill, on_meta
+
+
+def save(path: Path, content: object) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def test_names_shapes_and_dtypes_are_those_that_torch_reads(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4)).bfloat16()
+    state = model.state_dict() | {"parameter": nn.Parameter(torch.zeros(2, 1).half())}
+    files = read_pickled(save(tmp_path / "model.pt", OrderedDict(state)))
+
+    assert {n: f.shape for n, f in files.tensors.items()} == {
+        n: tuple(t.shape) for n, t in state.items()
+    }
+    assert files.tensors["0.weight"].dtype == "BF16"
+    assert files.tensors["1.num_batches_tracked"].dtype == "I64"
+    assert files.tensors["parameter"].dtype == "F16"
+
+
+def test_a_model_is_filled_from_its_entry_alone(tmp_path: Path) -> None:
+    wanted, other = nn.Linear(3, 4), nn.Linear(3, 4)
+    file = save(
+        tmp_path / "model.pt",
+        {
+            "generator": {f"model.{n}": t for n, t in wanted.state_dict().items()},
+            "critic": {f"model.{n}": t for n, t in other.state_dict().items()},
+            "step": 12,
+        },
+    )
+    model = on_meta(lambda: nn.Linear(3, 4))
+    fill(model, read_pickled(file, "generator", "model."), lambda name, tensor: tensor)
+
+    assert torch.equal(model.weight, wanted.weight)
+
+
+def test_two_files_with_the_same_names_are_told_apart(tmp_path: Path) -> None:
+    one = read_pickled(save(tmp_path / "a.pt", {"weight": torch.zeros(9)}))
+    two = read_pickled(save(tmp_path / "b.pt", {"weight": torch.ones(9)}))
+    again = read_pickled(save(tmp_path / "a.pt", {"weight": torch.zeros(9)}))
+
+    assert one.fingerprint == again.fingerprint != two.fingerprint
+
+
+@pytest.mark.parametrize(
+    ("content", "entry", "reason"),
+    [
+        ({"a": torch.zeros(1)}, "generator", "has no entry 'generator'; it holds tensors without"),
+        ({"model": {"a": torch.zeros(1)}}, None, "holds entries and no tensors: model"),
+        ({"a": torch.zeros(1), "step": 3}, None, "holds what are no tensors"),
+        ([torch.zeros(1)], None, "holds no tensors by name"),
+        (nn.Linear(1, 1), None, "holds torch.nn.modules.linear.Linear, and only tensors are read"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(
+    tmp_path: Path, content: object, entry: str | None, reason: str
+) -> None:
+    file = save(tmp_path / "model.pt", content)
+
+    with pytest.raises(WeightsError, match=reason):
+        read_pickled(file, entry)
+
+
+def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    file.write_bytes(b"no zip at all")
+
+    with pytest.raises(WeightsError, match="cut off or damaged, or no file of torch"):
+        read_pickled(file)

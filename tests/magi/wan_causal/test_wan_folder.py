@@ -1,0 +1,195 @@
+"""Folders in the layouts of Self-Forcing and LongLive: found, checked, and refused."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import save_file
+
+from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.wan_causal.folder import NoModelError, WanCausalFolder
+from media_agent_magi.wan_causal.settings import PRESETS, released_settings
+from tests.magi.released_wan import adapter_state, settings
+
+Checkpoint = dict[str, Any]
+
+
+@pytest.fixture
+def root(releases: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(releases, tmp_path / "models")
+
+
+def find_refusal(folder: Path) -> str:
+    with pytest.raises(WeightsError) as caught:
+        WanCausalFolder.find(folder).check()
+    return str(caught.value)
+
+
+def change(file: Path, how: Any) -> None:
+    content = torch.load(file, weights_only=True)
+    how(content)
+    torch.save(content, file)
+
+
+def say(folder: Path, **changes: Any) -> None:
+    (folder / "inference.yaml").write_text(yaml.safe_dump(settings(folder.name, **changes)))
+
+
+@pytest.mark.parametrize("name", ["self-forcing", "longlive"])
+def test_a_folder_as_it_is_fetched_is_found_whole(releases: Path, name: str) -> None:
+    found = WanCausalFolder.find(releases / name)
+    found.check()
+
+    assert found.config.name == name
+    assert found.config.size == (32, 32)
+    assert found.config.causal.window == 9
+    assert (found.adapter is not None) == (name == "longlive")
+    assert found.vae.parent == releases / "wan2.1-t2v-1.3b"
+
+
+def test_a_checkout_of_the_released_code_is_found_too(root: Path) -> None:
+    folder = root / "self-forcing"
+    (folder / "wan_models").mkdir()
+    (root / "wan2.1-t2v-1.3b").rename(folder / "wan_models" / "Wan2.1-T2V-1.3B")
+
+    WanCausalFolder.find(folder).check()
+
+
+def test_every_file_may_be_safetensors(root: Path) -> None:
+    for file in sorted(root.rglob("*.pt")) + sorted(root.rglob("*.pth")):
+        content = torch.load(file, weights_only=True)
+        entries = ("generator_ema", "generator", "generator_lora")
+        content = next((content[entry] for entry in entries if entry in content), content)
+        save_file(content, file.with_suffix(".safetensors"))
+        file.unlink()
+
+    WanCausalFolder.find(root / "self-forcing").check()
+    WanCausalFolder.find(root / "longlive").check()
+
+
+def test_names_of_a_sharded_training_run_are_read(root: Path) -> None:
+    def wrap(content: Checkpoint) -> None:
+        inner = content["generator_ema"]
+        names = {n: n.replace("model.", "model._fsdp_wrapped_module.", 1) for n in inner}
+        content["generator_ema"] = {names[name]: tensor for name, tensor in inner.items()}
+
+    change(root / "self-forcing/checkpoints/self_forcing_dmd.pt", wrap)
+
+    WanCausalFolder.find(root / "self-forcing").check()
+
+
+def test_without_a_config_file_a_release_is_known_by_its_name(root: Path) -> None:
+    (root / "self-forcing" / "inference.yaml").unlink()
+
+    found = WanCausalFolder.find(root / "self-forcing")
+
+    assert found.config == PRESETS["self-forcing"]
+    assert found.entry == released_settings("self-forcing").checkpoint.entry == "generator_ema"
+    assert "does not fit the model" in find_refusal(root / "self-forcing")  # it is a small one
+
+
+def test_the_entry_that_the_settings_name_must_be_there(root: Path) -> None:
+    say(root / "self-forcing", use_ema=False)
+
+    said = find_refusal(root / "self-forcing")
+
+    assert "self_forcing_dmd.pt has no entry 'generator'; it holds generator_ema" in said
+
+
+def test_the_base_of_longlive_alone_is_refused(root: Path) -> None:
+    (root / "longlive/models/lora.pt").unlink()
+
+    assert "without its adapter lora.pt is not LongLive" in find_refusal(root / "longlive")
+
+
+def test_an_adapter_beside_self_forcing_is_refused(root: Path) -> None:
+    shutil.copy(root / "longlive/models/lora.pt", root / "self-forcing/checkpoints")
+
+    assert "is an adapter of LongLive" in find_refusal(root / "self-forcing")
+
+
+def test_a_checkpoint_with_the_settings_of_another_is_refused(root: Path) -> None:
+    say(root / "longlive", lora_ckpt=None, adapter=None)
+
+    assert "longlive_base.pt is longlive" in find_refusal(root / "longlive")
+
+
+def test_all_differences_are_named_at_once(root: Path) -> None:
+    def damage(content: Checkpoint) -> None:
+        inner = content["generator_ema"]
+        del inner["model.head.head.bias"], inner["model.blocks.0.norm3.bias"]
+        inner["model.blocks.1.modulation"] = torch.zeros(1, 6, 50)
+        inner["model.extra"] = torch.zeros(1)
+
+    change(root / "self-forcing/checkpoints/self_forcing_dmd.pt", damage)
+    change(root / "wan2.1-t2v-1.3b/Wan2.1_VAE.pth", lambda content: content.pop("conv1.bias"))
+
+    said = find_refusal(root / "self-forcing")
+
+    assert "2 missing: blocks.*.norm3.bias, head.head.bias" in said
+    assert "1 unexpected: extra" in said
+    assert "blocks.*.modulation (1, 6, 50), not (1, 6, 48)" in said
+    assert "1 missing: conv1.bias" in said
+
+
+def test_an_adapter_of_another_model_is_refused(root: Path) -> None:
+    def shrink(content: Checkpoint) -> None:
+        content["generator_lora"] = {
+            name: tensor for name, tensor in adapter_state(1).items() if "blocks.1" not in name
+        }
+
+    change(root / "longlive/models/lora.pt", shrink)
+
+    said = find_refusal(root / "longlive")
+
+    assert "20 missing: " in said
+    assert "blocks.*.self_attn.q.lora_A.weight" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("Wan2.1_VAE.pth", "no autoencoder beside"),
+        ("models_t5_umt5-xxl-enc-bf16.pth", "no text encoder beside"),
+        ("google/umt5-xxl/spiece.model", "no tokenizer beside"),
+    ],
+)
+def test_a_missing_part_is_named(root: Path, name: str, reason: str) -> None:
+    (root / "wan2.1-t2v-1.3b" / name).unlink()
+
+    assert reason in find_refusal(root / "longlive")
+
+
+def test_a_half_downloaded_part_is_named(root: Path) -> None:
+    vae = root / "wan2.1-t2v-1.3b/Wan2.1_VAE.pth"
+    vae.rename(vae.with_name("Wan2.1_VAE.pth.0123456789ab.part"))
+
+    assert "Wan2.1_VAE.pth.0123456789ab.part is half downloaded" in find_refusal(root / "longlive")
+
+
+def test_a_file_that_is_cut_off_is_named(root: Path) -> None:
+    file = root / "longlive/models/lora.pt"
+    file.write_bytes(file.read_bytes()[:-1000])
+
+    assert "lora.pt is cut off or damaged" in find_refusal(root / "longlive")
+
+
+def test_what_is_no_tensor_is_refused_and_never_run(root: Path, tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "ran",))
+
+    torch.save({"generator_ema": Trap()}, root / "self-forcing/checkpoints/self_forcing_dmd.pt")
+
+    assert "and only tensors are read" in find_refusal(root / "self-forcing")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_another_layout_is_told_from_a_broken_one(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").touch()
+
+    with pytest.raises(NoModelError, match=r"longlive_base\.pt, self_forcing_dmd\.pt is wanted"):
+        WanCausalFolder.find(tmp_path)

@@ -1,0 +1,126 @@
+"""What was learned decides under the preferences that it is for, and is told."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from media_agent.ledger.outcomes import Ending, Outcome
+from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.learning.experience import Experience
+from media_agent.routing.learning.scores import Exploration
+from media_agent.routing.router import Router
+from media_agent.routing.rules import RoutingRules
+from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.request import Routing, RoutingPreference, VideoRequest
+from tests.routing.learning.test_experience import BEGIN, outcome
+from tests.routing.test_router import Shelf, model
+
+NOW = BEGIN + 90_000
+
+
+def report(
+    prefer: RoutingPreference,
+    outcomes: Sequence[Outcome],
+    *,
+    usd_per_second: float | None = None,
+    rules: RoutingRules | None = None,
+    prices: Mapping[str, float] = MappingProxyType({"a": 0.4, "b": 0.5}),
+) -> PlanReport:
+    experience = Experience()
+    for each in outcomes:
+        experience.learn(each)
+    found = experience if outcomes else None
+    router = Router(
+        {name: Shelf(model(name, "x"), price=price) for name, price in prices.items()},
+        Catalogue({}),
+        rules or RoutingRules(declared=None),
+        draw_seed=lambda: 7,
+        recall=lambda: found,
+        now=lambda: NOW,
+    )
+    routing = Routing(prefer=prefer, usd_per_second=usd_per_second)
+    return router.report(VideoRequest(prompt="a fox", duration=4, routing=routing))
+
+
+def heard(
+    offer: str, seconds: float, ending: Ending = Ending.DONE, count: int = 20
+) -> list[Outcome]:
+    every = [outcome(BEGIN + 200 * i, seconds, offer=offer, ending=ending) for i in range(count)]
+    return [replace(each, priced_on=None) for each in every]
+
+
+def first(found: PlanReport) -> str:
+    assert found.chosen is not None
+    return found.chosen.name
+
+
+def test_without_outcomes_nothing_changes() -> None:
+    found = report(RoutingPreference.CHEAPEST, [])
+
+    assert first(found) == "a/x"
+    assert all(each.outlook is None for each in found.candidates)
+
+
+def test_the_fastest_is_the_one_that_was() -> None:
+    outcomes = [*heard("a/x", 90.0), *heard("b/x", 30.0)]
+
+    found = report(RoutingPreference.FASTEST, outcomes)
+
+    assert first(found) == "b/x"
+    assert found.chosen is not None
+    assert "last 7 days: 100 % of 20 done, median 30 s" in found.chosen.reasons
+    assert "last 7 days: 100 % of 20 done, median 30 s" in found.summary
+
+
+@pytest.mark.parametrize(("usd_per_second", "wanted"), [(0.0001, "a/x"), (0.01, "b/x")])
+def test_balanced_weighs_waiting_against_money(usd_per_second: float, wanted: str) -> None:
+    outcomes = [*heard("a/x", 90.0), *heard("b/x", 30.0)]
+
+    found = report(RoutingPreference.BALANCED, outcomes, usd_per_second=usd_per_second)
+
+    assert first(found) == wanted
+
+
+def test_balanced_takes_what_waiting_costs_from_the_settings() -> None:
+    outcomes = [*heard("a/x", 90.0), *heard("b/x", 30.0)]
+    rules = RoutingRules(usd_per_second=0.01)
+
+    assert first(report(RoutingPreference.BALANCED, outcomes, rules=rules)) == "b/x"
+
+
+def test_the_cheapest_is_not_one_that_is_down() -> None:
+    down = heard("a/x", 5.0, Ending.FAILED)
+    now = [replace(each, began_at=NOW - 300, ended_at=NOW - 60) for each in down[:5]]
+
+    found = report(RoutingPreference.CHEAPEST, [*heard("b/x", 30.0), *now])
+
+    assert first(found) == "b/x"
+    assert [each.name for each in found.ranked] == ["b/x", "a/x"]
+
+
+def test_other_preferences_are_as_they_were() -> None:
+    outcomes = [*heard("a/x", 90.0), *heard("b/x", 30.0)]
+
+    assert first(report(RoutingPreference.LOCAL_FIRST, outcomes)) == "a/x"
+
+
+def test_tries_are_off_and_bound_by_their_price() -> None:
+    outcomes = [*heard("b/x", 80.0, count=1), *heard("a/x", 30.0, count=300)]
+    outcomes.sort(key=lambda each: each.ended_at)
+
+    def tried(exploration: Exploration) -> list[str]:
+        rules = RoutingRules(exploration=exploration)
+        many = [
+            report(RoutingPreference.BALANCED, outcomes[: 200 + i], rules=rules) for i in range(40)
+        ]
+        again = [
+            report(RoutingPreference.BALANCED, outcomes[: 200 + i], rules=rules) for i in range(40)
+        ]
+        assert many == again
+        return [first(each) for each in many]
+
+    assert set(tried(Exploration())) == {"a/x"}
+    assert set(tried(Exploration(0.05, 0.49))) == {"a/x"}
+    assert set(tried(Exploration(0.05, 0.5))) == {"a/x", "b/x"}

@@ -1,0 +1,94 @@
+"""The command sends telemetry where the usual variables say."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from media_agent.errors import ConfigurationError
+from media_agent.telemetry.start import start
+
+PROMPT = "a walrus nobody is to hear of"
+
+
+class Collector(ThreadingHTTPServer):
+    """Takes what is sent, as a collector of OpenTelemetry does over HTTP."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.bodies: dict[str, bytes] = {}
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Collector
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.bodies[self.path] = self.server.bodies.get(self.path, b"") + body
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with Collector() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+
+
+def test_the_command_sends_spans_and_metrics_to_a_collector(
+    collector: Collector, tmp_path: Path
+) -> None:
+    named = {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.address,
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "none",
+    }
+    command = [sys.executable, "-m", "media_agent.cli", "generate", PROMPT, "--backend", "sandbox"]
+    done = subprocess.run(
+        [*command, "--duration", "1", "--out", str(tmp_path / "a.mp4")],
+        env=os.environ | named,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert b"media_agent.generate" in collector.bodies["/v1/traces"]
+    assert b"media_agent.job.duration" in collector.bodies["/v1/metrics"]
+    assert b"walrus" not in b"".join(collector.bodies.values())
+
+
+def test_an_address_without_the_sdk_is_refused_with_the_way_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_ENDPOINT") as refused:
+        start()
+    assert refused.value.hint is not None
+    assert "[otel]" in refused.value.hint
+
+
+def test_a_disabled_sdk_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    monkeypatch.setattr("media_agent.telemetry.start._send", lambda: pytest.fail("started"))
+
+    start()
