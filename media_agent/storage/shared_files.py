@@ -57,7 +57,7 @@ class SharedFiles:
             for name in (*_names_in(work), *_CHANGING):
                 if name in known and name not in _CHANGING:
                     continue
-                with contextlib.suppress(FileNotFoundError):  # a state that is gone by now, or none
+                with contextlib.suppress(FileNotFoundError):  # it is gone by now
                     self._put(work / name, f"work/{key}/{name}")
                     known.add(name)
             gone = [name for name in known if _is_state(name) and not (work / name).exists()]
