@@ -64,6 +64,7 @@ INTERVAL = 60.0
 MEMORY_GOAL_MB, INTERVAL_GOAL = 100.0, 0.1
 AWAY_SECONDS, CUT_SECONDS = 30.0, 60.0
 PATIENCE = 900.0
+_PROVIDER = "10.79.0.1"
 ENDLESS = VideoRequest(
     prompt="a red circle moving right on a blue background",
     model="magi/tiny",
@@ -336,14 +337,14 @@ def play_cut(folder: Path, jobs: int = 6) -> dict[str, Any]:
     """Cut the cable between a worker and Postgres for 60 s; return what was sent twice."""
     with (
         PostgresServer(_binaries()) as postgres,
-        FalSimulator(running_polls=10**6) as simulator,
         _namespaces() as hosts,
+        FarSimulator(running_polls=10**6) as simulator,
     ):
         url = postgres.new_database().get_secret_value()
         machines = []
+        provider = simulator.listen_at(_PROVIDER)
         for host in hosts:
             own = url.replace(f"127.0.0.1:{postgres.port}", host.relay(postgres.port))
-            provider = f"http://{host.relay(int(simulator.url.rpartition(':')[2]), wire=1)}"
             machine = Machine(
                 folder / f"cut-{host.name}", SecretStr(own), folder / "cut-shared", provider
             )
@@ -352,7 +353,7 @@ def play_cut(folder: Path, jobs: int = 6) -> dict[str, Any]:
             machines.append(machine)
         for machine in machines:
             machine.wait_until_ready()
-        here = Machine(folder / "cut-here", SecretStr(url), folder / "cut-shared", simulator.url)
+        here = Machine(folder / "cut-here", SecretStr(url), folder / "cut-shared", provider)
 
         async def play() -> list[VideoJob]:
             async with here.client() as client:
@@ -377,8 +378,27 @@ def play_cut(folder: Path, jobs: int = 6) -> dict[str, Any]:
         "jobs": jobs,
         "accepted": accepted,
         "statuses": sorted(job.status.value for job in done),
+        "errors": sorted({job.error.message for job in done if job.error is not None}),
         "holds": accepted == jobs and all(job.status is JobStatus.COMPLETED for job in done),
     }
+
+
+class FarSimulator(FalSimulator):
+    """A provider that says of its files that they are at an address that all hosts reach."""
+
+    _far: str | None = None
+
+    def listen_at(self, address: str) -> str:
+        """Be reached at this address of this machine too, and say so."""
+        relay = _Relay((address, 0), int(self.url.rpartition(":")[2]))
+        threading.Thread(target=relay.serve_forever, daemon=True).start()
+        self._far = f"http://{address}:{relay.server_address[1]}"
+        return self._far
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        return super().url if self._far is None else self._far
 
 
 class _Host:
@@ -398,13 +418,14 @@ class _Host:
             _ip("link", "set", name, "up")
             _ip("-n", self.name, "addr", "add", f"{self._address(wire, 2)}/24", "dev", f"{name}p")
             _ip("-n", self.name, "link", "set", f"{name}p", "up")
+        _ip("-n", self.name, "route", "add", _PROVIDER, "via", self._address(1, 1))
 
-    def relay(self, port: int, *, wire: int = 0) -> str:
-        """Return an address, on a wire, from which a port of this machine is reached."""
-        relay = _Relay((self._address(wire, 1), 0), port)
+    def relay(self, port: int) -> str:
+        """Return an address, on the wire to Postgres, at which a port of this machine is."""
+        relay = _Relay((self._address(0, 1), 0), port)
         threading.Thread(target=relay.serve_forever, daemon=True).start()
         self._relays.append(relay)
-        return f"{self._address(wire, 1)}:{relay.server_address[1]}"
+        return f"{self._address(0, 1)}:{relay.server_address[1]}"
 
     def cut(self) -> None:
         """Pull the cable to Postgres: what was sent is lost, and nobody is told."""
@@ -459,12 +480,14 @@ def _pass(source: socket.socket, target: socket.socket) -> None:
 @contextmanager
 def _namespaces(count: int = 2) -> Iterator[list[_Host]]:
     hosts: list[_Host] = []
+    subprocess.run(["ip", "addr", "add", f"{_PROVIDER}/32", "dev", "lo"], check=False)
     try:
         hosts.extend(_Host(number) for number in range(1, count + 1))
         yield hosts
     finally:
         for host in hosts:
             host.remove()
+        subprocess.run(["ip", "addr", "del", f"{_PROVIDER}/32", "dev", "lo"], check=False)
 
 
 def _ip(*words: str) -> None:
