@@ -12,9 +12,7 @@ _SCHEMES = ("postgresql", "postgres")
 def _check(address: SecretStr) -> SecretStr:
     parts = _split(address)
     if parts is None or parts.scheme not in _SCHEMES:
-        raise ValueError(
-            "it begins with postgresql://, as postgresql://USER:PASSWORD@HOST/DATABASE"
-        )
+        raise ValueError("it is no address such as postgresql://db.example:5432/media")
     return address
 
 

@@ -150,7 +150,8 @@ class Events:
             status = JobStatus.IN_PROGRESS
             cleared = {"error": None, "cancellation": None, "seconds": None}
             change_job(transaction, job_id, status=status, updated_at=time, **cleared)
-            hold_again(transaction, job_id)
+            was_unknown = row["status"] == JobStatus.OUTCOME_UNKNOWN
+            hold_again(transaction, job_id, was_unknown=was_unknown)
             replace_artifacts(transaction, job_id, ())
         return numbered
 

@@ -1,9 +1,10 @@
 """What was sent to whom: the intent before it, what became of it after, what it cost."""
 
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from media_agent.errors import JobError
+from media_agent.errors import InvalidRequestError, JobError
 from media_agent.ledger.outcomes import record_refusal
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
@@ -16,7 +17,7 @@ from media_agent.ledger.rows import (
     text_of,
 )
 from media_agent.ledger.serving.api_keys import LOCAL, limits_of
-from media_agent.ledger.settlement import TAKEN, settle
+from media_agent.ledger.settlement import TAKEN, settle_by_hand
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
 from media_agent.negotiation.budget import begin_of_day, check_caller, check_day
@@ -175,20 +176,22 @@ class Submissions:
     def settle(self, job_id: str, usd: float, time: datetime) -> None:
         """Keep what a person found out that a job of unknown outcome cost; its hold ends.
 
+        Of a video in segments it is the cost of the segment whose outcome is unknown.
+
         Raises:
+            InvalidRequestError: it is no amount of money.
             JobError: the job is under way, or nothing of it is held.
         """
+        if not 0 <= usd < math.inf:
+            raise InvalidRequestError(f"a job cannot have cost {usd:g} USD", hint="0 or more")
         with self._database.writing() as transaction:
             row = self._owners.row(transaction, job_id)
-            held = "SELECT key FROM submissions WHERE job_id = :job AND settled_at IS NULL"
-            keys = [each["key"] for each in transaction.rows(held, job=job_id)]
-            if row["status"] != JobStatus.OUTCOME_UNKNOWN or not keys:
+            is_unknown = row["status"] == JobStatus.OUTCOME_UNKNOWN
+            if not is_unknown or not settle_by_hand(transaction, job_id, usd, time):
                 raise JobError(
                     f"job {job_id} is {row['status']}: nothing of it waits to be settled",
                     hint="only the cost of a job of unknown outcome is settled by hand",
                 )
-            change_submission(transaction, keys[-1], billed_usd=usd)
-            settle(transaction, job_id, time)
 
     def spent(self, since: datetime) -> float:
         """Return the USD that are spent or held of all that may have been accepted since.

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from media_agent.errors import BudgetExceededError, JobError
+from media_agent.errors import BudgetExceededError, InvalidRequestError, JobError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.serving.api_keys import KeyTerms
 from media_agent.ledger.state import JobOptions
@@ -18,6 +18,7 @@ from media_agent_schemas import (
     JobFailed,
     JobOutcomeUnknown,
     OperationRef,
+    Segment,
     VideoJob,
 )
 from media_agent_schemas.capabilities import Estimate
@@ -78,16 +79,80 @@ def test_an_unknown_outcome_stays_held_until_it_is_known_or_settled_by_hand(
         ledger.submissions.settle("one", 0.0, NOW)
 
 
+def test_settling_by_hand_takes_the_offer_of_unknown_outcome_not_one_that_refused(
+    ledger: Ledger,
+) -> None:
+    first = job("one", cost=0.4)
+    ledger.jobs.create(first, JobOptions((first.plan, first.plan)))
+    refused = ledger.submissions.record_intent("one", 0, NOW)
+    lost = ledger.submissions.record_intent("one", 1, NOW)
+    ledger.submissions.mark_unknown(lost)
+    ledger.submissions.mark_refused(refused, ErrorInfo(code="x", message="no"), NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    ledger.submissions.settle("one", 0.3, NOW)
+
+    assert ledger.submissions.spent(NOW) == 0.3
+
+
+def test_a_video_in_segments_is_settled_by_hand_with_its_segment_of_unknown_outcome(
+    ledger: Ledger,
+) -> None:
+    segment = plan(cost=0.5)
+    parts = (Segment(request=segment.request, estimate=segment.estimate, count=2),)
+    whole = job("whole", cost=1.0)
+    planned = whole.plan.model_copy(update={"segments": parts})
+    ledger.jobs.create(whole.model_copy(update={"plan": planned}), JobOptions((planned,)))
+    key = ledger.submissions.record_intent("whole", 0, NOW).key
+    for number, end in enumerate((DONE, UNKNOWN), 1):
+        name = f"whole.segment-{number}"
+        ledger.jobs.create(job(name, cost=0.5), JobOptions((segment,), part_of=key))
+        ledger.submissions.record_intent(name, 0, NOW)
+        ledger.events.append(name, end, NOW)
+    ledger.events.append("whole", UNKNOWN, NOW)
+    assert ledger.jobs.get("whole").held_usd == 0.5
+
+    ledger.submissions.settle("whole", 0.2, NOW)
+
+    assert (ledger.jobs.get("whole").held_usd, ledger.jobs.get("whole").cost_usd) == (0, 0.7)
+    assert ledger.submissions.spent(NOW) == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("usd", [-1.0, float("inf"), float("nan")])
+def test_no_job_is_settled_with_what_is_no_amount(ledger: Ledger, usd: float) -> None:
+    ledger.jobs.create(job("one", cost=0.5))
+    ledger.submissions.record_intent("one", 0, NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    with pytest.raises(InvalidRequestError, match="cannot have cost"):
+        ledger.submissions.settle("one", usd, NOW)
+
+
+def test_a_job_of_unknown_outcome_that_is_removed_counts_as_quoted_and_holds_no_more(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    ledger.submissions.record_intent("one", 0, NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    ledger.jobs.remove("one")
+
+    assert ledger.submissions.spent(NOW) == 0.5
+    assert ledger.costs.total(NOW).held_usd == 0
+
+
 def test_a_job_that_continues_holds_again(ledger: Ledger) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     sent = ledger.submissions.record_intent("one", 0, NOW)
     ledger.events.append("one", UNKNOWN, NOW)
-    ledger.submissions.settle("one", 0.5, NOW)
+    ledger.submissions.settle("one", 0.0, NOW)
     ledger.submissions.mark_accepted(sent, REF)
 
     ledger.events.reopen("one", "found again", NOW)
-
     assert ledger.jobs.get("one").held_usd == 0.5
+
+    ledger.events.append("one", DONE, NOW)
+    assert ledger.jobs.get("one").cost_usd == 0.5  # it was found: what was settled is not true
 
 
 def test_a_day_budget_stops_the_eleventh_clip_with_a_clear_word(ledger: Ledger) -> None:
