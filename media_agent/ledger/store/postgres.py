@@ -85,6 +85,11 @@ def _kept(values: Mapping[str, Column]) -> dict[str, Column]:
 class PostgresDatabase(Database):
     """Connects at first use."""
 
+    _has_written: bool
+    _unflushed: int  # transactions that nobody waited for
+    _flushed: int  # how many of them are on disk
+    _flushes: Flushes
+
     def __init__(self, url: SecretStr, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         """Begin; files beside the rows lie in the folder.
 
@@ -161,8 +166,7 @@ class PostgresDatabase(Database):
         self._writer = secrets.token_hex(8)
         self._writing = threading.Lock()  # who waits for others of this process needs no connection
         self._has_written = False
-        self._unflushed = 0  # transactions that nobody waited for
-        self._flushed = 0  # how many of them are on disk
+        self._unflushed = self._flushed = 0
         self._flushes = Flushes(self._flush)
 
     def _leave_to_parent(self) -> None:
