@@ -253,7 +253,7 @@ class Planner:
             day,
             declared,
             default,
-            usd_per_second=routing.usd_per_second,
+            waiting_usd_per_second=routing.waiting_usd_per_second,
             exploration=Exploration(routing.explore, routing.explore_max_usd),
         )
 
@@ -285,5 +285,5 @@ def _build_route(section: RouteSection) -> Route:
         licences=section.licences,
         local_only=section.local_only,
         max_cost_usd=section.max_cost_usd,
-        usd_per_second=section.usd_per_second,
+        waiting_usd_per_second=section.waiting_usd_per_second,
     )

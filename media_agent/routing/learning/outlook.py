@@ -68,7 +68,11 @@ class Outlooks:
         return candidate.model_copy(update={"outlook": outlook})
 
     def choose_try(
-        self, able: Sequence[Candidate], prefer: RoutingPreference, usd_per_second: float, seed: int
+        self,
+        able: Sequence[Candidate],
+        prefer: RoutingPreference,
+        waiting_usd_per_second: float,
+        seed: int,
     ) -> str | None:
         """Return a candidate that is worth a try instead of the best one, if any is to be tried.
 
@@ -79,7 +83,7 @@ class Outlooks:
         alike = [each for each in able if each.method == able[0].method]
         expected = {each.name: self._expected[each.name] for each in alike}
         draw = random.Random(f"{self.experience.learned} {seed}")
-        return find_worth_trying(expected, self.exploration, prefer, usd_per_second, draw)
+        return find_worth_trying(expected, self.exploration, prefer, waiting_usd_per_second, draw)
 
     def _tell(self, name: str) -> Outlook:
         offer = self.experience.offers.get(name)

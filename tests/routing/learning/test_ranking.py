@@ -24,7 +24,7 @@ def report(
     prefer: RoutingPreference,
     outcomes: Sequence[Outcome],
     *,
-    usd_per_second: float | None = None,
+    waiting_usd_per_second: float | None = None,
     rules: RoutingRules | None = None,
     prices: Mapping[str, float] = MappingProxyType({"a": 0.4, "b": 0.5}),
 ) -> PlanReport:
@@ -40,7 +40,7 @@ def report(
         recall=lambda: found,
         now=lambda: NOW,
     )
-    routing = Routing(prefer=prefer, usd_per_second=usd_per_second)
+    routing = Routing(prefer=prefer, waiting_usd_per_second=waiting_usd_per_second)
     return router.report(VideoRequest(prompt="a fox", duration=4, routing=routing))
 
 
@@ -74,18 +74,20 @@ def test_the_fastest_is_the_one_that_was() -> None:
     assert "last 7 days: 100 % of 20 done, median 30 s" in found.summary
 
 
-@pytest.mark.parametrize(("usd_per_second", "wanted"), [(0.0001, "a/x"), (0.01, "b/x")])
-def test_balanced_weighs_waiting_against_money(usd_per_second: float, wanted: str) -> None:
+@pytest.mark.parametrize(("waiting_usd_per_second", "wanted"), [(0.0001, "a/x"), (0.01, "b/x")])
+def test_balanced_weighs_waiting_against_money(waiting_usd_per_second: float, wanted: str) -> None:
     outcomes = [*heard("a/x", 90.0), *heard("b/x", 30.0)]
 
-    found = report(RoutingPreference.BALANCED, outcomes, usd_per_second=usd_per_second)
+    found = report(
+        RoutingPreference.BALANCED, outcomes, waiting_usd_per_second=waiting_usd_per_second
+    )
 
     assert first(found) == wanted
 
 
 def test_balanced_takes_what_waiting_costs_from_the_settings() -> None:
     outcomes = [*heard("a/x", 90.0), *heard("b/x", 30.0)]
-    rules = RoutingRules(usd_per_second=0.01)
+    rules = RoutingRules(waiting_usd_per_second=0.01)
 
     assert first(report(RoutingPreference.BALANCED, outcomes, rules=rules)) == "b/x"
 
