@@ -53,6 +53,23 @@ def test_the_most_that_work_may_cost_is_held_until_its_end_then_what_it_cost(
     ledger.submissions.record_intent("two", 0, NOW, per_day=1.6)
 
 
+def test_work_that_is_made_again_holds_its_price_beside_what_it_has_cost(ledger: Ledger) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0.1))
+    ledger.events.append("one", JobFailed(error=ErrorInfo(code="x", message="no")), NOW)
+    assert ledger.submissions.spent(NOW) == 0.1
+
+    again = ledger.submissions.record_retry(sent)
+    ledger.events.reopen("one", "again", NOW)
+    assert ledger.submissions.spent(NOW) == 1.1
+
+    ledger.submissions.bill(again, Cost(usd=0.25))
+    ledger.events.append("one", DONE, NOW)
+    assert ledger.submissions.spent(NOW) == 0.35
+
+
 def test_what_failed_for_free_gives_its_hold_back(ledger: Ledger) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     sent = ledger.submissions.record_intent("one", 0, NOW, per_day=0.5)
