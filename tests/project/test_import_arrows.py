@@ -20,7 +20,6 @@ PLUGINS = sorted(
 LOADED_BY_OTHERS = {
     "accelerate",
     "beautifulsoup4",
-    "ftfy",
     "gguf",
     "httptools",
     "python-multipart",

@@ -12,15 +12,12 @@ from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.fp8 import quantised
-from media_agent_magi.engine.guidance import (
-    Predictor,
-    StepInput,
-    count_tokens,
-)
+from media_agent_magi.engine.guidance import Predictor, count_tokens
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.schedule import TWELVE_STEPS, ChunkSchedule, Step
 from media_agent_magi.engine.text.of_chunks import read_rows
 from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.engine.transformer import StepInput
 from media_agent_magi.parity.comparison import (
     ROUNDED,
     SINGLE,
