@@ -3,6 +3,7 @@
 from media_agent_schemas.base import Document, Schema, TriState
 from media_agent_schemas.capabilities import (
     Adjustment,
+    CancelRule,
     Capabilities,
     Control,
     Estimate,
@@ -37,6 +38,7 @@ from media_agent_schemas.events import (
     Timing,
 )
 from media_agent_schemas.jobs import (
+    Cancellation,
     ChangePrompt,
     Command,
     Finish,
@@ -59,7 +61,7 @@ from media_agent_schemas.media import (
     SourceJoin,
     VideoMetadata,
 )
-from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.plan import Candidate, Outlook, PlanReport, Quality
 from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 from media_agent_schemas.provenance import (
     FoundWatermark,
@@ -106,6 +108,8 @@ __all__ = [
     "Boundaries",
     "Budget",
     "CameraMove",
+    "CancelRule",
+    "Cancellation",
     "Candidate",
     "Capabilities",
     "ChangePrompt",
@@ -146,6 +150,7 @@ __all__ = [
     "OperationRef",
     "OptionSpec",
     "Origin",
+    "Outlook",
     "Plan",
     "PlanReport",
     "Policy",

@@ -22,6 +22,7 @@ LOADED_BY_OTHERS = {
     "beautifulsoup4",
     "gguf",
     "httptools",
+    "opentelemetry-sdk",  # in one folder with its exporter
     "python-multipart",
     "uvloop",
 }
@@ -125,6 +126,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
             "gradio",
             "server",
             "mcp",
+            "otel",
             "testing",
         )
         for requirement in (*project["dependencies"], *project["optional-dependencies"][extra])
