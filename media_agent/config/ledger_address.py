@@ -33,7 +33,9 @@ def passwords_in(address: SecretStr) -> Iterator[str]:
     _, _, written = parts.netloc.rpartition("@")[0].partition(":")
     if written:
         yield from {written, unquote(written)}
-    yield from parse_qs(parts.query).get("password", ())
+    options = parse_qs(parts.query)
+    for name in ("password", "sslpassword"):
+        yield from options.get(name, ())
 
 
 def _host_of(parts: SplitResult) -> str:

@@ -9,10 +9,12 @@ import pytest
 from media_agent.ledger.outcomes import Ending, Outcome
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.learning.experience import Experience
+from media_agent.routing.learning.outlook import Outlooks
 from media_agent.routing.learning.scores import Exploration
 from media_agent.routing.router import Router
 from media_agent.routing.rules import RoutingRules
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.capabilities import Estimate, Verification, VerificationLevel
+from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import Routing, RoutingPreference, VideoRequest
 from tests.routing.learning.test_experience import BEGIN, outcome
 from tests.routing.test_router import Shelf, model
@@ -126,3 +128,32 @@ def test_tries_are_off_and_bound_by_their_price() -> None:
     assert set(tried(Exploration())) == {"a/x"}
     assert set(tried(Exploration(0.05, 0.49))) == {"a/x"}
     assert set(tried(Exploration(0.05, 0.5))) == {"a/x", "b/x"}
+
+
+@pytest.mark.parametrize(("most_usd", "is_tried"), [(1.5, False), (2.5, True)])
+def test_a_try_in_several_parts_is_bound_by_what_all_of_them_are_billed(
+    most_usd: float, is_tried: bool
+) -> None:
+    dear = [replace(each, billed_usd=1.0) for each in heard("b/x", 30.0)]  # twice the quote
+    experience = Experience()
+    for each in (*dear, *heard("a/x", 40.0, count=3000)):
+        experience.learn(each)
+    outlooks = Outlooks(experience, NOW, Exploration(share=0.1, max_usd=most_usd))
+    request = VideoRequest(prompt="a fox", duration=10)
+    able = [
+        outlooks.look(
+            Candidate(
+                backend=name,
+                model="x",
+                submissions=2,
+                estimate=Estimate(cost_usd=1.0),
+                verification=Verification(level=VerificationLevel.SIMULATOR),
+            ),
+            request,
+        )
+        for name in ("a", "b")
+    ]
+
+    tried = {outlooks.choose_try(able, RoutingPreference.CHEAPEST, 0.0, seed) for seed in range(40)}
+
+    assert ("b/x" in tried) is is_tried
