@@ -163,11 +163,7 @@ class Watch:
 
         A hint ends it, unless the provider requested it.
         """
-        ends = [self._allowed]
-        if self._cancel_asked_at is not None:
-            ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
-        wanted = max(seconds, self._requested_pause)
-        seconds = max(0.0, min(wanted, *(end - self.waited for end in ends)))
+        seconds = self._limit(seconds)
         asleep = asyncio.ensure_future(sleep(seconds))
         tasks = [asleep, asyncio.ensure_future(self._wake.wait())]
         if not self._requested_pause:
@@ -185,6 +181,21 @@ class Watch:
                 task.cancel()
             self._wake.clear()
             hint.clear()
+
+    def take_pause(self, seconds: float) -> float:
+        """Return the seconds to sleep, as `pause` does, counted as waited before they are over."""
+        seconds = self._limit(seconds)
+        self._requested_pause = 0.0
+        self.waited += seconds
+        return seconds
+
+    def _limit(self, seconds: float) -> float:
+        """Return a pause as the provider requested it, but not beyond a cancel or the deadline."""
+        ends = [self._allowed]
+        if self._cancel_asked_at is not None:
+            ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
+        wanted = max(seconds, self._requested_pause)
+        return max(0.0, min(wanted, *(end - self.waited for end in ends)))
 
     async def _poll(self) -> BackendEvent:
         """Poll; a video that is still on its way when the job is to stop is left to a later run."""

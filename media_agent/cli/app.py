@@ -24,6 +24,7 @@ from media_agent.cli.commands.servers.mcp import mcp
 from media_agent.cli.commands.servers.serve import serve
 from media_agent.cli.commands.servers.server_keys import build_server_keys_app
 from media_agent.cli.commands.servers.webhooks import build_webhooks_app
+from media_agent.cli.commands.servers.worker import worker
 from media_agent.cli.commands.setup.catalogue import build_catalogue_app
 from media_agent.cli.commands.setup.config import build_config_app
 from media_agent.cli.commands.setup.doctor import doctor
@@ -73,6 +74,7 @@ def build_app() -> App:
     app.command(provenance)
     app.command(serve)
     app.command(mcp)
+    app.command(worker)
     app.command(build_server_keys_app())
     app.command(build_webhooks_app())
     app.command(backends)
