@@ -150,8 +150,7 @@ class Events:
             status = JobStatus.IN_PROGRESS
             cleared = {"error": None, "cancellation": None, "seconds": None}
             change_job(transaction, job_id, status=status, updated_at=time, **cleared)
-            was_unknown = row["status"] == JobStatus.OUTCOME_UNKNOWN
-            hold_again(transaction, job_id, was_unknown=was_unknown)
+            hold_again(transaction, job_id)
             replace_artifacts(transaction, job_id, ())
         return numbered
 

@@ -25,12 +25,6 @@ TAKEN = f"""CASE
         THEN submissions.reserved_usd ELSE 0 END"""
 """What a submission takes of the budgets: what it holds, then what it cost."""
 
-_HELD_OF_JOB = """
-SELECT key FROM submissions
-WHERE settled_at IS NULL AND state != 'refused' AND (job_id = :job OR job_id IN (
-    SELECT id FROM jobs WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))
-ORDER BY id"""
-
 
 def settle(transaction: Transaction, job_id: str, time: datetime) -> None:
     """End the holds of a job, whose outcome is known."""
@@ -38,23 +32,14 @@ def settle(transaction: Transaction, job_id: str, time: datetime) -> None:
     transaction.change(settled, job=job_id, time=text_of(time))
 
 
-def settle_by_hand(transaction: Transaction, job_id: str, usd: float, time: datetime) -> bool:
-    """End the holds of a job and of its segments with what was found out; False: there are none."""
-    keys = [row["key"] for row in transaction.rows(_HELD_OF_JOB, job=job_id)]
-    for key in keys:
-        transaction.update("submissions", {"key": key}, {"settled_at": text_of(time)})
-    if keys:  # the newest is the one that nobody knows of: it kept all others from being sent
-        transaction.update("submissions", {"key": keys[-1]}, {"billed_usd": usd})
-    return bool(keys)
-
-
-def hold_again(transaction: Transaction, job_id: str, *, was_unknown: bool) -> None:
+def hold_again(transaction: Transaction, job_id: str) -> None:
     """Hold what a job may cost that continues after its end.
 
-    One whose outcome `was_unknown` is not over: what was settled by hand holds no more.
+    What a person or an earlier end said of the same attempt is open again; only what earlier
+    attempts cost stays.
     """
-    held = "UPDATE submissions SET settled_at = NULL WHERE job_id = :job AND state != 'refused'"
+    held = """
+        UPDATE submissions
+        SET settled_at = NULL, billed_usd = CASE WHEN attempts > 1 THEN billed_usd END
+        WHERE job_id = :job AND state != 'refused'"""
     transaction.change(held, job=job_id)
-    if was_unknown:
-        unbilled = "UPDATE submissions SET billed_usd = NULL WHERE job_id = :job"
-        transaction.change(unbilled, job=job_id)

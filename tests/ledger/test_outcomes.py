@@ -116,10 +116,7 @@ def test_a_prompt_is_nowhere_among_the_outcomes(ledger: Ledger) -> None:
     end(ledger, failed(GenerationFailedError("a cat was refused")))
 
     with ledger.database.reading() as transaction:
-        kept = [
-            [row[name] for name in row.keys()]  # noqa: SIM118
-            for row in transaction.rows("SELECT * FROM outcomes")
-        ]
+        kept = [dict(row) for row in transaction.rows("SELECT * FROM outcomes")]
 
     assert len(kept) == 1
     assert "a cat" not in str(kept)

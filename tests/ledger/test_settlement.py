@@ -18,10 +18,9 @@ from media_agent_schemas import (
     JobFailed,
     JobOutcomeUnknown,
     OperationRef,
-    Segment,
     VideoJob,
 )
-from media_agent_schemas.capabilities import Estimate
+from media_agent_schemas.capabilities import Estimate, Segment
 from tests.ledger.samples import NOW, REF, job, plan
 
 UNKNOWN = JobOutcomeUnknown(error=ErrorInfo(code="submit_uncertain", message="lost"))
@@ -112,37 +111,39 @@ def test_settling_by_hand_takes_the_offer_of_unknown_outcome_not_one_that_refuse
     assert ledger.submissions.spent(NOW) == 0.3
 
 
-def test_a_video_in_segments_is_settled_by_hand_with_its_segment_of_unknown_outcome(
-    ledger: Ledger,
-) -> None:
-    segment = plan(cost=0.5)
-    parts = (Segment(request=segment.request, estimate=segment.estimate, count=2),)
-    whole = job("whole", cost=1.0)
-    planned = whole.plan.model_copy(update={"segments": parts})
-    ledger.jobs.create(whole.model_copy(update={"plan": planned}), JobOptions((planned,)))
-    key = ledger.submissions.record_intent("whole", 0, NOW).key
-    for number, end in enumerate((DONE, UNKNOWN), 1):
-        name = f"whole.segment-{number}"
-        ledger.jobs.create(job(name, cost=0.5), JobOptions((segment,), part_of=key))
-        ledger.submissions.record_intent(name, 0, NOW)
-        ledger.events.append(name, end, NOW)
+@pytest.mark.parametrize("usd", [-0.01, float("inf"), float("nan"), 1e9])
+def test_nobody_settles_with_what_nothing_can_cost(ledger: Ledger, usd: float) -> None:
+    ledger.jobs.create(job("one", cost=0.5))
+    ledger.submissions.mark_unknown(ledger.submissions.record_intent("one", 0, NOW))
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    with pytest.raises(InvalidRequestError, match="cannot have cost"):
+        ledger.submissions.settle("one", usd, NOW)
+
+    assert ledger.jobs.get("one").held_usd == 0.5
+
+
+def test_a_video_in_segments_is_settled_with_the_segment_that_is_unknown(ledger: Ledger) -> None:
+    one = plan(cost=0.5)
+    parts = (Segment(request=one.request, estimate=one.estimate, count=2),)
+    whole = one.model_copy(update={"segments": parts, "estimate": Estimate(cost_usd=1.0)})
+    ledger.jobs.create(job("whole").model_copy(update={"plan": whole}), JobOptions((whole,)))
+    ledger.submissions.mark_accepted(ledger.submissions.record_intent("whole", 0, NOW), REF)
+    for name in ("whole.segment-0001", "whole.segment-0002"):
+        ledger.jobs.create(job(name, cost=0.5), JobOptions((one,), part_of="whole"))
+        sent = ledger.submissions.record_intent(name, 0, NOW)
+        if name.endswith("1"):
+            ledger.submissions.mark_accepted(sent, replace_ref(name))
+            ledger.events.append(name, DONE, NOW)
+    ledger.events.append("whole.segment-0002", UNKNOWN, NOW)
     ledger.events.append("whole", UNKNOWN, NOW)
     assert ledger.jobs.get("whole").held_usd == 0.5
 
     ledger.submissions.settle("whole", 0.2, NOW)
 
-    assert (ledger.jobs.get("whole").held_usd, ledger.jobs.get("whole").cost_usd) == (0, 0.7)
-    assert ledger.submissions.spent(NOW) == pytest.approx(0.7)
-
-
-@pytest.mark.parametrize("usd", [-1.0, float("inf"), float("nan")])
-def test_no_job_is_settled_with_what_is_no_amount(ledger: Ledger, usd: float) -> None:
-    ledger.jobs.create(job("one", cost=0.5))
-    ledger.submissions.record_intent("one", 0, NOW)
-    ledger.events.append("one", UNKNOWN, NOW)
-
-    with pytest.raises(InvalidRequestError, match="cannot have cost"):
-        ledger.submissions.settle("one", usd, NOW)
+    assert ledger.jobs.get("whole").held_usd == 0
+    assert ledger.jobs.get("whole").cost_usd == 0.7
+    assert ledger.jobs.get("whole.segment-0002").cost_usd == 0.2
 
 
 def test_a_job_of_unknown_outcome_that_is_removed_counts_as_quoted_and_holds_no_more(
@@ -158,18 +159,18 @@ def test_a_job_of_unknown_outcome_that_is_removed_counts_as_quoted_and_holds_no_
     assert ledger.costs.total(NOW).held_usd == 0
 
 
-def test_a_job_that_continues_holds_again(ledger: Ledger) -> None:
+@pytest.mark.parametrize("usd", [0.0, 0.5])
+def test_a_job_that_continues_holds_again(ledger: Ledger, usd: float) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     sent = ledger.submissions.record_intent("one", 0, NOW)
     ledger.events.append("one", UNKNOWN, NOW)
-    ledger.submissions.settle("one", 0.0, NOW)
+    ledger.submissions.settle("one", usd, NOW)
     ledger.submissions.mark_accepted(sent, REF)
 
     ledger.events.reopen("one", "found again", NOW)
     assert ledger.jobs.get("one").held_usd == 0.5
-
     ledger.events.append("one", DONE, NOW)
-    assert ledger.jobs.get("one").cost_usd == 0.5  # it was found: what was settled is not true
+    assert ledger.submissions.spent(NOW) == 0.5  # it was found: what was settled is not true
 
 
 def test_a_day_budget_stops_the_eleventh_clip_with_a_clear_word(ledger: Ledger) -> None:

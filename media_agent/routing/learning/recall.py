@@ -62,12 +62,15 @@ class Recall:
 
     def _begin(self) -> Experience:
         found = self._outcomes.read_lesson(self._name)
-        with contextlib.suppress(ValueError, TypeError, LookupError, AttributeError):  # damaged
-            if found is not None:
-                experience = Experience.load(json.loads(found[1]))
-                self._last = self._kept = found[0]
-                return experience
-        return Experience(self._half_life_days)
+        if found is None:
+            return Experience(self._half_life_days)
+        try:
+            experience = Experience.load(json.loads(found[1]))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            _LOGGER.debug("what was learned cannot be read, and is learned again: %r", error)
+            return Experience(self._half_life_days)
+        self._last = self._kept = found[0]
+        return experience
 
     def _keep(self, experience: Experience) -> None:
         """Keep what is learned by now, unless that is quickly learned again."""

@@ -132,6 +132,9 @@ def test_a_user_who_may_make_no_tables_is_told_what_is_needed(
         (("/test_", "/nowhere_"), "does not exist"),
         (("postgresql://", "http://"), "is no address"),
         (("127.0.0.1:", "127.0.0.1:a"), "invalid integer value"),
+        (("/test_", "/test_?sslmode=a&dbname=test_"), "invalid sslmode"),
+        (("/test_", "/test_?options=-cnosuch%3D1&dbname=test_"), "unrecognized configuration"),
+        (("/test_", "/test_?service=nowhere&dbname=test_"), "definition of service"),
     ],
 )
 def test_an_address_that_lets_nobody_in_is_said_at_once_without_its_password(

@@ -34,10 +34,14 @@ def usage(
     from datetime import UTC, datetime
 
     from media_agent.cli.store import open_ledger
+    from media_agent.errors import InvalidRequestError
     from media_agent.ledger.usage import UsageRow, read_usage
 
     begin = _read_day("from", since)
     end = datetime.now(UTC) if until is None else _read_day("to", until)
+    if begin >= end:
+        last = "now" if until is None else f"--to {until}"
+        raise InvalidRequestError(f"--from {since} is no day before {last}")
     rows = [asdict(row) for row in read_usage(open_ledger().database, begin, end)]
     if json:
         write_json({"from": begin.isoformat(), "to": end.isoformat(), "data": rows})

@@ -66,18 +66,21 @@ def test_usage_of_some_days_is_csv_and_json(capfd: pytest.CaptureFixture[str]) -
     days = ["--from", f"{today - timedelta(days=1):%Y-%m-%d}"]
     assert main(["usage", *days]) == 0
     dog, cat = csv.DictReader(capfd.readouterr().out.splitlines())
-    assert main(["usage", *days, "--to", f"{today - timedelta(days=1):%Y-%m-%d}", "--json"]) == 0
-    before = json.loads(capfd.readouterr().out)
+    before = ["--from", f"{today - timedelta(days=2):%Y-%m-%d}", "--to", days[1]]
+    assert main(["usage", *before, "--json"]) == 0
+    none = json.loads(capfd.readouterr().out)
 
     assert (dog["label"], dog["cost_usd"]) == ("", "0.0")
     assert (cat["label"], cat["jobs"], cat["seconds"]) == ("trailer", "1", "3.0")
     assert (cat["cost_usd"], cat["resale_usd"], cat["held_usd"]) == ("0.3", "0.3", "0.0")
-    assert before["data"] == []
+    assert none["data"] == []
 
 
 def test_usage_of_what_is_no_day_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["usage", "--from", "7d"]) != 0
     assert "'7d' is no day" in capfd.readouterr().err
+    assert main(["usage", "--from", "2026-11-02", "--to", "2026-11-02"]) != 0
+    assert "--from 2026-11-02 is no day before --to 2026-11-02" in capfd.readouterr().err
 
 
 def test_a_job_of_unknown_outcome_is_settled_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
