@@ -169,7 +169,12 @@ class PolledBackend(NamedBackend):
             OperationNotFoundError: the provider knows nothing of it.
         """
         watch = self._watch(ref)
-        event = await watch.look()
+        try:
+            event = await watch.look()
+        except BackendUnavailableError:
+            if not watch.is_over:
+                raise
+            event = None
         end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
         if end is None and watch.is_over:
             end = await watch.give_up()
@@ -219,7 +224,7 @@ class PolledBackend(NamedBackend):
             self._watch(ref).request_pause(seconds)
 
     def waited(self, ref: OperationRef) -> float:
-        """Return for how many seconds this process has paused between polls of it."""
+        """Return for how many seconds this process has waited for it."""
         return self._watch(ref).waited
 
     def video_path(self, ref: OperationRef) -> Path:
