@@ -79,7 +79,7 @@ class JobRunner:
         try:
             with reserve_destination(job_id, terms, self._context):
                 link_parent(job, self._store, self._context.work_folder)
-            await self._store.flushed()
+            await self._store.flushed(job_id=job_id)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and self._keeping[job_id]:
                 self.start(job)  # a repeated call was told of it

@@ -56,6 +56,7 @@ class Outlooks:
             fails=1 - (1 - one.fails) ** parts,
             seconds=None if one.seconds is None else one.seconds * parts,
             usd=None if estimate.cost_usd is None else max(estimate.cost_usd, billed),
+            most_usd=estimate.bound_usd,
         )
         told = self._tell(candidate.name)
         outlook = told.model_copy(

@@ -1,7 +1,6 @@
 """How submissions ended, added up for people: by offer, by day, and by what made a difference."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -61,8 +60,11 @@ class OutcomeReport:
 
 def build_report(outcomes: Sequence[Outcome]) -> OutcomeReport:
     """Add outcomes up."""
-    names = [name for name, _ in Counter(each.offer for each in outcomes).most_common()]
-    rows = [_add_up(name, [each for each in outcomes if each.offer == name]) for name in names]
+    by_offer: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        by_offer.setdefault(each.offer, []).append(each)
+    groups = sorted(by_offer.items(), key=lambda group: -len(group[1]))
+    rows = [_add_up(name, found) for name, found in groups]
     return OutcomeReport(len(outcomes), tuple(rows), tuple(_rank_factors(outcomes, rows)))
 
 

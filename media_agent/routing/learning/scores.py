@@ -56,7 +56,7 @@ class Exploration:
     share: float = 0.0
     """What tries may add to the cost of all requests together."""
     max_usd: float = 0.0
-    """The price of a video up to which one may be a try."""
+    """The most that a video may cost which is a try."""
 
 
 NONE = Exploration()
@@ -85,7 +85,9 @@ def find_worth_trying(
     saved = exploration.share / max(1, len(expected) - 1)
     ready = {}
     for name, each in expected.items():
-        is_cheap = each.usd is not None and each.usd <= exploration.max_usd
+        is_cheap = each.usd is not None and (
+            max(each.usd, each.most_usd or 0.0) <= exploration.max_usd
+        )
         if name != best and is_cheap and costs[name] < math.inf:
             extra = max(_LEAST_EXTRA, costs[name] / costs[best] - 1)
             ready[name] = each.unheard * saved / extra

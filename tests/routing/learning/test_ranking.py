@@ -1,5 +1,6 @@
 """What was learned decides under the preferences that it is for, and is told."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -8,9 +9,10 @@ import pytest
 
 from media_agent.ledger.outcomes import Ending, Outcome
 from media_agent.routing.catalogue import Catalogue
+from media_agent.routing.learning.expectation import Expectation
 from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.outlook import Outlooks
-from media_agent.routing.learning.scores import Exploration
+from media_agent.routing.learning.scores import Exploration, find_worth_trying
 from media_agent.routing.router import Router
 from media_agent.routing.rules import RoutingRules
 from media_agent_schemas.capabilities import Estimate, Verification, VerificationLevel
@@ -157,3 +159,22 @@ def test_a_try_in_several_parts_is_bound_by_what_all_of_them_are_billed(
     tried = {outlooks.choose_try(able, RoutingPreference.CHEAPEST, 0.0, seed) for seed in range(40)}
 
     assert ("b/x" in tried) is is_tried
+
+
+@pytest.mark.parametrize(
+    ("most", "wanted"), [(None, {"b", None}), (0.6, {"b", None}), (3.0, {None})]
+)
+def test_what_may_cost_more_than_the_limit_is_no_try(
+    most: float | None, wanted: set[str | None]
+) -> None:
+    a = Expectation(fails=0.0, seconds=10, seconds_failing=1, usd=0.4, usd_failing=0)
+    expected = {"a": a, "b": replace(a, usd=0.5, most_usd=most, unheard=10_000)}
+
+    tried = {
+        find_worth_trying(
+            expected, Exploration(0.05, 1.0), RoutingPreference.CHEAPEST, 0.0, random.Random(seed)
+        )
+        for seed in range(30)
+    }
+
+    assert tried == wanted
