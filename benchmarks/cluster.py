@@ -180,7 +180,7 @@ async def _wait(url: str, where: str, count: int, minutes: float, folder: Path) 
         )
     )
     assert isinstance(backend, PolledBackend)
-    request = VideoRequest(prompt="a kite", duration=5, seed=1)
+    request = VideoRequest(prompt="a kite", num_frames=120, fps=24, seed=1)
     model = backend.capabilities(None).model
     plan = Plan(
         backend="fal", model=model, policy=Policy.ADJUST, request=request, estimate=Estimate()

@@ -111,8 +111,9 @@ def _run(words: Sequence[str], ending: contextlib.ExitStack) -> int:
     try:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
-        _start_telemetry(ending)
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
+        if not is_help:
+            _start_telemetry(ending)
         code = run() if is_help else guard_stdout(run)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0

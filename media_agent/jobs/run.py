@@ -290,6 +290,7 @@ class JobRun:
         self.on_submitted()
         self.last_command = 0
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
+        self._telemetry.follow(self.job)
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()
         await self._stop_if_asked()

@@ -21,10 +21,10 @@ from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, TerminalEvent
 
+_LATE = 60.0  # seconds after which no other process adds an outcome with a lower number
 _TEXTS = ("backend", "model", "ending", "code", "priced_on")  # all else are numbers
 _END_OF_TIME = 253_402_300_800.0  # seconds since the epoch: the year 10000
 _LOGGER = logging.getLogger(__name__)
-_SETTLED = 60.0  # seconds after which no other process adds an outcome with a lower number
 
 
 class Ending(StrEnum):
@@ -122,9 +122,9 @@ class Outcomes:
             )
 
     @staticmethod
-    def is_settled(outcome: Outcome, now: float) -> bool:
-        """Return whether all that ended before it is in the ledger too."""
-        return outcome.ended_at < now - _SETTLED
+    def is_complete_up_to(outcome: Outcome, now: float) -> bool:
+        """Return whether all that ended before an outcome is in the ledger too."""
+        return outcome.ended_at < now - _LATE
 
 
 def record_start(transaction: Transaction, job_id: str, time: datetime) -> None:
@@ -181,7 +181,7 @@ def _record(
     if plan.segments:  # each of them has an outcome of its own
         return
     outcome = _build_outcome(row, plan, ending, error, time)
-    transaction.insert("outcomes", {**asdict(outcome), "hour": _hour_of(outcome.began_at)})
+    transaction.insert("outcomes", asdict(outcome))
     ended = "UPDATE submissions SET ended_at = :time WHERE key = :key"
     transaction.change(ended, key=row["key"], time=text_of(time))
 
@@ -218,10 +218,6 @@ def _build_outcome(
 
 def _seconds_between(first: datetime, last: datetime) -> float:
     return max(0.0, (last - first).total_seconds())  # a clock may have been set back
-
-
-def _hour_of(time: float) -> int:
-    return int(time // 3600 % 24)
 
 
 def _outcomes_of(rows: Iterable[Row]) -> Iterator[tuple[int, Outcome]]:

@@ -11,8 +11,10 @@ from media_agent.ledger.store.database import Transaction
 
 HELD = """CASE
     WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0.0
+    WHEN submissions.attempts > 1 THEN coalesce(submissions.billed_usd, 0)
+        + coalesce(submissions.held_usd, submissions.quoted_usd, 0)
     ELSE coalesce(submissions.billed_usd, submissions.held_usd, submissions.quoted_usd, 0) END"""
-"""What a submission holds."""
+"""What a submission holds; one that is made again costs that beside what it cost before."""
 
 TAKEN = f"""CASE
     WHEN submissions.state = 'refused' THEN 0.0

@@ -34,7 +34,7 @@ _UNSETTLED = """
 SELECT key, job_id FROM submissions
 WHERE settled_at IS NULL AND state != 'refused' AND (job_id = :job OR job_id IN (
     SELECT id FROM jobs WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))
-ORDER BY CASE WHEN job_id = :job THEN 0 ELSE 1 END, job_id, number"""
+ORDER BY id"""
 _MOST_USD = 1e6  # that one job can cost
 _TAKE_FROM_RESERVED = """
 UPDATE submissions

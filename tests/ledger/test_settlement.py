@@ -52,6 +52,23 @@ def test_the_most_that_work_may_cost_is_held_until_its_end_then_what_it_cost(
     ledger.submissions.record_intent("two", 0, NOW, per_day=1.6)
 
 
+def test_work_that_is_made_again_holds_its_price_beside_what_it_has_cost(ledger: Ledger) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0.1))
+    ledger.events.append("one", JobFailed(error=ErrorInfo(code="x", message="no")), NOW)
+    assert ledger.submissions.spent(NOW) == 0.1
+
+    again = ledger.submissions.record_retry(sent)
+    ledger.events.reopen("one", "again", NOW)
+    assert ledger.submissions.spent(NOW) == 1.1
+
+    ledger.submissions.bill(again, Cost(usd=0.25))
+    ledger.events.append("one", DONE, NOW)
+    assert ledger.submissions.spent(NOW) == 0.35
+
+
 def test_what_failed_for_free_gives_its_hold_back(ledger: Ledger) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     sent = ledger.submissions.record_intent("one", 0, NOW, per_day=0.5)
@@ -76,6 +93,22 @@ def test_an_unknown_outcome_stays_held_until_it_is_known_or_settled_by_hand(
     assert (ledger.jobs.get("one").held_usd, ledger.submissions.spent(NOW)) == (0, 0)
     with pytest.raises(JobError, match="nothing of it waits to be settled"):
         ledger.submissions.settle("one", 0.0, NOW)
+
+
+def test_settling_by_hand_takes_the_offer_of_unknown_outcome_not_one_that_refused(
+    ledger: Ledger,
+) -> None:
+    first = job("one", cost=0.4)
+    ledger.jobs.create(first, JobOptions((first.plan, first.plan)))
+    refused = ledger.submissions.record_intent("one", 0, NOW)
+    lost = ledger.submissions.record_intent("one", 1, NOW)
+    ledger.submissions.mark_unknown(lost)
+    ledger.submissions.mark_refused(refused, ErrorInfo(code="x", message="no"), NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    ledger.submissions.settle("one", 0.3, NOW)
+
+    assert ledger.submissions.spent(NOW) == 0.3
 
 
 @pytest.mark.parametrize("usd", [-0.01, float("inf"), float("nan"), 1e9])
@@ -113,6 +146,19 @@ def test_a_video_in_segments_is_settled_with_the_segment_that_is_unknown(ledger:
     assert ledger.jobs.get("whole.segment-0002").cost_usd == 0.2
 
 
+def test_a_job_of_unknown_outcome_that_is_removed_counts_as_quoted_and_holds_no_more(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    ledger.submissions.record_intent("one", 0, NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    ledger.jobs.remove("one")
+
+    assert ledger.submissions.spent(NOW) == 0.5
+    assert ledger.costs.total(NOW).held_usd == 0
+
+
 @pytest.mark.parametrize("usd", [0.0, 0.5])
 def test_a_job_that_continues_holds_again(ledger: Ledger, usd: float) -> None:
     ledger.jobs.create(job("one", cost=0.5))
@@ -122,10 +168,9 @@ def test_a_job_that_continues_holds_again(ledger: Ledger, usd: float) -> None:
     ledger.submissions.mark_accepted(sent, REF)
 
     ledger.events.reopen("one", "found again", NOW)
-
     assert ledger.jobs.get("one").held_usd == 0.5
     ledger.events.append("one", DONE, NOW)
-    assert ledger.submissions.spent(NOW) == 0.5
+    assert ledger.submissions.spent(NOW) == 0.5  # it was found: what was settled is not true
 
 
 def test_a_day_budget_stops_the_eleventh_clip_with_a_clear_word(ledger: Ledger) -> None:

@@ -132,11 +132,6 @@ class Experience:
         picked = {name: tuple(data[name]) for name in ("slow_factors", "failing_factors")}
         return cls(**{**data, "offers": offers, **tables, **picked})
 
-    @staticmethod
-    def remembered() -> int:
-        """Return how many outcomes of each offer are kept one by one."""
-        return REMEMBERED
-
     @property
     def _usual_fails(self) -> float:
         known = _USUAL_PRIOR + self.done + self.failed

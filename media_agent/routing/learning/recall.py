@@ -48,14 +48,14 @@ class Recall:
             return None
         experience = self._begin() if self._experience is None else self._experience
         now = self._now()
-        is_settled = True
+        is_complete = True
         for number, outcome in self._outcomes.read(self._last, newest=_MOST):
-            is_settled = is_settled and self._outcomes.is_settled(outcome, now)
-            if not is_settled:
+            is_complete = is_complete and self._outcomes.is_complete_up_to(outcome, now)
+            if not is_complete:
                 self._keep(experience)
             experience.learn(outcome)
             self._last = number
-        if is_settled:
+        if is_complete:
             self._keep(experience)
         self._experience = experience
         return experience if experience.learned else None

@@ -243,6 +243,19 @@ def test_what_nobody_can_look_up_is_said_to_be_unknown(
     assert not isinstance(caught.value, LedgerBusyError)
 
 
+def test_words_of_processes_that_are_long_gone_are_forgotten(
+    open_ledger: Open, postgres_url: SecretStr
+) -> None:
+    open_ledger().jobs.create(job())
+    with psycopg.connect(postgres_url.get_secret_value(), autocommit=True) as connection:
+        connection.execute("UPDATE media_agent.commits SET at = now() - interval '8 days'")
+
+        open_ledger().jobs.create(job("two"))
+
+        ((words,),) = connection.execute("SELECT count(*) FROM media_agent.commits")
+    assert words == 1
+
+
 def test_whoever_holds_the_lock_too_long_keeps_nobody_waiting_for_ever(
     open_ledger: Open,
 ) -> None:

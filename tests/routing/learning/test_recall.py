@@ -17,11 +17,24 @@ def fill(ledger: Ledger, count: int) -> None:
         for number in range(count):
             row = outcome(BEGIN + 300 * number, 30 + number % 7)
             values = {name: getattr(row, name) for name in row.__dataclass_fields__}
-            transaction.insert("outcomes", {**values, "hour": 0})
+            transaction.insert("outcomes", values)
 
 
 def recall(ledger: Ledger, half_life_days: float = 14.0) -> Recall:
     return Recall(ledger.outcomes, half_life_days, lambda: NOW)
+
+
+def test_what_was_kept_and_cannot_be_read_is_learned_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    fill(ledger, 300)
+    learned = recall(ledger)()
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE lessons SET lesson = '{\"offers\": 1}'")
+
+    again = recall(Ledger(tmp_path / "ledger.sqlite"))()
+
+    assert learned is not None
+    assert again == learned
 
 
 def test_planning_makes_no_ledger(tmp_path: Path) -> None:

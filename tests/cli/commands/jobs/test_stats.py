@@ -85,7 +85,7 @@ def test_a_time_without_outcomes_says_so(
 
 
 def test_a_plan_tells_what_happened_lately(capfd: pytest.CaptureFixture[str]) -> None:
-    flags = ["--allow", "sandbox", "--prefer", "balanced", "--usd-per-second", "0.01"]
+    flags = ["--allow", "sandbox", "--prefer", "balanced", "--waiting-usd-per-second", "0.01"]
     assert main(["plan", "a cat", *SMALL, *flags]) == 0
 
     assert "last 7 days: 100 % of 1 done, median" in capfd.readouterr().out
