@@ -20,13 +20,13 @@ class Cost:
     usd: float | None
     seconds: float | None
 
-    def total(self, usd_per_second: float) -> float:
+    def total(self, waiting_usd_per_second: float) -> float:
         """Return the sum, where a second of waiting costs so much; infinite if unknown."""
         if self.usd is None or self.seconds is None:
             return math.inf
-        return self.usd + usd_per_second * self.seconds
+        return self.usd + waiting_usd_per_second * self.seconds
 
-    def by(self, prefer: RoutingPreference, usd_per_second: float) -> float:
+    def by(self, prefer: RoutingPreference, waiting_usd_per_second: float) -> float:
         """Return what decides under a preference."""
         match prefer:
             case RoutingPreference.FASTEST:
@@ -34,7 +34,7 @@ class Cost:
             case RoutingPreference.CHEAPEST:
                 return math.inf if self.usd is None else self.usd
             case _:
-                return self.total(usd_per_second)
+                return self.total(waiting_usd_per_second)
 
 
 def cost_of(expected: Expectation) -> Cost:
@@ -67,7 +67,7 @@ def find_worth_trying(
     expected: Mapping[str, Expectation],
     exploration: Exploration,
     prefer: RoutingPreference,
-    usd_per_second: float,
+    waiting_usd_per_second: float,
     draw: random.Random,
 ) -> str | None:
     """Return an offer that was not heard of for so long that a try is affordable; None: none is.
@@ -76,7 +76,9 @@ def find_worth_trying(
     """
     if exploration.share <= 0 or draw.random() >= _PROMPTNESS:
         return None
-    costs = {name: cost_of(each).by(prefer, usd_per_second) for name, each in expected.items()}
+    costs = {
+        name: cost_of(each).by(prefer, waiting_usd_per_second) for name, each in expected.items()
+    }
     best = min(costs, key=lambda name: (costs[name], name), default=None)
     if best is None or not 0 < costs[best] < math.inf:
         return None
