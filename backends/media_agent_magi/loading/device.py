@@ -1,6 +1,9 @@
 """Where a request computes. No torch here."""
 
+import re
+
 from media_agent.backend.free_memory import FreeMemory
+from media_agent.errors import InvalidRequestError
 from media_agent_magi.loading.memory import GIB
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoMode, VideoRequest
@@ -18,8 +21,12 @@ def choose_device(asked: str, free: FreeMemory, weights: int) -> str | None:
         weights: What they take.
 
     Raises:
-        BackendUnavailableError: There is no GPU, and the model is too large for a CPU.
+        InvalidRequestError: There is no such device.
     """
+    if re.fullmatch(r"auto|cpu|cuda(:\d{1,3})?", asked, re.ASCII) is None:
+        raise InvalidRequestError(
+            f"option device = {asked!r} is no device", hint="give auto, cpu, cuda or cuda:1"
+        )
     if asked != "auto":
         return asked
     if free.main_bytes is None or free.gpus:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import math
 import pickle
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def read_pickled(file: Path, entry: str | None = None, prefix: str = "") -> Weig
         content = nested[entry]
     elif nested:
         raise WeightsError(f"{file.name} holds entries and no tensors: {', '.join(nested)}")
+    if not all(isinstance(name, str) for name in content):
+        raise WeightsError(f"{file.name} holds no tensors by name")
     stored = {_own_name(name, prefix): name for name in content}
     tensors = {
         own: TensorFact(file, content[name].dtype, content[name].shape)
@@ -89,6 +92,8 @@ def _read_header(file: Path) -> tuple[Mapping[str, Any], str]:
         raise WeightsError(f"{file.name} is cut off or damaged, or no file of torch") from error
     except OSError as error:
         raise WeightsError(f"cannot read {file}: {error.strerror}") from error
+    except (RuntimeError, ValueError, EOFError, zlib.error) as error:  # encrypted, another packing
+        raise WeightsError(f"{file.name} is no file of torch: {error}") from error
     digest = hashlib.sha256(text)
     for member in members:
         digest.update(f"{member.file_size} {member.CRC}\n".encode())

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from media_agent_magi.engine.causal.config import CausalConfig, WanConfig
 from media_agent_magi.generating.geometry import Geometry
 
+SIDES = range(32, 1280 + 1, 16)
+"""Pixels that a side of a video may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class WanCausalConfig:

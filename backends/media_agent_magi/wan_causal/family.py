@@ -19,7 +19,7 @@ from media_agent_magi.loading.device import choose_device, size_of
 from media_agent_magi.loading.fitting import Fitting
 from media_agent_magi.loading.memory import Holding, MemoryPlan, ModelSizes
 from media_agent_magi.loading.tokenizer import tokenize
-from media_agent_magi.wan_causal.config import WanCausalConfig
+from media_agent_magi.wan_causal.config import SIDES, WanCausalConfig
 from media_agent_magi.wan_causal.fetching import LICENCE
 from media_agent_magi.wan_causal.folder import WanCausalFolder
 from media_agent_magi.wan_causal.options import WanCausalOptions, chosen, declare_options
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from media_agent_magi.generating.engine import Engine
 
 BACKEND = "wan-causal"
-MULTIPLE, SMALLEST, LARGEST = 16, 32, 1280  # pixels
 LIBRARIES = ("torch", "safetensors", "transformers", "ftfy", "sentencepiece")
 SECOND_BYTES_PER_PIXEL = 2.5
 TAIL_NUMBER = 4  # bytes of a latent in a state
@@ -90,9 +89,9 @@ class WanCausalFamily:
             models=(self.model,),
             description=f"native chunk engine, Wan 2.1 1.3B causal, {config.name} weights",
             size_range=SizeRange(
-                minimum=Size(width=SMALLEST, height=SMALLEST),
-                maximum=Size(width=LARGEST, height=LARGEST),
-                multiple=MULTIPLE,
+                minimum=Size(width=SIDES.start, height=SIDES.start),
+                maximum=Size(width=SIDES[-1], height=SIDES[-1]),
+                multiple=SIDES.step,
             ),
             default_size=Size(width=columns, height=rows),
             fps_values=(fps,),
@@ -246,7 +245,7 @@ class WanCausalFamily:
         def sizes(size: tuple[int, int]) -> ModelSizes:
             return self._sizes(size, request.n, options, device)
 
-        fitting = Fitting(f"{BACKEND}/{self.model}", sizes, SMALLEST, MULTIPLE)
+        fitting = Fitting(f"{BACKEND}/{self.model}", sizes, SIDES.start, SIDES.step)
         return fitting.plan(device, size_of(request, self._config.size), free)
 
     def _sizes(

@@ -129,7 +129,8 @@ class WanCausalFolder:
         if self.adapter is None:
             return None
         files = read_weights(self.adapter, ADAPTER_ENTRY, ADAPTER_PREFIX)
-        ranks = {f.shape[0] for name, f in files.tensors.items() if name.endswith("lora_A.weight")}
+        halves = (f for name, f in files.tensors.items() if name.endswith("lora_A.weight"))
+        ranks = {half.shape[0] if half.shape else 0 for half in halves}
         if len(ranks) != 1:
             raise WeightsError(f"{self.adapter} holds no adapter of one rank, but {sorted(ranks)}")
         files.check(adapter_table(self.config.model, ranks.pop()))

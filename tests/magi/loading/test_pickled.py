@@ -61,6 +61,7 @@ def test_two_files_with_the_same_names_are_told_apart(tmp_path: Path) -> None:
         ({"model": {"a": torch.zeros(1)}}, None, "holds entries and no tensors: model"),
         ({"a": torch.zeros(1), "step": 3}, None, "holds what are no tensors"),
         ([torch.zeros(1)], None, "holds no tensors by name"),
+        ({0: torch.zeros(1)}, None, "holds no tensors by name"),
         (nn.Linear(1, 1), None, "holds torch.nn.modules.linear.Linear, and only tensors are read"),
     ],
 )
@@ -78,4 +79,18 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"no zip at all")
 
     with pytest.raises(WeightsError, match="cut off or damaged, or no file of torch"):
+        read_pickled(file)
+
+
+def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
+    file = save(tmp_path / "model.pt", {"a": torch.zeros(1)})
+    content = bytearray(file.read_bytes())
+    for mark, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = content.find(mark)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(mark, place + 4)
+    file.write_bytes(content)
+
+    with pytest.raises(WeightsError, match="no file of torch"):
         read_pickled(file)

@@ -178,3 +178,12 @@ def test_without_weights_it_says_how_to_get_them(capsys: pytest.CaptureFixture[s
 
     assert "not wan-causal/longlive: needs weights: media-agent models fetch wan-causal/" in said
     assert "wan-causal/longlive would be held on cuda, text encoder off the device" in said
+
+
+@pytest.mark.usefixtures("longlive")
+@pytest.mark.parametrize("device", ["tpu", "cuda:", "cuda:x", "CPU"])
+def test_a_device_of_no_kind_is_named(device: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = plan(capsys, "--backend", "wan-causal/longlive", "--option", f"device={device}")
+
+    assert code == 2
+    assert f"device = {device!r} is no device (give auto, cpu, cuda or cuda:1)" in said

@@ -193,3 +193,55 @@ def test_another_layout_is_told_from_a_broken_one(tmp_path: Path) -> None:
 
     with pytest.raises(NoModelError, match=r"longlive_base\.pt, self_forcing_dmd\.pt is wanted"):
         WanCausalFolder.find(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"adapter": "lora"}, "adapter must be a section, not a str"),
+        ({"adapter": {"alpha": "256"}}, "adapter.alpha must be a number, not '256'"),
+        ({"adapter": {"alpha": -3}}, "adapter.alpha must be above 0, not -3"),
+        ({"model_kwargs": [1]}, "model_kwargs must be a section, not a list"),
+        ({"local_attn_size": 9.5}, "local_attn_size must be a whole number, not 9.5"),
+        ({"sink_size": True}, "sink_size must be a whole number, not True"),
+        ({"timestep_shift": float("inf")}, "timestep_shift must be a number, not inf"),
+        ({"warp_denoising_step": "no"}, "warp_denoising_step must be true or false, not 'no'"),
+        ({"denoising_step_list": "1000"}, "denoising_step_list must be a list of numbers"),
+        ({"image_or_video_shape": [1, 21, 16, 0, -4]}, "says -32x0 pixels"),
+        ({"image_or_video_shape": "abc"}, "must be a list of at least two numbers"),
+        ({"generator_ckpt": [1]}, "generator_ckpt must be a text, not a list"),
+    ],
+)
+def test_settings_of_another_kind_are_refused_by_name(
+    root: Path, changes: dict[str, Any], reason: str
+) -> None:
+    own = settings("longlive")
+    own["model_kwargs"] = {k: v for k, v in own["model_kwargs"].items() if k not in changes}
+    (root / "longlive" / "inference.yaml").write_text(yaml.safe_dump(own | changes))
+
+    assert reason in find_refusal(root / "longlive")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "day: 2026-13-45"])
+def test_what_yaml_cannot_read_is_refused(root: Path, text: str) -> None:
+    (root / "longlive" / "inference.yaml").write_text(text)
+
+    assert "is no YAML" in find_refusal(root / "longlive")
+
+
+def test_aliases_that_would_fill_the_memory_are_refused_at_once(root: Path) -> None:
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 20)]
+    text = "\n".join([*lines, "denoising_step_list: *a19"])
+    (root / "longlive" / "inference.yaml").write_text(text)
+
+    assert "denoising_step_list must be a number, not a list" in find_refusal(root / "longlive")
+
+
+def test_an_adapter_without_a_rank_is_refused(root: Path) -> None:
+    def flatten(content: Checkpoint) -> None:
+        content["generator_lora"] = {n: torch.zeros(()) for n in content["generator_lora"]}
+
+    change(root / "longlive" / "models" / "lora.pt", flatten)
+
+    assert "lora" in find_refusal(root / "longlive")
