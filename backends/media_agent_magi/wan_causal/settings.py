@@ -67,7 +67,7 @@ def read_settings(path: Path) -> Settings | None:
         return None
     try:
         return _settings_of(values)
-    except (ConfigError, TypeError, ValueError, IndexError) as error:
+    except (ConfigError, AttributeError, TypeError, ValueError, IndexError) as error:
         raise WeightsError(f"{path}: {error}") from error
 
 
