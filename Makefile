@@ -16,7 +16,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
-	bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench \
+	bench-cluster bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench \
 	kill-engine cut-cable hostile fuzz licences open-servers wire frameworks containers adherence parity snapshots train clean
 
 help: ## List these targets
@@ -68,6 +68,9 @@ bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk,
 
 bench-contention: $(READY) ## What a busy neighbour costs a video of magi/tiny (six minutes)
 	@$(BIN)/python benchmarks/contention.py
+
+bench-cluster: $(READY) ## Workers over Postgres: scaling, 10,000 jobs that wait, kills, an outage, a cut cable (half an hour; root)
+	@$(BIN)/python benchmarks/cluster.py
 
 bench-diffusers: $(READY) ## Time and memory of local models beside plain diffusers (five minutes)
 	@$(BIN)/python benchmarks/local_models.py

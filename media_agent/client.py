@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Self, Unpack
+from typing import TYPE_CHECKING, Literal, Self, Unpack
 
 from pydantic import ValidationError
 
@@ -38,6 +38,7 @@ from media_agent.jobs.recovery.reconcile import Finding
 from media_agent.jobs.runner import JobRunner
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.segmented import SegmentedBackend
+from media_agent.jobs.sharing import Sharing
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
 from media_agent.negotiation.budget import begin_of_day
@@ -56,6 +57,9 @@ from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, JobSummary, VideoJob
 from media_agent_schemas.plan import PlanReport
 from media_agent_schemas.request import VideoRequest
+
+if TYPE_CHECKING:
+    from media_agent.cluster.worker import Drain
 
 
 class VideoClient:
@@ -103,6 +107,7 @@ class VideoClient:
             keep_states=timedelta(days=self.settings.keep_states_days),
             quality=self.settings.quality_rules(self._find_embedding),
             signing=self.settings.signing(),
+            files=self.settings.shared_files(),
         )
         self._free_memory = FreeMemory() if free_memory is None else free_memory
         self._hints = Hints()
@@ -121,7 +126,7 @@ class VideoClient:
             spent_today=lambda: self.store.submissions.spent(begin_of_day(now())),
         )
         self._backends: dict[str, VideoBackend] = {}
-        self._running = JobRunner(self._context)
+        self._running = self._build_runner()
         self._intake = JobIntake(self._context, self._planner, self._running)
         self._opening = threading.Lock()
 
@@ -139,6 +144,7 @@ class VideoClient:
     async def aclose(self) -> None:
         """Stop all work here and close the backends; what `start` began at a service continues."""
         await self._running.let_go()
+        await self._running.aclose()
         while self._backends:  # each once, also if this is called twice at the same time
             _, backend = self._backends.popitem()
             await backend.aclose()
@@ -255,7 +261,7 @@ class VideoClient:
         with self._running.asking():
             job, is_new = await self._intake.take(request, GenerateOptions(**options))
         if is_new:
-            self._running.start(job)
+            await self._running.begin(job)
             return job
         self._running.adopt(job)
         return self.store.jobs.get(job.id)
@@ -507,10 +513,13 @@ class VideoClient:
             JobError: a process works on it; it is a segment, or a branch still needs it; or,
                 without `force`, it has not ended or its outcome is unknown.
         """
-        work = self._context.work_folder
-        return await asyncio.to_thread(
+        work, files = self._context.work_folder, self._context.files
+        removal = await asyncio.to_thread(
             remove_job, self.store, work, job_id, force=force, videos=videos
         )
+        if files is not None:
+            await asyncio.to_thread(files.forget, job_id)
+        return removal
 
     async def models(self) -> Listing:
         """Return every model of every backend, with a typical price, and what cannot be asked."""
@@ -583,9 +592,41 @@ class VideoClient:
         """Return whether a job has this key; a key is free again when all was in vain."""
         return idempotency_key is not None and self.store.jobs.has_key(idempotency_key)
 
+    async def work_queues(
+        self, queues: Sequence[str], drain: "Drain", *, say: Callable[[str], None]
+    ) -> None:
+        """Work on the jobs in these queues, which clients with runner "dbos" put there.
+
+        This client has the runner "inline": what it is asked itself, it does itself.
+
+        Raises:
+            InvalidRequestError: a queue of that name never has a job in it.
+            MediaAgentError: a backend cannot be used here, or the database is out of reach.
+        """
+        from media_agent.cluster.start import work_queues
+
+        await work_queues(
+            queues, drain, self._context, self._running, self.settings, self._backend, say=say
+        )
+
+    async def bring_files(self, job: VideoJob) -> VideoJob:
+        """Return a job with its files on this machine, brought here if another one made them.
+
+        Raises:
+            StorageError: they cannot be brought here.
+        """
+        return await Sharing(job.id, self._context).bring(job)
+
     def new_job_id(self) -> str:
         """Return an id that no job has, sorted by time."""
         return self._intake.new_job_id()
+
+    def _build_runner(self) -> JobRunner:
+        if self.settings.jobs.runner == "inline":
+            return JobRunner(self._context)
+        from media_agent.cluster.start import build_runner
+
+        return build_runner(self._context, self.settings)
 
     async def _backend(self, name: str) -> VideoBackend:
         known = self._backends.get(name)

@@ -140,6 +140,11 @@ class FencedBackend:
         """Return its name, as it was when it was made."""
         return self._name
 
+    @property
+    def inner(self) -> VideoBackend:
+        """The backend behind the fence, for what a base class of it does with many at once."""
+        return self._inner
+
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what a model can do; whose it is, is known here and not believed."""
         asked = self._model if model is None else model

@@ -143,27 +143,62 @@ class PolledBackend(NamedBackend):
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         """Poll until the end, ever more slowly; what has not changed is not repeated."""
         watch = self._watch(ref)
-        pause = self._number("poll_seconds", self.poll_seconds)
+        pause = self.first_pause
         last: BackendEvent | None = None
         has_started = False
         with self.settings.hints.listen(self.name, ref.operation_id) as hint:
             while True:
-                event = await watch.look()
-                end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
-                if end is None and watch.is_over:
-                    end = await watch.give_up()
-                if not has_started and _has_begun(event if end is None else end):
+                event = await self.look(ref)
+                if not has_started and has_begun(event):
                     has_started = True
                     yield JobStarted()
-                if end is not None:
-                    self._watches.pop(ref.operation_id, None)
-                    yield end
+                if isinstance(event, TerminalEvent):
+                    yield event
                     return
                 if event is not None and event != last:
                     last = event
                     yield event
                 await watch.pause(pause, self._sleep, hint)
-                pause = min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
+                pause = self.next_pause(pause)
+
+    async def look(self, ref: OperationRef) -> BackendEvent | None:
+        """Poll once; None: asked too often, nothing new. `observe` is this with pauses between.
+
+        Raises:
+            BackendUnavailableError: it could not be asked, which says nothing about the work.
+            OperationNotFoundError: the provider knows nothing of it.
+        """
+        watch = self._watch(ref)
+        try:
+            event = await watch.look()
+        except BackendUnavailableError:
+            if not watch.is_over:
+                raise
+            event = None
+        end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
+        if end is None and watch.is_over:
+            end = await watch.give_up()
+        if end is None:
+            return event
+        self._watches.pop(ref.operation_id, None)
+        return end
+
+    @property
+    def first_pause(self) -> float:
+        """Seconds between the first two polls."""
+        return self._number("poll_seconds", self.poll_seconds)
+
+    def next_pause(self, pause: float) -> float:
+        """Return the seconds to the poll after the next, if `pause` is before the next."""
+        return min(pause * _GROWTH, max(pause, self.longest_poll_seconds))
+
+    def take_pause(self, ref: OperationRef, seconds: float) -> float:
+        """Return how long to wait before the next `look`, and count it as waited.
+
+        That is as long as the provider requested, but not beyond a cancel or the deadline; for
+        whoever waits for many operations at once.
+        """
+        return self._watch(ref).take_pause(seconds)
 
     async def control(
         self, ref: OperationRef, command: ChangePrompt | Finish, *, number: int
@@ -189,7 +224,7 @@ class PolledBackend(NamedBackend):
             self._watch(ref).request_pause(seconds)
 
     def waited(self, ref: OperationRef) -> float:
-        """Return for how many seconds this process has paused between polls of it."""
+        """Return for how many seconds this process has waited for it."""
         return self._watch(ref).waited
 
     def video_path(self, ref: OperationRef) -> Path:
@@ -257,7 +292,7 @@ class PolledBackend(NamedBackend):
         return float(value)
 
 
-def _has_begun(event: BackendEvent | None) -> bool:
+def has_begun(event: BackendEvent | None) -> bool:
     """Whether an event shows that the work no longer waits; what failed may never have begun."""
     match event:
         case JobProgressed():

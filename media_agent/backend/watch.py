@@ -1,7 +1,7 @@
 """One piece of work at a service, asked after again and again: what an answer means, and no answer.
 
-A failed poll says nothing about the work. Patience is counted in pauses between polls: a clock also
-counts when nothing waits, and it jumps.
+A failed poll says nothing about the work. Patience is counted in pauses and in looks at polls that
+are not answered yet: a clock also counts when nothing waits, and it jumps.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Watch:
         self._service = service
         self.ref = ref
         self.waited = 0.0
-        """Seconds of pauses between polls."""
+        """Seconds of pauses between polls, and of polls that are not answered soon."""
         self.is_fetching = False
         self.is_first = False
         """Whether this process sent the work and was answered ever since: nobody resumed it."""
@@ -163,11 +163,7 @@ class Watch:
 
         A hint ends it, unless the provider requested it.
         """
-        ends = [self._allowed]
-        if self._cancel_asked_at is not None:
-            ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
-        wanted = max(seconds, self._requested_pause)
-        seconds = max(0.0, min(wanted, *(end - self.waited for end in ends)))
+        seconds = self._limit(seconds)
         asleep = asyncio.ensure_future(sleep(seconds))
         tasks = [asleep, asyncio.ensure_future(self._wake.wait())]
         if not self._requested_pause:
@@ -186,8 +182,27 @@ class Watch:
             self._wake.clear()
             hint.clear()
 
+    def take_pause(self, seconds: float) -> float:
+        """Return the seconds to sleep, as `pause` does, counted as waited before they are over."""
+        seconds = self._limit(seconds)
+        self._requested_pause = 0.0
+        self.waited += seconds
+        return seconds
+
+    def _limit(self, seconds: float) -> float:
+        """Return a pause as the provider requested it, but not beyond a cancel or the deadline."""
+        ends = [self._allowed]
+        if self._cancel_asked_at is not None:
+            ends.append(self._cancel_asked_at + self._service.cancel_grace_seconds)
+        wanted = max(seconds, self._requested_pause)
+        return max(0.0, min(wanted, *(end - self.waited for end in ends)))
+
     async def _poll(self) -> BackendEvent:
-        """Poll; a video that is still on its way when the job is to stop is left to a later run."""
+        """Poll; a video that is still on its way when the job is to stop is left to a later run.
+
+        Raises:
+            BackendUnavailableError: no answer came, and no more is waited for.
+        """
         self.is_fetching = False
         status = self._service.status(self.ref)
         polling = asyncio.create_task(await_plugin(f"{self._service.name}: status()", status))
@@ -195,6 +210,10 @@ class Watch:
             while not polling.done():
                 is_last = self.is_fetching and self._cancel_asked_at is not None
                 await asyncio.wait({polling}, timeout=_STOP_SECONDS)
+                if not polling.done() and not self.is_fetching:
+                    self.waited += _STOP_SECONDS
+                    if self.waited >= self._longest_wait:
+                        raise BackendUnavailableError(f"{self._service.name} does not answer")
                 if is_last and not polling.done():
                     said = f"the video of {self.ref.operation_id} was fetched"
                     stopped = JobCancelledError(f"the job was stopped while {said}")
@@ -215,6 +234,13 @@ class Watch:
         """The number of seconds to wait; infinite where none is given."""
         allowed = self.ref.data.get("deadline_seconds")
         return allowed if isinstance(allowed, int | float) else math.inf
+
+    @property
+    def _longest_wait(self) -> float:
+        """The number of seconds after which an answer is not waited for: the last look has time."""
+        asked_at = self._cancel_asked_at
+        end = self._allowed if asked_at is None else min(self._allowed, asked_at)
+        return end + self._service.cancel_grace_seconds
 
     @property
     def _may_finish(self) -> str:

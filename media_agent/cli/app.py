@@ -1,5 +1,6 @@
 """The commands, and what happens when one of them fails: one line, an exit code, no traceback."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from media_agent.cli.commands.servers.mcp import mcp
 from media_agent.cli.commands.servers.serve import serve
 from media_agent.cli.commands.servers.server_keys import build_server_keys_app
 from media_agent.cli.commands.servers.webhooks import build_webhooks_app
+from media_agent.cli.commands.servers.worker import worker
 from media_agent.cli.commands.setup.catalogue import build_catalogue_app
 from media_agent.cli.commands.setup.config import build_config_app
 from media_agent.cli.commands.setup.doctor import doctor
@@ -73,6 +75,7 @@ def build_app() -> App:
     app.command(provenance)
     app.command(serve)
     app.command(mcp)
+    app.command(worker)
     app.command(build_server_keys_app())
     app.command(build_webhooks_app())
     app.command(backends)
@@ -100,11 +103,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code; absent arguments are those of the process."""
     words = sys.argv[1:] if arguments is None else list(arguments)
     _replace_closed()
+    with contextlib.ExitStack() as ending:
+        return _run(words, ending)
+
+
+def _run(words: Sequence[str], ending: contextlib.ExitStack) -> int:
     try:
         command, given, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
         run = partial(command, *given.args, **given.kwargs)
-        _start_telemetry()
         is_help = isinstance(getattr(command, "__self__", None), App)  # which writes to stdout
+        if not is_help:
+            _start_telemetry(ending)
         code = run() if is_help else guard_stdout(run)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -117,11 +126,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
 
 
-def _start_telemetry() -> None:
+def _start_telemetry(ending: contextlib.ExitStack) -> None:
     if any(name.startswith("OTEL_EXPORTER_OTLP") for name in variables()):
         from media_agent.telemetry.start import start
 
-        start()
+        stop = start()
+        if stop is not None:
+            ending.callback(stop)
 
 
 def _report(info: "ErrorInfo", *, in_json: bool) -> None:

@@ -21,6 +21,7 @@ from media_agent.cli.screen import (
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
 from media_agent.errors import (
+    InvalidRequestError,
     JobCancelledError,
     JobNotFoundError,
     MediaAgentError,
@@ -60,11 +61,14 @@ async def make(order: Order) -> int:
             if order.output.json:
                 write_json_error(stopped)
             return interruption.exit_code
+        if order.detach and not job.status.is_terminal:
+            return _report_queued(job, order.output)
         return _report(job, order.output, interruption, has_sheet=has_sheet)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
     output = order.output
+    _check_detach(client, order)
     is_known = client.knows(order.idempotency_key)
     if output.sheet is not None:
         overwrite = output.overwrite or is_known
@@ -76,12 +80,22 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
         limit = client.settings.confirm_above_usd
         plans = await confirm_plans(plans, above=limit, yes=output.yes)
     place = None
-    if output.out is None and not is_known:
+    if output.out is None and not is_known and not order.detach:
         place = choose_default_place(plan, overwrite=output.overwrite)
     announce_keys(client, (plan.backend for plan in plans))
     job_id = client.new_job_id()
     let_finish(client, job_id, plan, interruption)
     await note_place(client, plan, interruption)
+    if order.detach:
+        return await client.start(
+            request,
+            plans=plans,
+            out=output.out,
+            overwrite=output.overwrite,
+            job_id=job_id,
+            idempotency_key=order.idempotency_key,
+            label=output.label,
+        )
     with ProgressLine(plan, follow=output.follow) as progress:
         try:
             job = await client.generate(
@@ -102,6 +116,18 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
     for warning in find_new_warnings(job, plan):
         write_stderr(f"warning: {warning}")
     return job
+
+
+def _check_detach(client: VideoClient, order: Order) -> None:
+    if not order.detach:
+        return
+    if client.settings.jobs.runner == "inline":
+        raise InvalidRequestError(
+            "--detach needs workers: the runner of these settings works in the process that asks",
+            hint='set runner = "dbos" under [jobs], and start media-agent worker',
+        )
+    if order.output.sheet is not None or order.output.follow:
+        raise InvalidRequestError("--sheet and --follow wait for the video, --detach does not")
 
 
 async def _write_sheet(job: VideoJob, sheet: Path | None) -> bool:
@@ -158,6 +184,15 @@ def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
 def find_new_warnings(job: VideoJob, announced: Plan) -> list[str]:
     """Return what a job warns of beyond the plan that was announced; it may have left that plan."""
     return [warning for warning in job.warnings if warning not in announced.warnings]
+
+
+def _report_queued(job: VideoJob, output: OutputFlags) -> int:
+    if output.json:
+        write_json(job)
+    else:
+        write_stdout(job.id)
+        write_stderr(f"queued; media-agent jobs show {job.id} says how it stands")
+    return 0
 
 
 def _report(

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
+from importlib.util import find_spec
 from pathlib import Path
 
-from media_agent.errors import InvalidRequestError
+from media_agent.distribution import install_hint
+from media_agent.errors import BackendUnavailableError, InvalidRequestError
 from media_agent.routing.learning.report import OfferRow, OutcomeReport
 from media_agent.storage.files import storage_errors, write_aside
 
@@ -34,7 +36,12 @@ def check_place(path: Path) -> None:
 
     Raises:
         InvalidRequestError: its name has another ending.
+        BackendUnavailableError: Pillow is missing.
     """
+    if path.suffix.lower() == ".png" and find_spec("PIL") is None:
+        raise BackendUnavailableError(
+            "--plot needs Pillow for .png", hint=f"name it .svg, or {install_hint('local')}"
+        )
     if path.suffix.lower() not in (".svg", ".png"):
         raise InvalidRequestError(f"--plot {path} is no plot", hint="name it .svg or .png")
 

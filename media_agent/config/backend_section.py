@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
+from media_agent.config.jobs_section import QueueSection
 from media_agent.config.key_sections import KeySection, KeySource, PlainPath, SectionName
 
 
@@ -20,6 +21,9 @@ class BackendSection(KeySource):
         default={}, description="Several keys, each with a name and limits of its own."
     )
     options: dict[str, JsonValue] = Field(default={}, description="Options of the backend.")
+    queue: QueueSection = Field(
+        default=QueueSection(), description="Limits of its jobs on workers."
+    )
     usd_per_gpu_hour: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
         default=None,
         description="What an hour of its work costs, in USD, where it sends no bill: of all GPUs "

@@ -1,19 +1,30 @@
 """The address of a ledger on a server: a secret, as it may say a password."""
 
+import re
 from collections.abc import Iterator
 from typing import Annotated
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import unquote
 
 from pydantic import AfterValidator, SecretStr
 
-_SCHEMES = ("postgresql", "postgres")
+_HOST = r"(?:\[[^]@/?#,]*\]|[^][:@/?#,\s]*)(?::(?:[1-9][0-9]{0,4})?)?"
+_ADDRESS = re.compile(
+    r"(?P<scheme>postgres(?:ql)?)://"
+    r"(?:[^:@/?#\s]*(?::(?P<password>[^@/?#\s]*))?@)?"
+    rf"(?P<place>{_HOST}(?:,{_HOST})*(?:/[^@/?#\s]*)?)"
+    r"(?:\?(?P<options>[^@#\s]*))?"
+)
+"""As libpq reads it, and without what libpq and others read differently: a password with an "@"
+or a "/" of its own would become part of the host or of the database, which are shown."""
+_SECRETS = ("password", "sslpassword")
 
 
 def _check(address: SecretStr) -> SecretStr:
-    parts = _split(address)
-    if parts is None or parts.scheme not in _SCHEMES:
+    found = _match(address)
+    if found is None or any(int(port) > 65535 for port in re.findall(r":(\d+)", found["place"])):
         raise ValueError(
-            "it begins with postgresql://, as postgresql://USER:PASSWORD@HOST/DATABASE"
+            "it is written postgresql://HOST:5432/DATABASE, with USER:PASSWORD@ before the host, "
+            "and characters other than letters and digits in a password with %: @ is %40"
         )
     return address
 
@@ -23,28 +34,21 @@ LedgerAddress = Annotated[SecretStr, AfterValidator(_check)]
 
 def shown_address(address: SecretStr) -> str:
     """Return an address without its user, its password and its options."""
-    parts = _split(address)
-    return "" if parts is None else f"{parts.scheme}://{_host_of(parts)}{parts.path}"
+    found = _match(address)
+    return "" if found is None else f"{found['scheme']}://{found['place']}"
 
 
 def passwords_in(address: SecretStr) -> Iterator[str]:
     """Yield what is a password in an address, as it is written there and as it is meant."""
-    parts = _split(address)
-    if parts is None:
+    found = _match(address)
+    if found is None:
         return
-    _, _, written = parts.netloc.rpartition("@")[0].partition(":")
-    if written:
-        yield from {written, unquote(written)}
-    yield from parse_qs(parts.query).get("password", ())
+    options = [each.partition("=") for each in (found["options"] or "").split("&")]
+    secrets = [value for name, _, value in options if name in _SECRETS]
+    for written in (found["password"], *secrets):
+        if written:
+            yield from {written, unquote(written)}
 
 
-def _host_of(parts: SplitResult) -> str:
-    return parts.netloc.rpartition("@")[2]
-
-
-def _split(address: SecretStr) -> SplitResult | None:
-    try:
-        parts = urlsplit(address.get_secret_value())
-        return None if parts.port == 0 else parts  # what is no port is an error here
-    except ValueError:
-        return None
+def _match(address: SecretStr) -> re.Match[str] | None:
+    return _ADDRESS.fullmatch(address.get_secret_value())

@@ -21,7 +21,7 @@ class RouteSection(Schema):
         default=None, description="Use only these backends or models."
     )
     deny: tuple[str, ...] = Field(default=(), description="Never use these backends or models.")
-    usd_per_second: Dollars | None = Field(
+    waiting_usd_per_second: Dollars | None = Field(
         default=None, description="What a second of waiting costs, in USD; for balanced."
     )
     licences: tuple[str, ...] | None = Field(default=None, description="Use only these licences.")
@@ -38,7 +38,7 @@ class RouteSection(Schema):
 class RoutingSection(Schema):
     """What routing learns from how submissions ended, under [routing]."""
 
-    usd_per_second: Dollars = Field(
+    waiting_usd_per_second: Dollars = Field(
         default=0.001, description="What a second of waiting costs, in USD; for balanced."
     )
     half_life_days: float = Field(

@@ -45,6 +45,7 @@ from media_agent.config.file import (
     merge_tables,
     read_file,
 )
+from media_agent.config.jobs_section import JobsSection
 from media_agent.config.key_sections import KeySource, PlainPath, SectionName
 from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
 from media_agent.config.ledger_address import LedgerAddress, passwords_in, shown_address
@@ -67,6 +68,7 @@ from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
+from media_agent.storage.shared_files import SharedFiles
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Seconds
@@ -148,6 +150,9 @@ class Settings(BaseSettings):
         default=1.0, description="Ask on a terminal before work that costs more, in USD."
     )
     budget: BudgetSection = Field(default=BudgetSection(), description="Spending limits.")
+    jobs: JobsSection = Field(
+        default=JobsSection(), description="Who works on jobs, and where their files are shared."
+    )
     server: ServerSection = Field(
         default=ServerSection(), description="How media-agent serve listens."
     )
@@ -174,6 +179,11 @@ class Settings(BaseSettings):
     def signing(self) -> Signing:
         """Return how finished videos are signed."""
         return self.provenance.signing(self.data_dir)
+
+    def shared_files(self) -> SharedFiles | None:
+        """Return where machines share files; None: nowhere."""
+        jobs = self.jobs
+        return None if jobs.files is None else SharedFiles(jobs.files, jobs.files_options)
 
     def find_key(self, name: str, spec: BackendSpec | None = None) -> FoundKey:
         """Return the key of a backend: as its section says, else the usual or a stored one.
@@ -320,6 +330,7 @@ class Settings(BaseSettings):
                 yield from () if key is None else source.values_in(key)
         for name, section in self.backends.items():
             yield from hidden_values(section.options, ("backends", name, "options"))
+        yield from hidden_values(self.jobs.files_options, ("jobs", "files_options"))
         for name, policy in self.policies.items():
             yield from hidden_values(policy.options, ("policies", name, "options"))
 

@@ -11,6 +11,7 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.policy.asking import Policies
 from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.rules import QualityRules
+from media_agent.storage.shared_files import SharedFiles
 from media_agent_schemas.capabilities import Plan
 
 _LOGGER = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ class JobContext:
     """Whether a finished video is decoded for the report in its record, and what follows."""
     signing: Signing = field(default_factory=Signing)
     """How videos are signed."""
+    files: SharedFiles | None = None
+    """Where other machines find what was made here; None: there are none."""
 
     def pass_checkpoint(self, step: str) -> None:
         """Call the checkpoint of a step; what breaks there is no word about the work."""

@@ -17,6 +17,7 @@ from media_agent.errors import (
     BackendResponseError,
     BackendUnavailableError,
     JobCancelledError,
+    LedgerBusyError,
     MediaAgentError,
     OperationNotFoundError,
     StorageError,
@@ -35,6 +36,7 @@ from media_agent.jobs.lookout import Lookout
 from media_agent.jobs.recovery.hearing import observe_work
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.settle import Work, settled
+from media_agent.jobs.sharing import Sharing
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent.storage.destination import Destination
@@ -43,6 +45,7 @@ from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     BackendEvent,
+    ChunkReady,
     JobCancelled,
     JobCompleted,
     JobEvent,
@@ -70,6 +73,10 @@ def notify(on_event: OnEvent, numbered: JobEvent) -> None:
         _LOGGER.warning("who hears of job %s broke", numbered.job_id, exc_info=True)
 
 
+class StillWaitingError(Exception):
+    """The work of a job is at a service, and whoever runs it waits for the end in another way."""
+
+
 class _NotKeptError(Exception):
     """What happened could not be kept: no word about the work, which is to be observed again."""
 
@@ -92,7 +99,13 @@ class JobRun:
         *,
         on_event: OnEvent = None,
         parts: SegmentRunner | None = None,
+        waits_elsewhere: Callable[[VideoBackend], bool] = lambda backend: False,
+        is_retried: bool = False,
     ) -> None:
+        """Begin; a run whose backend `waits_elsewhere` leaves off once the work is accepted.
+
+        One that `is_retried` leaves off where the ledger is away, which is no word about the job.
+        """
         self.job = job
         self.ref: OperationRef | None = None
         self.last_sequence = -1
@@ -106,6 +119,9 @@ class JobRun:
         self._store = context.store
         self._on_event = on_event
         self._parts = parts
+        self._sharing = Sharing(job.id, context)
+        self._waits_elsewhere = waits_elsewhere
+        self._is_retried = is_retried
         self._is_stopping = False
         self._is_stopped = False
         self._has_ended = False
@@ -124,6 +140,8 @@ class JobRun:
         Raises:
             JobError: another process works on it.
             OwnershipLostError: another process took it over meanwhile.
+            StillWaitingError: it was accepted, and is waited for elsewhere.
+            LedgerBusyError: the ledger is away, and the run is one that is retried.
             MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
                 written, so that the end could not be kept.
         """
@@ -142,6 +160,7 @@ class JobRun:
                 self._telemetry.seen(),
             ):
                 self._context.pass_checkpoint("plan")
+                await self._sharing.load()
                 async with self._lookout.watching(job.id, self):
                     end = await self._work(terms)
                 self._has_ended = True
@@ -151,6 +170,7 @@ class JobRun:
                 self._context.pass_checkpoint("finish")
             if isinstance(end, JobCompleted):
                 clean_up(self.job, self._capabilities(), self._context)
+                await self._sharing.clean_up()
                 self._expire_states()
             return self._store.jobs.get(self.job.id)
 
@@ -247,6 +267,8 @@ class JobRun:
         except OwnershipLostError:
             await self._leave()
             raise
+        except StillWaitingError:
+            raise
         except _NotKeptError as trouble:
             raise trouble.error from None
         except JobCancelledError:
@@ -255,6 +277,8 @@ class JobRun:
             info = to_info(error)
             return JobOutcomeUnknown(error=info) if info.hint else self._as_unknown(info)
         except MediaAgentError as error:
+            if self._is_retried and isinstance(error, LedgerBusyError):
+                raise
             return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data
             _LOGGER.debug("backend %s broke", self.backend.name, exc_info=True)
@@ -266,6 +290,7 @@ class JobRun:
         self.on_submitted()
         self.last_command = 0
         self.job = self._store.jobs.get(self.job.id)  # a fallback changes the plan
+        self._telemetry.follow(self.job)
         self._resumed_from = None if token is None else token.next_chunk
         self._reopen()
         await self._stop_if_asked()
@@ -289,6 +314,8 @@ class JobRun:
 
     async def _observe(self, backend: VideoBackend, ref: OperationRef) -> TerminalEvent:
         """Keep what happens until the end; a lost connection is not a failed job."""
+        if self._waits_elsewhere(backend):
+            raise StillWaitingError
         await self.take_commands()  # those that came before there was anybody to take them
         failures = 0
         while True:
@@ -302,6 +329,8 @@ class JobRun:
                         if isinstance(event, JobStarted) and self._capabilities().resubmits:
                             await self._record_inputs()
                         try:
+                            if isinstance(event, ChunkReady):
+                                await self._sharing.save(ref.operation_id)
                             is_news = self._keep(event)
                         except StorageError as error:
                             raise _NotKeptError(error) from error
@@ -355,6 +384,7 @@ class JobRun:
         """Finish and keep how it ended; where that cannot be, what there was to say is not lost."""
         try:
             end = await self._finish(end, destination)
+            await self._sharing.publish(end)
             self._keep(end)
         except StorageError as error:
             said = getattr(end, "error", None)

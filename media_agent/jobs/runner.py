@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from types import MappingProxyType
 
+from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import JobError, MediaAgentError, to_info
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs import stopping
@@ -78,7 +79,7 @@ class JobRunner:
         try:
             with reserve_destination(job_id, terms, self._context):
                 link_parent(job, self._store, self._context.work_folder)
-            await self._store.flushed()
+            await self._store.flushed(job_id=job_id)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and self._keeping[job_id]:
                 self.start(job)  # a repeated call was told of it
@@ -98,6 +99,10 @@ class JobRunner:
     def asking(self) -> AbstractContextManager[None]:
         """Let jobs that have yet to begin give way while the context lasts; see `Turns`."""
         return self._turns.asking()
+
+    async def begin(self, job: VideoJob) -> None:
+        """Have a new job worked on, though nobody waits for it."""
+        self.start(job)
 
     def start(self, job: VideoJob, *, force: bool = False) -> None:
         """Work on a job from now on, though nobody waits for it."""
@@ -125,7 +130,7 @@ class JobRunner:
         try:
             return await self.run(job, on_event, lets_go=lets_go)
         except MediaAgentError as error:
-            self._fail_unsent(job.id, error)
+            self.fail_unsent(job.id, error)
             raise
 
     async def run(
@@ -142,7 +147,7 @@ class JobRunner:
         When this is cancelled, the job is stopped first; cancelled again, or with `lets_go`, it is
         left as it is, to be resumed. One that another process took over is watched to its end.
         """
-        with self._at_work(job, on_event) as run:
+        with self.at_work(job, on_event) as run:
             if stops:
                 await run.stop()
             task = asyncio.create_task(run.run(force=force))
@@ -209,7 +214,7 @@ class JobRunner:
             return
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
-        if not self._end_unsent(job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT)):
+        if not self.end_unsent(job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT)):
             await self.run(job, None, stops=True)
 
     async def take_commands(self, job_id: str) -> None:
@@ -228,6 +233,9 @@ class JobRunner:
             with contextlib.suppress(JobError), self._store.owners.claim(job_id):
                 pass  # a task that had not begun has not given its job free yet
 
+    async def aclose(self) -> None:
+        """Let go of what was opened to hand jobs to others; here, nothing was."""
+
     @property
     def working(self) -> int:
         """How many jobs this process works on."""
@@ -242,6 +250,38 @@ class JobRunner:
         """Return whether a process works on a job, this one or another."""
         return not self._is_free(job_id)
 
+    @contextlib.contextmanager
+    def at_work(
+        self,
+        job: VideoJob,
+        on_event: OnEvent,
+        *,
+        waits_elsewhere: Callable[[VideoBackend], bool] = lambda backend: False,
+        is_retried: bool = False,
+    ) -> Iterator[JobRun]:
+        """Give a run of a job, which stands for it in this process while the context lasts.
+
+        See `JobRun` for the options.
+
+        Raises:
+            JobError: this process is working on it already.
+        """
+        if job.id in self._runs:
+            raise JobError(f"this process is already working on job {job.id}")
+        self._runs[job.id] = JobRun(
+            job,
+            self._context,
+            self._lookout,
+            on_event=on_event,
+            parts=SegmentRunner(self, self._store),
+            waits_elsewhere=waits_elsewhere,
+            is_retried=is_retried,
+        )
+        try:
+            yield self._runs[job.id]
+        finally:
+            del self._runs[job.id]
+
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks
 
@@ -251,37 +291,24 @@ class JobRunner:
     def _is_free(self, job_id: str) -> bool:
         return not self._is_here(job_id) and not self._store.owners.is_claimed(job_id)
 
-    @contextlib.contextmanager
-    def _at_work(self, job: VideoJob, on_event: OnEvent) -> Iterator[JobRun]:
-        if job.id in self._runs:
-            raise JobError(f"this process is already working on job {job.id}")
-        parts = SegmentRunner(self, self._store)
-        self._runs[job.id] = JobRun(
-            job, self._context, self._lookout, on_event=on_event, parts=parts
-        )
-        try:
-            yield self._runs[job.id]
-        finally:
-            del self._runs[job.id]
-
     async def _run(self, job: VideoJob, *, force: bool = False) -> None:
         try:
             async with self._turns.turn() as has_begun:
-                with self._at_work(job, None) as run:
+                with self.at_work(job, None) as run:
                     run.on_submitted = has_begun
                     await run.run(force=force)
         except (JobError, OwnershipLostError):
             _LOGGER.debug("another process is working on job %s", job.id)
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot continue: %s", job.id, error.message)
-            self._fail_unsent(job.id, error)
+            self.fail_unsent(job.id, error)
 
-    def _fail_unsent(self, job_id: str, error: MediaAgentError) -> None:
+    def fail_unsent(self, job_id: str, error: MediaAgentError) -> None:
         """End a job that could not begin: nothing was sent, so nothing will come."""
         with contextlib.suppress(MediaAgentError, OwnershipLostError):
-            self._end_unsent(job_id, JobFailed(error=to_info(error)))
+            self.end_unsent(job_id, JobFailed(error=to_info(error)))
 
-    def _end_unsent(self, job_id: str, end: TerminalEvent) -> bool:
+    def end_unsent(self, job_id: str, end: TerminalEvent) -> bool:
         """End a job for which nothing was ever to be sent; return whether it is one.
 
         Raises:

@@ -195,7 +195,7 @@ class Submitter:
     ) -> OperationRef:
         request = self._plans[intent.number].request
         sent.is_reporting = True  # nothing can be accepted before the intent is on disk
-        await self._store.flushed()
+        await self._store.flushed(key=intent.key)
         if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
             await asyncio.to_thread(self._store.owners.hold, self.job.id)
         sent.is_reporting = False  # unless the backend says so

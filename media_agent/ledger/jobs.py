@@ -22,6 +22,7 @@ from media_agent.ledger.rows import (
     text_of,
 )
 from media_agent.ledger.serving.api_keys import check_one_more
+from media_agent.ledger.settlement import settle
 from media_agent.ledger.state import JobOptions
 from media_agent.ledger.store.database import (
     DamagedRowError,
@@ -45,8 +46,8 @@ _IN_VAIN = """status = 'failed' AND NOT EXISTS
 
 _FORGET = """
 UPDATE jobs SET removed_at = :now, request = '', plans = '[]', title = '', phase = NULL,
-    resume = NULL, record_path = NULL, warnings = '[]', error = NULL, out = NULL,
-    idempotency_key = NULL, fingerprint = NULL, inputs = '{}'
+    resume = NULL, record_path = NULL, warnings = '[]', error = NULL,
+    cancellation = NULL, out = NULL, idempotency_key = NULL, fingerprint = NULL, inputs = '{}'
 WHERE id = :id"""
 
 
@@ -218,6 +219,8 @@ class Jobs:
     def remove(self, job_id: str) -> None:
         """Forget all of a job of ours but what it cost, and that its id is taken.
 
+        Nobody can find out any more what it cost if that is unknown: then its quote counts.
+
         Raises:
             JobNotFoundError: there is none of this id.
             OwnershipLostError: another process owns the job.
@@ -226,7 +229,9 @@ class Jobs:
             self._owners.own_row(transaction, job_id)
             for table in ("events", "artifacts", "commands"):
                 transaction.change(f"DELETE FROM {table} WHERE job_id = :id", id=job_id)
-            transaction.change(_FORGET, id=job_id, now=text_of(datetime.now(UTC)))
+            now = datetime.now(UTC)
+            settle(transaction, job_id, now)
+            transaction.change(_FORGET, id=job_id, now=text_of(now))
 
     def update(self, job_id: str, change: Callable[[VideoJob], VideoJob]) -> VideoJob:
         """Change fields of a job of ours in one step that no other process can get into."""

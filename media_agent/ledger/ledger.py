@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from media_agent.errors import LedgerBusyError
 from media_agent.ledger.commands import Commands
 from media_agent.ledger.costs import Costs
 from media_agent.ledger.events import Events
@@ -62,14 +63,31 @@ class Ledger:
         self.api_keys = ApiKeys(self.database)
         self.deliveries = Deliveries(self.database)
 
-    async def flushed(self) -> None:
+    async def flushed(self, *, job_id: str | None = None, key: str | None = None) -> None:
         """Return when all that was written before this call is on disk.
 
+        What is named has to be there then: a server that crashed before this call may have lost
+        it, though another one answers by now.
+
         Raises:
+            LedgerBusyError: the job, or the submission of the key, was lost.
             StorageError: nobody knows whether it is.
         """
         await self.database.flushed()
+        for value, query in (
+            (job_id, "SELECT 1 FROM jobs WHERE id = :value"),
+            (key, "SELECT 1 FROM submissions WHERE key = :value"),
+        ):
+            if value is not None and not self._finds(query, value):
+                raise LedgerBusyError(
+                    f"{self.database.name} broke down, and lost what was not on its disk yet",
+                    hint="try again; nothing was sent",
+                )
 
     def close(self) -> None:
         """Close the database; the next use opens it again."""
         self.database.close()
+
+    def _finds(self, query: str, value: str) -> bool:
+        with self.database.reading() as transaction:
+            return transaction.row(query, value=value) is not None

@@ -1,19 +1,30 @@
 """How submissions ended: what a router learns from. Never a prompt, nor anything of a caller."""
 
 import json
+import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from media_agent.errors import BackendError, ContentRejectedError, SubmitUncertainError
 from media_agent.ledger.rows import plan_of, text_of
-from media_agent.ledger.store.database import Database, Row, Transaction, reads_row
+from media_agent.ledger.store.database import (
+    DamagedRowError,
+    Database,
+    Row,
+    Transaction,
+    reads_row,
+)
 from media_agent.negotiation.sizes import find_short_side
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, TerminalEvent
 
-_SETTLED = 60.0  # seconds after which no other process adds an outcome with a lower number
+_LATE = 60.0  # seconds after which no other process adds an outcome with a lower number
+_TEXTS = ("backend", "model", "ending", "code", "priced_on")  # all else are numbers
+_END_OF_TIME = 253_402_300_800.0  # seconds since the epoch: the year 10000
+_LOGGER = logging.getLogger(__name__)
 
 
 class Ending(StrEnum):
@@ -82,7 +93,10 @@ class Outcomes:
     def read(
         self, after: int = 0, *, since: float = 0.0, newest: int = 1_000_000
     ) -> list[tuple[int, Outcome]]:
-        """Return outcomes by their number, in order: those above `after`, of these the newest."""
+        """Return outcomes by their number, in order: those above `after`, of these the newest.
+
+        One that cannot be read is left out: it says nothing of the others.
+        """
         query = """
             SELECT * FROM (
                 SELECT * FROM outcomes WHERE id > :after AND ended_at >= :since
@@ -90,7 +104,7 @@ class Outcomes:
             ) AS found ORDER BY id"""
         with self._database.reading() as transaction:
             rows = transaction.rows(query, after=after, since=since, newest=newest)
-            return [*map(_outcome_of, rows)]
+            return [*_outcomes_of(rows)]
 
     def read_lesson(self, name: str) -> tuple[int, str] | None:
         """Return what was learned under a name, and from which outcomes: up to this number."""
@@ -108,9 +122,9 @@ class Outcomes:
             )
 
     @staticmethod
-    def is_settled(outcome: Outcome, now: float) -> bool:
-        """Return whether all that ended before it is in the ledger too."""
-        return outcome.ended_at < now - _SETTLED
+    def is_complete_up_to(outcome: Outcome, now: float) -> bool:
+        """Return whether all that ended before an outcome is in the ledger too."""
+        return outcome.ended_at < now - _LATE
 
 
 def record_start(transaction: Transaction, job_id: str, time: datetime) -> None:
@@ -167,7 +181,7 @@ def _record(
     if plan.segments:  # each of them has an outcome of its own
         return
     outcome = _build_outcome(row, plan, ending, error, time)
-    transaction.insert("outcomes", {**asdict(outcome), "hour": _hour_of(outcome.began_at)})
+    transaction.insert("outcomes", asdict(outcome))
     ended = "UPDATE submissions SET ended_at = :time WHERE key = :key"
     transaction.change(ended, key=row["key"], time=text_of(time))
 
@@ -206,11 +220,19 @@ def _seconds_between(first: datetime, last: datetime) -> float:
     return max(0.0, (last - first).total_seconds())  # a clock may have been set back
 
 
-def _hour_of(time: float) -> int:
-    return int(time // 3600 % 24)
+def _outcomes_of(rows: Iterable[Row]) -> Iterator[tuple[int, Outcome]]:
+    for row in rows:
+        try:
+            yield _outcome_of(row)
+        except DamagedRowError:
+            _LOGGER.debug("outcome %s cannot be read", row["id"])
 
 
 @reads_row
 def _outcome_of(row: Row) -> tuple[int, Outcome]:
     values = {name: row[name] for name in Outcome.__dataclass_fields__}
+    for name, value in values.items():
+        is_number = name not in _TEXTS and value is not None
+        if is_number and not 0 <= value < _END_OF_TIME:
+            raise ValueError(f"{name} is {value}")
     return row["id"], Outcome(**{**values, "ending": Ending(values["ending"])})

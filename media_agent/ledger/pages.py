@@ -25,7 +25,7 @@ _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 _OLDEST_FIRST = "ORDER BY created_at, id"
 _SUMMARIES = """
 SELECT jobs.id, status, created_at, updated_at, backend, model, title, label, quote_usd, progress,
-    phase, artifacts.path, artifacts.seconds,
+    phase, artifacts.path, jobs.seconds,
     (SELECT count(*) FROM jobs AS segments WHERE segments.part_of IN
         (SELECT key FROM submissions WHERE job_id = jobs.id)) AS segments
 FROM jobs LEFT JOIN artifacts ON artifacts.job_id = jobs.id AND number = 0

@@ -62,8 +62,7 @@ def replace_artifacts(
     chosen = "DELETE FROM artifacts WHERE job_id = :job AND number >= :first"
     transaction.change(chosen, job=job_id, first=first)
     for number, file in enumerate(files, start=first):
-        seconds = None if file.metadata is None else file.metadata.duration
-        values = {"path": file.path, "sha256": file.sha256, "seconds": seconds, "artifact": file}
+        values = {"path": file.path, "sha256": file.sha256, "artifact": file}
         insert(transaction, "artifacts", job_id=job_id, number=number, **values)
 
 

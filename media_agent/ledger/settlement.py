@@ -11,8 +11,10 @@ from media_agent.ledger.store.database import Transaction
 
 HELD = """CASE
     WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0.0
+    WHEN submissions.attempts > 1 THEN coalesce(submissions.billed_usd, 0)
+        + coalesce(submissions.held_usd, submissions.quoted_usd, 0)
     ELSE coalesce(submissions.billed_usd, submissions.held_usd, submissions.quoted_usd, 0) END"""
-"""What a submission holds."""
+"""What a submission holds; one that is made again costs that beside what it cost before."""
 
 TAKEN = f"""CASE
     WHEN submissions.state = 'refused' THEN 0.0
@@ -31,6 +33,13 @@ def settle(transaction: Transaction, job_id: str, time: datetime) -> None:
 
 
 def hold_again(transaction: Transaction, job_id: str) -> None:
-    """Hold what a job may cost that continues after its end."""
-    held = "UPDATE submissions SET settled_at = NULL WHERE job_id = :job AND state != 'refused'"
+    """Hold what a job may cost that continues after its end.
+
+    What a person or an earlier end said of the same attempt is open again; only what earlier
+    attempts cost stays.
+    """
+    held = """
+        UPDATE submissions
+        SET settled_at = NULL, billed_usd = CASE WHEN attempts > 1 THEN billed_usd END
+        WHERE job_id = :job AND state != 'refused'"""
     transaction.change(held, job=job_id)

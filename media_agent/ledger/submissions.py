@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from media_agent.errors import JobError
+from media_agent.errors import InvalidRequestError, JobError
 from media_agent.ledger.outcomes import record_refusal
 from media_agent.ledger.owners import Owners
 from media_agent.ledger.rows import (
@@ -20,6 +20,7 @@ from media_agent.ledger.settlement import TAKEN, settle
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
 from media_agent.negotiation.budget import begin_of_day, check_caller, check_day
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
@@ -29,6 +30,12 @@ _SPENT = f"""
 SELECT sum({TAKEN}) AS usd FROM submissions JOIN jobs ON jobs.id = job_id
 WHERE state != 'refused' AND submissions.created_at >= :since"""
 _SPENT_BY_CALLER = f"{_SPENT} AND jobs.caller = :caller"
+_UNSETTLED = """
+SELECT key, job_id FROM submissions
+WHERE settled_at IS NULL AND state != 'refused' AND (job_id = :job OR job_id IN (
+    SELECT id FROM jobs WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))
+ORDER BY id"""
+_MOST_USD = 1e6  # that one job can cost
 _TAKE_FROM_RESERVED = """
 UPDATE submissions
 SET reserved_usd = CASE WHEN reserved_usd > :usd THEN reserved_usd - :usd ELSE 0 END
@@ -175,20 +182,27 @@ class Submissions:
     def settle(self, job_id: str, usd: float, time: datetime) -> None:
         """Keep what a person found out that a job of unknown outcome cost; its hold ends.
 
+        Of a video in segments it is what the segment of unknown outcome cost, whose hold it is.
+
         Raises:
+            InvalidRequestError: nothing can cost that.
             JobError: the job is under way, or nothing of it is held.
         """
+        if not 0 <= usd <= _MOST_USD:
+            raise InvalidRequestError(
+                f"a job cannot have cost {usd:g} USD; it is 0 to {format_usd(_MOST_USD)} USD"
+            )
         with self._database.writing() as transaction:
             row = self._owners.row(transaction, job_id)
-            held = "SELECT key FROM submissions WHERE job_id = :job AND settled_at IS NULL"
-            keys = [each["key"] for each in transaction.rows(held, job=job_id)]
-            if row["status"] != JobStatus.OUTCOME_UNKNOWN or not keys:
+            open_ones = transaction.rows(_UNSETTLED, job=job_id)
+            if row["status"] != JobStatus.OUTCOME_UNKNOWN or not open_ones:
                 raise JobError(
                     f"job {job_id} is {row['status']}: nothing of it waits to be settled",
                     hint="only the cost of a job of unknown outcome is settled by hand",
                 )
-            change_submission(transaction, keys[-1], billed_usd=usd)
-            settle(transaction, job_id, time)
+            change_submission(transaction, open_ones[-1]["key"], billed_usd=usd)
+            for each in open_ones:
+                settle(transaction, each["job_id"], time)
 
     def spent(self, since: datetime) -> float:
         """Return the USD that are spent or held of all that may have been accepted since.

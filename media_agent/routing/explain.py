@@ -158,7 +158,7 @@ def _join_names(names: Sequence[str]) -> str:
 
 
 def make_sort_key(
-    prefer: RoutingPreference, usd_per_second: float = 0.0
+    prefer: RoutingPreference, waiting_usd_per_second: float = 0.0
 ) -> Callable[[Candidate], tuple[object, ...]]:
     """Return the sort key: price, time or both first where that is preferred, else the method.
 
@@ -183,7 +183,7 @@ def make_sort_key(
             case RoutingPreference.FASTEST:
                 preferred = (is_down, time, method)
             case RoutingPreference.BALANCED:
-                waiting = usd_per_second * time if usd_per_second else 0.0
+                waiting = waiting_usd_per_second * time if waiting_usd_per_second else 0.0
                 preferred = (is_down, price + waiting, method)
             case RoutingPreference.LOCAL_FIRST:
                 preferred = (method, not candidate.local, price)

@@ -93,7 +93,7 @@ class Planner:
     async def _report(
         self, request: VideoRequest, policy: Policy | None, *, words: bool, best: int | None
     ) -> PlanReport:
-        asked, request = request, self._ask_for_marks(request)
+        asked, request = request, self._add_settings(request)
         request, shape = await read_inputs(request)
         router = await self._open_router(request.model, shape)
         report = router.report(
@@ -127,12 +127,12 @@ class Planner:
     async def _plans(
         self, request: VideoRequest, policy: Policy | None, *, words: bool
     ) -> tuple[Plan, ...]:
-        plans = await self._find_plans(self._ask_for_marks(request), policy, words)
+        plans = await self._find_plans(self._add_settings(request), policy, words)
         for plan in plans:
             check_marks(plan.request)
         return tuple(note_marks(plan, request) for plan in plans)
 
-    def _ask_for_marks(self, request: VideoRequest) -> VideoRequest:
+    def _add_settings(self, request: VideoRequest) -> VideoRequest:
         limit = self._settings.deadline_seconds
         if request.deadline is None and limit is not None:
             request = request.model_copy(update={"deadline": limit})
@@ -253,7 +253,7 @@ class Planner:
             day,
             declared,
             default,
-            usd_per_second=routing.usd_per_second,
+            waiting_usd_per_second=routing.waiting_usd_per_second,
             exploration=Exploration(routing.explore, routing.explore_max_usd),
         )
 
@@ -285,5 +285,5 @@ def _build_route(section: RouteSection) -> Route:
         licences=section.licences,
         local_only=section.local_only,
         max_cost_usd=section.max_cost_usd,
-        usd_per_second=section.usd_per_second,
+        waiting_usd_per_second=section.waiting_usd_per_second,
     )

@@ -100,8 +100,8 @@ class Ranking:
         if self.outlooks is None or not able:
             return able
         context, seed = self.context, self.context.request.seed
-        usd_per_second = context.route.usd_per_second or 0.0
-        name = self.outlooks.choose_try(able, context.prefer, usd_per_second, seed or 0)
+        waiting_usd_per_second = context.route.waiting_usd_per_second or 0.0
+        name = self.outlooks.choose_try(able, context.prefer, waiting_usd_per_second, seed or 0)
         found = next((each for each in able if each.name == name), None)
         if found is None or found.outlook is None:
             return able
@@ -156,7 +156,7 @@ class Ranking:
     @cached_property
     def _key(self) -> Callable[[Candidate], tuple[object, ...]]:
         route = self.context.route
-        return make_sort_key(route.prefer, route.usd_per_second or 0.0)
+        return make_sort_key(route.prefer, route.waiting_usd_per_second or 0.0)
 
     @cached_property
     def _longest(self) -> float:

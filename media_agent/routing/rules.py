@@ -46,7 +46,7 @@ class Route:
     licences: tuple[str, ...] | None = None
     local_only: bool = False
     max_cost_usd: float | None = None
-    usd_per_second: float | None = None
+    waiting_usd_per_second: float | None = None
     """What a second of waiting costs; None: as the settings say."""
     day: DayBudget | None = None
     """What the budget of a day leaves; None: there is none."""
@@ -63,7 +63,7 @@ class RoutingRules:
     """Backends that have a section in the settings, and so count as named; None: all count."""
     default: str | None = None
     """The backend or model that the settings name for requests that name none."""
-    usd_per_second: float = 0.0
+    waiting_usd_per_second: float = 0.0
     """What a second of waiting costs where neither a request nor its route says it."""
     exploration: Exploration = NONE
 
@@ -77,7 +77,11 @@ class RoutingRules:
         route = Route() if preferences.route is None else self._find_route(preferences.route)
         budget = None if request.budget is None else request.budget.max_cost_usd
         budgets = (budget, route.max_cost_usd, self.max_cost_usd)
-        waiting = (preferences.usd_per_second, route.usd_per_second, self.usd_per_second)
+        waiting = (
+            preferences.waiting_usd_per_second,
+            route.waiting_usd_per_second,
+            self.waiting_usd_per_second,
+        )
         return Route(
             model=request.model or route.model,
             prefer=preferences.prefer or route.prefer,
@@ -86,7 +90,7 @@ class RoutingRules:
             licences=route.licences if preferences.licences is None else preferences.licences,
             local_only=preferences.local_only or route.local_only,
             max_cost_usd=min((each for each in budgets if each is not None), default=None),
-            usd_per_second=next(each for each in waiting if each is not None),
+            waiting_usd_per_second=next(each for each in waiting if each is not None),
             day=self.day,
         )
 

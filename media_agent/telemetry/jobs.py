@@ -30,15 +30,21 @@ class JobTelemetry:
         self._job = job
         self._status = job.status
         self._instruments = instruments()
-        self._labels = {
-            names.BACKEND: job.plan.backend,
-            names.MODEL: job.plan.model,
-            **names.GENERATES_VIDEO,
-        }
         self._root: Span | None = None
         self._stage: Span | None = None
         self._chunk_began = time.monotonic()
         self._stage_began = time.monotonic()
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        plan = self._job.plan
+        return {names.BACKEND: plan.backend, names.MODEL: plan.model, **names.GENERATES_VIDEO}
+
+    def follow(self, job: VideoJob) -> None:
+        """Tell of the plan that the job follows now: another backend may have taken it."""
+        self._job = job
+        if self._root is not None:
+            self._root.set_attributes(self._labels)
 
     @contextlib.contextmanager
     def seen(self) -> Iterator[None]:
@@ -103,7 +109,8 @@ class JobTelemetry:
         self._measure(names.DELIVER_DURATION, time.monotonic() - self._stage_began)
         seconds = (when - self._job.created_at).total_seconds()
         self._measure(names.JOB_DURATION, seconds, {names.STATUS: status.value, **fault})
-        if self._instruments is not None:
+        is_counted = not self._job.plan.segments  # which are jobs of their own
+        if self._instruments is not None and is_counted:
             self._instruments.frames.add(end.frames or 0, self._labels)
             if usd is not None and (end.cost is not None or status is JobStatus.COMPLETED):
                 self._instruments.usd.add(usd, self._labels)

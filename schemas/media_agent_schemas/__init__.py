@@ -38,6 +38,7 @@ from media_agent_schemas.events import (
     Timing,
 )
 from media_agent_schemas.jobs import (
+    Cancellation,
     ChangePrompt,
     Command,
     Finish,
@@ -60,7 +61,7 @@ from media_agent_schemas.media import (
     SourceJoin,
     VideoMetadata,
 )
-from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.plan import Candidate, Outlook, PlanReport, Quality
 from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 from media_agent_schemas.provenance import (
     FoundWatermark,
@@ -108,6 +109,7 @@ __all__ = [
     "Budget",
     "CameraMove",
     "CancelRule",
+    "Cancellation",
     "Candidate",
     "Capabilities",
     "ChangePrompt",
@@ -148,6 +150,7 @@ __all__ = [
     "OperationRef",
     "OptionSpec",
     "Origin",
+    "Outlook",
     "Plan",
     "PlanReport",
     "Policy",

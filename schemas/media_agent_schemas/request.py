@@ -148,9 +148,9 @@ class Routing(Asked):
     allow: tuple[str, ...] | None = Field(default=None, description="Use only these.")
     avoid: tuple[str, ...] = Field(default=(), description="Never use these.")
     prefer: RoutingPreference | None = Field(default=None, description="How to rank the backends.")
-    usd_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers] | None = Field(
-        default=None, description="What a second of waiting costs, in USD; for balanced."
-    )
+    waiting_usd_per_second: (
+        Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers] | None
+    ) = Field(default=None, description="What a second of waiting costs, in USD; for balanced.")
     local_only: bool = Field(default=False, description="Use only backends on this machine.")
     licences: tuple[str, ...] | None = Field(
         default=None,

@@ -238,6 +238,30 @@ async def test_a_machine_that_slept_over_the_deadline_asks_before_it_gives_up(tm
     assert backend.stopped == []
 
 
+@pytest.mark.parametrize("is_cancelled", [False, True])
+async def test_a_poll_without_an_answer_outlives_neither_deadline_nor_cancel(
+    tmp_path, monkeypatch, is_cancelled
+):
+    class Silent(ScriptedBackend):
+        cancel_grace_seconds = 0.05
+
+        async def status(self, ref):
+            await asyncio.sleep(60)
+
+    monkeypatch.setattr("media_agent.backend.watch._STOP_SECONDS", 0.01)
+    deadline = 1e6 if is_cancelled else 0.05
+    backend = Silent(tmp_path, WORKING, cancels=True, deadline_seconds=deadline)
+    ref = await backend.submit(REQUEST, key="job-1")
+    if is_cancelled:
+        await backend.cancel(ref)
+
+    async with asyncio.timeout(30):
+        (end,) = await collect(backend.observe(ref))
+
+    assert end.type == ("job.cancelled" if is_cancelled else "job.outcome_unknown")
+    assert not is_cancelled or end.cancellation.stopped == "unknown"
+
+
 @pytest.mark.parametrize("jump", [3 * 3600, -3 * 3600, -10 * 365 * 86400])
 async def test_a_clock_that_jumps_uses_up_no_patience(tmp_path, jump):
     def jumps(backend):

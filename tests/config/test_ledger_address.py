@@ -41,10 +41,10 @@ def test_what_is_shown_has_no_user_no_password_and_no_options() -> None:
 
 
 def test_a_password_is_found_wherever_it_stands() -> None:
-    options = SecretStr("postgresql://h/d?user=u&password=in-the-options")
+    options = SecretStr("postgresql://h/d?user=u&password=in+the%2Doptions&sslpassword=of-a-key")
 
     assert set(passwords_in(SecretStr(ADDRESS))) == {"pass@word-1", "pass%40word-1"}
-    assert set(passwords_in(options)) == {"in-the-options"}
+    assert set(passwords_in(options)) == {"in+the%2Doptions", "in+the-options", "of-a-key"}
     assert shown_address(options) == "postgresql://h/d"
 
 
@@ -55,6 +55,13 @@ def test_a_password_is_found_wherever_it_stands() -> None:
         "db.example",
         "postgresql://u:secret-word@h:port/d",
         "http://u:secret-word@h",
+        "postgresql:u:secret-word@h",
+        "postgresql://u:p@secret-word@h/d",
+        "postgresql://u:12/secret-word@h/d",
+        "postgresql://u:12?secret-word@h/d",
+        "postgresql://u:12#secret-word@h/d",
+        "postgresql://u:secret-word@h:99999/d",
+        "postgresql://u:secret-word@h:0/d",
     ],
 )
 def test_another_address_is_refused_and_not_shown(
@@ -66,3 +73,19 @@ def test_another_address_is_refused_and_not_shown(
         load_settings()
 
     assert "secret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (
+            "postgresql://u:p@h1:1,h2:2/d?target_session_attrs=read-write",
+            "postgresql://h1:1,h2:2/d",
+        ),
+        ("postgresql://u:a:b+c!@[::1]:5432/d?sslrootcert=/etc/ca.pem", "postgresql://[::1]:5432/d"),
+        ("postgres://%2Frun%2Fpostgresql/d", "postgres://%2Frun%2Fpostgresql/d"),
+        ("postgresql://?service=media", "postgresql://"),
+    ],
+)
+def test_what_libpq_understands_is_an_address(address: str, shown: str) -> None:
+    assert load_settings(ledger=address).shown()["ledger"] == shown

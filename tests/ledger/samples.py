@@ -23,6 +23,7 @@ from media_agent_schemas import (
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 REF = OperationRef(backend="b", operation_id="op-1")
+_TABLES = ("jobs", "owners", "outcomes", "lessons", "uploads", "api_keys", "endpoints")
 ELSEWHERE = Owner(host="elsewhere", pid=1, started="then", token="t")
 
 
@@ -96,7 +97,7 @@ class Place:
 
     def empty(self) -> None:
         with self.open().database.writing() as transaction:
-            for table in ("jobs", "owners", "uploads", "api_keys", "endpoints"):
+            for table in _TABLES:
                 transaction.change(f"DELETE FROM {table}")  # and what refers to them
 
     def close(self) -> None:

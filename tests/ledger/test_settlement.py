@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from media_agent.errors import BudgetExceededError, JobError
+from media_agent.errors import BudgetExceededError, InvalidRequestError, JobError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.serving.api_keys import KeyTerms
 from media_agent.ledger.state import JobOptions
@@ -20,7 +20,7 @@ from media_agent_schemas import (
     OperationRef,
     VideoJob,
 )
-from media_agent_schemas.capabilities import Estimate
+from media_agent_schemas.capabilities import Estimate, Segment
 from tests.ledger.samples import NOW, REF, job, plan
 
 UNKNOWN = JobOutcomeUnknown(error=ErrorInfo(code="submit_uncertain", message="lost"))
@@ -52,6 +52,23 @@ def test_the_most_that_work_may_cost_is_held_until_its_end_then_what_it_cost(
     ledger.submissions.record_intent("two", 0, NOW, per_day=1.6)
 
 
+def test_work_that_is_made_again_holds_its_price_beside_what_it_has_cost(ledger: Ledger) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0.1))
+    ledger.events.append("one", JobFailed(error=ErrorInfo(code="x", message="no")), NOW)
+    assert ledger.submissions.spent(NOW) == 0.1
+
+    again = ledger.submissions.record_retry(sent)
+    ledger.events.reopen("one", "again", NOW)
+    assert ledger.submissions.spent(NOW) == 1.1
+
+    ledger.submissions.bill(again, Cost(usd=0.25))
+    ledger.events.append("one", DONE, NOW)
+    assert ledger.submissions.spent(NOW) == 0.35
+
+
 def test_what_failed_for_free_gives_its_hold_back(ledger: Ledger) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     sent = ledger.submissions.record_intent("one", 0, NOW, per_day=0.5)
@@ -78,16 +95,82 @@ def test_an_unknown_outcome_stays_held_until_it_is_known_or_settled_by_hand(
         ledger.submissions.settle("one", 0.0, NOW)
 
 
-def test_a_job_that_continues_holds_again(ledger: Ledger) -> None:
+def test_settling_by_hand_takes_the_offer_of_unknown_outcome_not_one_that_refused(
+    ledger: Ledger,
+) -> None:
+    first = job("one", cost=0.4)
+    ledger.jobs.create(first, JobOptions((first.plan, first.plan)))
+    refused = ledger.submissions.record_intent("one", 0, NOW)
+    lost = ledger.submissions.record_intent("one", 1, NOW)
+    ledger.submissions.mark_unknown(lost)
+    ledger.submissions.mark_refused(refused, ErrorInfo(code="x", message="no"), NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    ledger.submissions.settle("one", 0.3, NOW)
+
+    assert ledger.submissions.spent(NOW) == 0.3
+
+
+@pytest.mark.parametrize("usd", [-0.01, float("inf"), float("nan"), 1e9])
+def test_nobody_settles_with_what_nothing_can_cost(ledger: Ledger, usd: float) -> None:
+    ledger.jobs.create(job("one", cost=0.5))
+    ledger.submissions.mark_unknown(ledger.submissions.record_intent("one", 0, NOW))
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    with pytest.raises(InvalidRequestError, match="cannot have cost"):
+        ledger.submissions.settle("one", usd, NOW)
+
+    assert ledger.jobs.get("one").held_usd == 0.5
+
+
+def test_a_video_in_segments_is_settled_with_the_segment_that_is_unknown(ledger: Ledger) -> None:
+    one = plan(cost=0.5)
+    parts = (Segment(request=one.request, estimate=one.estimate, count=2),)
+    whole = one.model_copy(update={"segments": parts, "estimate": Estimate(cost_usd=1.0)})
+    ledger.jobs.create(job("whole").model_copy(update={"plan": whole}), JobOptions((whole,)))
+    ledger.submissions.mark_accepted(ledger.submissions.record_intent("whole", 0, NOW), REF)
+    for name in ("whole.segment-0001", "whole.segment-0002"):
+        ledger.jobs.create(job(name, cost=0.5), JobOptions((one,), part_of="whole"))
+        sent = ledger.submissions.record_intent(name, 0, NOW)
+        if name.endswith("1"):
+            ledger.submissions.mark_accepted(sent, replace_ref(name))
+            ledger.events.append(name, DONE, NOW)
+    ledger.events.append("whole.segment-0002", UNKNOWN, NOW)
+    ledger.events.append("whole", UNKNOWN, NOW)
+    assert ledger.jobs.get("whole").held_usd == 0.5
+
+    ledger.submissions.settle("whole", 0.2, NOW)
+
+    assert ledger.jobs.get("whole").held_usd == 0
+    assert ledger.jobs.get("whole").cost_usd == 0.7
+    assert ledger.jobs.get("whole.segment-0002").cost_usd == 0.2
+
+
+def test_a_job_of_unknown_outcome_that_is_removed_counts_as_quoted_and_holds_no_more(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(*priced("one", 0.5, most=1.0))
+    ledger.submissions.record_intent("one", 0, NOW)
+    ledger.events.append("one", UNKNOWN, NOW)
+
+    ledger.jobs.remove("one")
+
+    assert ledger.submissions.spent(NOW) == 0.5
+    assert ledger.costs.total(NOW).held_usd == 0
+
+
+@pytest.mark.parametrize("usd", [0.0, 0.5])
+def test_a_job_that_continues_holds_again(ledger: Ledger, usd: float) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     sent = ledger.submissions.record_intent("one", 0, NOW)
     ledger.events.append("one", UNKNOWN, NOW)
-    ledger.submissions.settle("one", 0.5, NOW)
+    ledger.submissions.settle("one", usd, NOW)
     ledger.submissions.mark_accepted(sent, REF)
 
     ledger.events.reopen("one", "found again", NOW)
-
     assert ledger.jobs.get("one").held_usd == 0.5
+    ledger.events.append("one", DONE, NOW)
+    assert ledger.submissions.spent(NOW) == 0.5  # it was found: what was settled is not true
 
 
 def test_a_day_budget_stops_the_eleventh_clip_with_a_clear_word(ledger: Ledger) -> None:

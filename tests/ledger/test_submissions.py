@@ -7,7 +7,12 @@ from datetime import timedelta
 
 import pytest
 
-from media_agent.errors import BudgetExceededError, ContentRejectedError, to_info
+from media_agent.errors import (
+    BudgetExceededError,
+    ContentRejectedError,
+    LedgerBusyError,
+    to_info,
+)
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
 from media_agent_schemas import Cost, Estimate, JobCancelled, Segment, VideoJob
@@ -191,3 +196,17 @@ def test_a_video_in_segments_that_costs_more_than_is_left_of_the_day_is_not_begu
 
     with pytest.raises(BudgetExceededError, match=r"1\.20 USD; .* and 1\.00 USD are left"):
         ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("table", ["submissions", "jobs"])
+async def test_what_a_server_lost_before_the_flush_is_not_called_flushed(
+    ledger: Ledger, place: Place, table: str
+) -> None:
+    ledger.jobs.create(job("one"), durably=False)
+    sent = ledger.submissions.record_intent("one", 0, NOW, durably=False)
+    await ledger.flushed(job_id="one", key=sent.key)
+    place.change(f"DELETE FROM {table}")  # as a crash would undo it, before it is on disk
+
+    with pytest.raises(LedgerBusyError, match="lost what was not on its disk"):
+        await ledger.flushed(job_id="one", key=sent.key)

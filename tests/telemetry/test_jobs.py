@@ -10,7 +10,17 @@ import pytest
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.server.app import build_app
-from media_agent_schemas import JobStatus, VideoJob, VideoRequest
+from media_agent.telemetry.jobs import JobTelemetry
+from media_agent_schemas import (
+    Estimate,
+    JobCompleted,
+    JobStarted,
+    JobStatus,
+    Segment,
+    VideoJob,
+    VideoRequest,
+)
+from tests.ledger.samples import NOW, job
 from tests.telemetry.conftest import Told
 
 PROMPT = "a walrus nobody is to hear of"
@@ -53,6 +63,41 @@ async def test_the_numbers_of_a_job_are_metrics(told: Told, tmp_path: Path) -> N
     ((labels, frames),) = points["media_agent.frames"]
     assert frames == 24
     assert "media_agent.job.id" not in labels  # as many series as there are models, not jobs
+
+
+def hear_of(job: VideoJob, *, followed: VideoJob | None = None) -> None:
+    """Tell of a job from its beginning to its end."""
+    telemetry, end = JobTelemetry(job), JobCompleted(frames=48)
+    with telemetry.seen():
+        telemetry.follow(followed or job)
+        telemetry.hear(JobStarted(), NOW)
+        telemetry.deliver(end)
+        telemetry.hear(end, NOW)
+
+
+def test_cost_and_frames_of_a_video_in_segments_are_counted_with_its_segments(told: Told) -> None:
+    whole = job(cost=0.5)
+    segment = Segment(request=whole.request)
+    plan = whole.plan.model_copy(update={"segments": (segment,)})
+    hear_of(whole.model_copy(update={"plan": plan}))
+
+    points = told.points()
+    assert len(points["media_agent.job.duration"]) == 1
+    assert not {"media_agent.cost", "media_agent.frames"} & points.keys()
+
+
+def test_numbers_are_of_the_backend_that_took_the_job(told: Told) -> None:
+    asked = job(cost=0.5)
+    plan = asked.plan.model_copy(update={"backend": "other", "estimate": Estimate(cost_usd=0.7)})
+    hear_of(asked, followed=asked.model_copy(update={"plan": plan, "quote_usd": 0.7}))
+
+    points = told.points()
+    ((labels, usd),) = points["media_agent.cost"]
+    assert (labels["gen_ai.provider.name"], usd) == ("other", 0.7)
+    ((labels, _),) = points["media_agent.queue.duration"]
+    assert labels["gen_ai.provider.name"] == "other"
+    root = told.spans()["media_agent.job"].attributes or {}
+    assert root["gen_ai.provider.name"] == "other"
 
 
 @pytest.mark.anyio

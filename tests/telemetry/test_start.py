@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.errors import ConfigurationError
+from media_agent.telemetry import start as starting
 from media_agent.telemetry.start import start
 
 PROMPT = "a walrus nobody is to hear of"
@@ -92,3 +94,57 @@ def test_a_disabled_sdk_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("media_agent.telemetry.start._send", lambda: pytest.fail("started"))
 
     start()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key: secret-word", "no list of headers"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b,secret word=", "no list of headers"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "secret-word:4318", "no address"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://secret-word:port", "no address"),
+    ],
+)
+def test_a_variable_that_cannot_be_is_refused_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(ConfigurationError, match=f"{name} is {said}") as refused:
+        start()
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_METRIC_EXPORT_INTERVAL", "0"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1"),
+        ("OTEL_PROPAGATORS", "secret"),
+    ],
+)
+def test_what_the_sdk_refuses_is_one_line_of_ours(name: str, value: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "media_agent.cli", "jobs", "list"]
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", name: value}
+    done = subprocess.run(
+        command, env=os.environ | named, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 19, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: OpenTelemetry cannot be started: ")
+
+
+def test_a_collector_that_is_away_is_not_waited_for_long(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(starting, "_LAST_SECONDS", 0.2)
+    is_over = threading.Event()
+    begun = time.monotonic()
+
+    starting._end(lambda: None, lambda: is_over.wait(60) and None)
+
+    assert time.monotonic() - begun < 30
+    assert "are lost" in caplog.text
+    is_over.set()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Names, Number, read_number
+from media_agent.cli.commands.plan import has_old_price, old_price_note
 from media_agent.cli.screen import write_json, write_stdout, write_table
 
 if TYPE_CHECKING:
@@ -140,16 +141,8 @@ def _show_table(found: "Sequence[Listed]") -> None:
             many = groups[backend]
             titles[number] = f"{backend}: {many} model{'s' if many > 1 else ''}"
     write_table(_HEADS, [_format_row(listed) for listed in found], titles)
-    if any(map(_has_old_price, found)):
-        from media_agent.cli.commands.plan import old_price_note
-
+    if any(map(has_old_price, found)):
         write_stdout(f"* {old_price_note()}")
-
-
-def _has_old_price(listed: "Listed") -> bool:
-    from datetime import date
-
-    return listed.estimate.has_old_price(date.today())
 
 
 def _format_row(listed: "Listed") -> tuple[str, ...]:
@@ -158,7 +151,7 @@ def _format_row(listed: "Listed") -> tuple[str, ...]:
         listed.name,
         " ".join(_FROM[mode] for mode in capabilities.modes),
         format_longest(capabilities),
-        listed.price() + ("*" if _has_old_price(listed) else ""),
+        listed.price() + ("*" if has_old_price(listed) else ""),
         str(capabilities.verification),
         "yes"
         if capabilities.missing is None

@@ -15,6 +15,7 @@ _HEADS = ("", "BACKEND/MODEL", "HOW", "CUTS", "USD", "SECONDS", "QUALITY", "CHEC
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from media_agent.routing.listing import Listed
     from media_agent_schemas.plan import Candidate, PlanReport
 
 
@@ -109,12 +110,19 @@ def _show(report: "PlanReport", best: int | None) -> None:
         use = None if each.plan is None or not each.refusals else each.plan.estimate.memory
         if use is not None:
             write_stdout(f"{each.name} would be held on {use.where}, {use}")
-    if any(_has_old_price(each) for each in shown):
+    if any(map(has_old_price, shown)):
         write_stdout(f"* {old_price_note()}")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
         if report.chosen.licence is not None:
             write_stdout(f"licence of {report.chosen.name}: {report.chosen.licence}")
+
+
+def has_old_price(priced: "Candidate | Listed") -> bool:
+    """Return whether the price of a model is to be marked as old today (UTC)."""
+    from datetime import UTC, datetime
+
+    return priced.estimate.has_old_price(datetime.now(UTC).date())
 
 
 def old_price_note() -> str:
@@ -179,12 +187,6 @@ def _rank_of(candidate: "Candidate") -> int:
     return candidate.rank or 0
 
 
-def _has_old_price(candidate: "Candidate") -> bool:
-    from datetime import date
-
-    return candidate.estimate.has_old_price(date.today())
-
-
 def _format_row(candidate: "Candidate") -> tuple[str, ...]:
     from media_agent_schemas.base import format_usd
 
@@ -196,7 +198,7 @@ def _format_row(candidate: "Candidate") -> tuple[str, ...]:
         candidate.name,
         f"{candidate.method}{pieces}",
         str(candidate.seams),
-        "?" if cost is None else format_usd(cost) + ("*" if _has_old_price(candidate) else ""),
+        "?" if cost is None else format_usd(cost) + ("*" if has_old_price(candidate) else ""),
         "?" if seconds is None else f"{seconds:.0f}",
         "?" if quality is None else f"{quality.tier}/5",
         str(candidate.verification),

@@ -33,6 +33,8 @@ class Order:
     shared_chunks: int | None = None
     source: str | None = None
     only_new: bool = False
+    detach: bool = False
+    """Whether it is only queued."""
 
 
 async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, tuple[Plan, ...]]:

@@ -42,7 +42,7 @@ class RoutingFlags:
     """Routing preset from [routes.NAME]; flags fill in whatever the preset leaves open."""
     prefer: Literal["cheapest", "fastest", "balanced", "local-first", "best"] | None = None
     """How to rank the backends that can: by price, time, both, place, or the quality rating."""
-    usd_per_second: Number = None
+    waiting_usd_per_second: Number = None
     """What a second of waiting costs you, in USD, for --prefer balanced."""
     max_cost: Number = None
     """Maximum cost in USD. Backends with an unknown price are excluded."""
@@ -58,7 +58,9 @@ class RoutingFlags:
         fields: dict[str, object] = {
             "route": self.route,
             "prefer": self.prefer,
-            "usd_per_second": read_number("usd-per-second", self.usd_per_second),
+            "waiting_usd_per_second": read_number(
+                "waiting-usd-per-second", self.waiting_usd_per_second
+            ),
             "allow": self.allow,
             "avoid": self.deny,
             "local_only": self.local_only,

@@ -93,7 +93,8 @@ class Remaker:
         """
         plan, request = self._job.plan, self._job.plan.request
         events = self._store.events.read(self._job.id)
-        is_paid = not self._capabilities.resubmits or bool(plan.estimate.cost_usd)
+        price = plan.estimate.cost_usd or plan.estimate.usd_per_second
+        is_paid = not self._capabilities.resubmits or bool(price)
         reasons = {
             "each attempt would be paid for": is_paid,
             "the model cannot continue from a saved state": not can_branch(self._capabilities),

@@ -39,7 +39,7 @@ from media_agent.ledger.store.database import (
 from media_agent.ledger.store.flush import Flushes
 from media_agent.ledger.store.postgres_connections import Connection, Connections
 from media_agent.ledger.store.postgres_errors import WritingLostError, is_undecided, trouble
-from media_agent.ledger.store.postgres_tables import LOCK
+from media_agent.ledger.store.postgres_tables import FORGET_COMMITS, LOCK
 from media_agent.ledger.store.statements import as_named
 
 _READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -85,6 +85,11 @@ def _kept(values: Mapping[str, Column]) -> dict[str, Column]:
 class PostgresDatabase(Database):
     """Connects at first use."""
 
+    _has_written: bool
+    _unflushed: int  # transactions that nobody waited for
+    _flushed: int  # how many of them are on disk
+    _flushes: Flushes
+
     def __init__(self, url: SecretStr, folder: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         """Begin; files beside the rows lie in the folder.
 
@@ -95,9 +100,6 @@ class PostgresDatabase(Database):
         self._address = Address.parse(url)
         self.folder, self.name = folder, self._address.name
         self._busy_seconds = busy_seconds
-        self._unflushed = 0  # transactions that nobody waited for
-        self._flushed = 0  # how many of them are on disk
-        self._flushes = Flushes(self._flush)
         self._begin_anew()
 
     @contextlib.contextmanager
@@ -116,10 +118,13 @@ class PostgresDatabase(Database):
             begin = f"{_WRITING}{'' if durably else _SOON}{keep}"
             try:
                 with self._connections.begun(begin) as connection:
+                    if not self._has_written:
+                        connection.execute(FORGET_COMMITS)
                     yield PostgresTransaction(connection)
                     _commit(connection)
             except WritingLostError:
                 self._look_up(word)
+            self._has_written = True
             self._unflushed += not durably
 
     @contextlib.contextmanager
@@ -160,6 +165,7 @@ class PostgresDatabase(Database):
         self._connections = Connections(self._address, self._busy_seconds)
         self._writer = secrets.token_hex(8)
         self._writing = threading.Lock()  # who waits for others of this process needs no connection
+        self._has_written = False
         self._unflushed = self._flushed = 0
         self._flushes = Flushes(self._flush)
 

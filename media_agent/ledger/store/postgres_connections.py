@@ -13,7 +13,6 @@ from psycopg.types.numeric import FloatLoader
 
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import Row
-from media_agent.ledger.store.local_zone import local_offset, local_zone
 from media_agent.ledger.store.postgres_errors import is_lasting
 from media_agent.ledger.store.postgres_tables import SCHEMA, prepare_tables
 
@@ -125,10 +124,6 @@ class Connections:
 
 
 def _set_up(connection: "psycopg.Connection[dict[str, object]]", wait_ms: int) -> None:
-    session = {**_SESSION, "TimeZone": local_offset(), "lock_timeout": f"{wait_ms}ms"}
+    session = {**_SESSION, "lock_timeout": f"{wait_ms}ms"}
     query = "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in session)
     connection.execute(query.encode(), [part for each in session.items() for part in each])
-    zone = local_zone()
-    if zone is not None:
-        with contextlib.suppress(psycopg.DataError):  # a zone that the server does not know
-            connection.execute("SELECT set_config('TimeZone', %s, false)", (zone,))

@@ -24,7 +24,9 @@ _REFUSALS = (  # of libpq, which has no code for them
     "does not exist",
     "does not support SSL",
     "SSL error",
-    "invalid integer value",
+    "invalid ",  # a port, a number, an sslmode, ...
+    "unrecognized configuration parameter",
+    "definition of service",
     "root certificate",
 )
 _AWAY = ("08", "57P", "53300")  # no connection; shutting down or starting; too many

@@ -17,7 +17,8 @@ CREATE TABLE commits (
     word TEXT NOT NULL,  -- of its last transaction
     at TIMESTAMPTZ NOT NULL
 )"""
-_FORGET = "DELETE FROM commits WHERE at < now() - interval '7 days'"
+FORGET_COMMITS = "DELETE FROM commits WHERE at < now() - interval '7 days'"
+"""Nobody looks for what a process wrote so long ago."""
 
 
 def prepare_tables(connection: "psycopg.Connection[Any]", name: str) -> None:

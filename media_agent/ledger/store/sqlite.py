@@ -20,7 +20,7 @@ from media_agent.ledger.store.database import (
     Transaction,
 )
 from media_agent.ledger.store.flush import Flushes, flush_log
-from media_agent.ledger.store.opening import prepare_tables, use_wal
+from media_agent.ledger.store.sqlite_tables import prepare_tables, use_wal
 from media_agent.storage.files import storage_errors
 from media_agent.storage.locks import lock
 

@@ -84,7 +84,6 @@ CREATE TABLE outcomes (
     code TEXT,  -- of the error
     began_at FLOAT NOT NULL,  -- this time and the next one: seconds since the epoch
     ended_at FLOAT NOT NULL,
-    hour INTEGER NOT NULL,  -- of the day in UTC when it began
     queue_seconds FLOAT,  -- absent here and below: unknown
     seconds FLOAT,
     expected_seconds FLOAT,  -- as the catalogue said
@@ -120,7 +119,6 @@ CREATE TABLE artifacts (
     number INTEGER NOT NULL,  -- -1: is being put in its place
     path TEXT,
     sha256 TEXT,
-    seconds FLOAT,  -- how long it is
     artifact TEXT NOT NULL,
     PRIMARY KEY (job_id, number)
 )"""

@@ -34,5 +34,7 @@ class Expectation:
     """This and the next one: standard deviations of what is expected."""
     log_deviation: float = 0.0
     """Of the logarithm of the seconds."""
+    most_usd: float | None = None
+    """What a video may cost at most, by its plan; None: as above."""
     unheard: int = 0
     """Outcomes of others since the offer was heard of."""

@@ -28,6 +28,7 @@ _FAIL_PRIOR = 3.0  # expected failures, likewise
 _USUAL_FAILS = 0.03  # share of submissions, before much is known
 _USUAL_PRIOR = 100.0  # outcomes that this counts as
 _USUAL_FAILING = 30.0  # seconds
+_LONG = 500.0  # half-lives, after which what was before weighs nothing
 _HEAVY = 1e9  # weight of an outcome, from which on all are scaled down
 
 
@@ -131,11 +132,6 @@ class Experience:
         picked = {name: tuple(data[name]) for name in ("slow_factors", "failing_factors")}
         return cls(**{**data, "offers": offers, **tables, **picked})
 
-    @staticmethod
-    def remembered() -> int:
-        """Return how many outcomes of each offer are kept one by one."""
-        return REMEMBERED
-
     @property
     def _usual_fails(self) -> float:
         known = _USUAL_PRIOR + self.done + self.failed
@@ -238,7 +234,7 @@ class Experience:
         """Let outcomes from now on weigh more, instead of letting all others fade."""
         if self.weighed_at:
             days = max(0.0, now - self.weighed_at) / DAY
-            self.weight *= 2 ** (days / self.half_life_days)
+            self.weight *= 2 ** min(days / self.half_life_days, _LONG)
         self.weighed_at = max(self.weighed_at, now)
         if self.weight > _HEAVY:
             for each in (*self.slow.values(), *self.failing.values()):

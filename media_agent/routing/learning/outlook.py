@@ -8,6 +8,8 @@ from media_agent.negotiation.sizes import find_short_side
 from media_agent.routing.learning.expectation import Expectation, Work
 from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.latency import DAY
+from media_agent.routing.learning.offer import REMEMBERED
+from media_agent.routing.learning.quantile import quantile
 from media_agent.routing.learning.scores import NONE, Exploration, cost_of, find_worth_trying
 from media_agent_schemas.plan import Candidate, Outlook
 from media_agent_schemas.request import RoutingPreference, VideoRequest
@@ -48,12 +50,13 @@ class Outlooks:
             priced_on=None if estimate.priced_on is None else str(estimate.priced_on),
         )
         one = self.experience.expect(work)
-        cost = cost_of(one)
+        cost, billed = cost_of(one), parts * (one.usd or 0.0)
         self._expected[candidate.name] = replace(
             one,
             fails=1 - (1 - one.fails) ** parts,
             seconds=None if one.seconds is None else one.seconds * parts,
-            usd=None if estimate.cost_usd is None else max(estimate.cost_usd, one.usd or 0.0),
+            usd=None if estimate.cost_usd is None else max(estimate.cost_usd, billed),
+            most_usd=estimate.bound_usd,
         )
         told = self._tell(candidate.name)
         outlook = told.model_copy(
@@ -66,7 +69,11 @@ class Outlooks:
         return candidate.model_copy(update={"outlook": outlook})
 
     def choose_try(
-        self, able: Sequence[Candidate], prefer: RoutingPreference, usd_per_second: float, seed: int
+        self,
+        able: Sequence[Candidate],
+        prefer: RoutingPreference,
+        waiting_usd_per_second: float,
+        seed: int,
     ) -> str | None:
         """Return a candidate that is worth a try instead of the best one, if any is to be tried.
 
@@ -77,20 +84,19 @@ class Outlooks:
         alike = [each for each in able if each.method == able[0].method]
         expected = {each.name: self._expected[each.name] for each in alike}
         draw = random.Random(f"{self.experience.learned} {seed}")
-        return find_worth_trying(expected, self.exploration, prefer, usd_per_second, draw)
+        return find_worth_trying(expected, self.exploration, prefer, waiting_usd_per_second, draw)
 
     def _tell(self, name: str) -> Outlook:
         offer = self.experience.offers.get(name)
         newest = [] if offer is None else list(offer.newest)
         late = [each for each in newest if each.at > self.now - DAYS * DAY]
-        is_all = len(late) < len(newest) or len(newest) < Experience.remembered()
+        is_all = len(late) < len(newest) or len(newest) < REMEMBERED
         days = DAYS if is_all or not late else (self.now - late[0].at) / DAY
-        times = sorted(each.seconds for each in late if each.is_done and each.seconds is not None)
         return Outlook(
             outcomes=len(late),
             done=sum(each.is_done for each in late),
             days=round(max(0.1, days), 1),  # a clock may have been set back
-            median_seconds=times[len(times) // 2] if times else None,
+            median_seconds=quantile(0.5, (each.seconds for each in late if each.is_done)),
         )
 
 

@@ -48,14 +48,14 @@ class Recall:
             return None
         experience = self._begin() if self._experience is None else self._experience
         now = self._now()
-        is_settled = True
+        is_complete = True
         for number, outcome in self._outcomes.read(self._last, newest=_MOST):
-            is_settled = is_settled and self._outcomes.is_settled(outcome, now)
-            if not is_settled:
+            is_complete = is_complete and self._outcomes.is_complete_up_to(outcome, now)
+            if not is_complete:
                 self._keep(experience)
             experience.learn(outcome)
             self._last = number
-        if is_settled:
+        if is_complete:
             self._keep(experience)
         self._experience = experience
         return experience if experience.learned else None
@@ -64,8 +64,13 @@ class Recall:
         found = self._outcomes.read_lesson(self._name)
         if found is None:
             return Experience(self._half_life_days)
+        try:
+            experience = Experience.load(json.loads(found[1]))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            _LOGGER.debug("what was learned cannot be read, and is learned again: %r", error)
+            return Experience(self._half_life_days)
         self._last = self._kept = found[0]
-        return Experience.load(json.loads(found[1]))
+        return experience
 
     def _keep(self, experience: Experience) -> None:
         """Keep what is learned by now, unless that is quickly learned again."""

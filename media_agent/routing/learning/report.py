@@ -1,13 +1,13 @@
 """How submissions ended, added up for people: by offer, by day, and by what made a difference."""
 
 import math
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from media_agent.ledger.outcomes import Ending, Outcome
 from media_agent.routing.learning.factors import Contingency, factors_of, latency_class
+from media_agent.routing.learning.quantile import quantile
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,11 @@ class OutcomeReport:
 
 def build_report(outcomes: Sequence[Outcome]) -> OutcomeReport:
     """Add outcomes up."""
-    names = [name for name, _ in Counter(each.offer for each in outcomes).most_common()]
-    rows = [_add_up(name, [each for each in outcomes if each.offer == name]) for name in names]
+    by_offer: dict[str, list[Outcome]] = {}
+    for each in outcomes:
+        by_offer.setdefault(each.offer, []).append(each)
+    groups = sorted(by_offer.items(), key=lambda group: -len(group[1]))
+    rows = [_add_up(name, found) for name, found in groups]
     return OutcomeReport(len(outcomes), tuple(rows), tuple(_rank_factors(outcomes, rows)))
 
 
@@ -86,8 +89,8 @@ def _add_up(name: str, outcomes: Sequence[Outcome]) -> OfferRow:
         moderated=sum(each.ending is Ending.MODERATED for each in outcomes) / len(outcomes),
         median_seconds=_seconds_at(0.5, done),
         p90_seconds=_seconds_at(0.9, done),
-        seconds_per_second=_quantile(0.5, rates),
-        median_queue_seconds=_quantile(0.5, (each.queue_seconds for each in done)),
+        seconds_per_second=quantile(0.5, rates),
+        median_queue_seconds=quantile(0.5, (each.queue_seconds for each in done)),
         usd=usd,
         usd_per_video=None if usd is None or not done else usd / len(done),
         days=tuple(days),
@@ -96,7 +99,7 @@ def _add_up(name: str, outcomes: Sequence[Outcome]) -> OfferRow:
 
 def _rank_factors(outcomes: Sequence[Outcome], rows: Sequence[OfferRow]) -> list[FactorRow]:
     usual = {each.name: each.seconds_per_second for each in rows}
-    overall = _quantile(0.5, usual.values())
+    overall = quantile(0.5, usual.values())
     slow: dict[str, Contingency] = {}
     failing: dict[str, Contingency] = {}
     for each in outcomes:
@@ -124,10 +127,4 @@ def _rank_factors(outcomes: Sequence[Outcome], rows: Sequence[OfferRow]) -> list
 
 
 def _seconds_at(share: float, outcomes: Iterable[Outcome]) -> float | None:
-    return _quantile(share, (each.seconds for each in outcomes if each.is_done))
-
-
-def _quantile(share: float, values: Iterable[float | None]) -> float | None:
-    """Return the smallest value that so many of the known ones do not exceed."""
-    known = sorted(each for each in values if each is not None)
-    return known[max(0, math.ceil(share * len(known)) - 1)] if known else None
+    return quantile(share, (each.seconds for each in outcomes if each.is_done))

@@ -20,13 +20,13 @@ class Cost:
     usd: float | None
     seconds: float | None
 
-    def total(self, usd_per_second: float) -> float:
+    def total(self, waiting_usd_per_second: float) -> float:
         """Return the sum, where a second of waiting costs so much; infinite if unknown."""
         if self.usd is None or self.seconds is None:
             return math.inf
-        return self.usd + usd_per_second * self.seconds
+        return self.usd + waiting_usd_per_second * self.seconds
 
-    def by(self, prefer: RoutingPreference, usd_per_second: float) -> float:
+    def by(self, prefer: RoutingPreference, waiting_usd_per_second: float) -> float:
         """Return what decides under a preference."""
         match prefer:
             case RoutingPreference.FASTEST:
@@ -34,7 +34,7 @@ class Cost:
             case RoutingPreference.CHEAPEST:
                 return math.inf if self.usd is None else self.usd
             case _:
-                return self.total(usd_per_second)
+                return self.total(waiting_usd_per_second)
 
 
 def cost_of(expected: Expectation) -> Cost:
@@ -56,7 +56,7 @@ class Exploration:
     share: float = 0.0
     """What tries may add to the cost of all requests together."""
     max_usd: float = 0.0
-    """The price of a video up to which one may be a try."""
+    """The most that a video may cost which is a try."""
 
 
 NONE = Exploration()
@@ -67,7 +67,7 @@ def find_worth_trying(
     expected: Mapping[str, Expectation],
     exploration: Exploration,
     prefer: RoutingPreference,
-    usd_per_second: float,
+    waiting_usd_per_second: float,
     draw: random.Random,
 ) -> str | None:
     """Return an offer that was not heard of for so long that a try is affordable; None: none is.
@@ -76,14 +76,18 @@ def find_worth_trying(
     """
     if exploration.share <= 0 or draw.random() >= _PROMPTNESS:
         return None
-    costs = {name: cost_of(each).by(prefer, usd_per_second) for name, each in expected.items()}
+    costs = {
+        name: cost_of(each).by(prefer, waiting_usd_per_second) for name, each in expected.items()
+    }
     best = min(costs, key=lambda name: (costs[name], name), default=None)
     if best is None or not 0 < costs[best] < math.inf:
         return None
     saved = exploration.share / max(1, len(expected) - 1)
     ready = {}
     for name, each in expected.items():
-        is_cheap = each.usd is not None and each.usd <= exploration.max_usd
+        is_cheap = each.usd is not None and (
+            max(each.usd, each.most_usd or 0.0) <= exploration.max_usd
+        )
         if name != best and is_cheap and costs[name] < math.inf:
             extra = max(_LEAST_EXTRA, costs[name] / costs[best] - 1)
             ready[name] = each.unheard * saved / extra

@@ -35,3 +35,11 @@ async def _find_own(server: Server, caller: CallerHere, job_id: JobId) -> VideoJ
 
 
 OwnJob = Annotated[VideoJob, Depends(_find_own)]
+
+
+async def _find_here(server: Server, job: OwnJob) -> VideoJob:
+    return await server.host.call(lambda client: client.bring_files(job))
+
+
+JobHere = Annotated[VideoJob, Depends(_find_here)]
+"""The job that a path names, with its files on this machine."""

@@ -41,7 +41,8 @@ async def follow(host: ClientHost, hub: EventHub, job: VideoJob) -> AsyncIterato
                     yield block
         ended = await host.read(lambda ledger: ledger.jobs.get(job.id))
         if growing.offset == 0 and ended.status.is_terminal:
-            async for block in _read_finished(ended):
+            here = await host.call(lambda client: client.bring_files(ended))
+            async for block in _read_finished(here):
                 yield block
     finally:
         growing.close()

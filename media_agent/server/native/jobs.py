@@ -17,7 +17,7 @@ from media_agent.server.access.requests import admit_request
 from media_agent.server.context import CallerHere, Server, ServerContext
 from media_agent.server.file_response import answer_file
 from media_agent.server.jobs.new_jobs import new_folder, start_job
-from media_agent.server.jobs.own_job import OwnJob, find_job
+from media_agent.server.jobs.own_job import JobHere, OwnJob, find_job
 from media_agent.server.jobs.public import ServedJob, view, view_job, view_summary
 from media_agent.server.jobs.repeats import LONGEST_KEY, NewJobCall, read_call
 from media_agent.server.list_page import answer_page
@@ -130,7 +130,7 @@ async def delete_job(
 
 
 @router.get("/v1/jobs/{job_id}/record", response_model=GenerationRecord)
-async def get_record(job: OwnJob, caller: CallerHere) -> Response:
+async def get_record(job: JobHere, caller: CallerHere) -> Response:
     """Return the record of a job: what was asked, adjusted, sent and delivered."""
     record = await asyncio.to_thread(read_record, job)
     if record is None:
@@ -149,7 +149,7 @@ async def get_record(job: OwnJob, caller: CallerHere) -> Response:
     },
 )
 async def get_file(
-    job: OwnJob,
+    job: JobHere,
     request: Request,
     number: Annotated[int, Path(ge=0, le=1000, description="0: the first.")],
 ) -> Response:

@@ -18,7 +18,7 @@ from media_agent.errors import (
 )
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
-from media_agent.server.jobs.own_job import OwnJob
+from media_agent.server.jobs.own_job import JobHere
 from media_agent.server.live.follow import follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
@@ -54,7 +54,7 @@ _RESPONSES: dict[int | str, dict[str, object]] = {
 
 @router.get("/v1/videos/{job_id}/content", response_class=Response, responses=_RESPONSES)
 async def get_content(
-    job: OwnJob,
+    job: JobHere,
     server: Server,
     request: Request,
     variant: Variant = "video",
@@ -77,6 +77,7 @@ async def get_content(
         job = await _await_chunk(server, job)
         if not job.status.is_terminal and job.chunks_ready:
             return _stream(server, job)
+    job = await server.host.call(lambda client: client.bring_files(job))  # it may have ended now
     return await _answer(request, job, _find_whole(job, number))
 
 

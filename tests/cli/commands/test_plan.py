@@ -1,15 +1,14 @@
 """The command that shows who would make a video, and spends nothing."""
 
-import datetime
 import json
 import re
 from datetime import date
 from pathlib import Path
-from typing import Self
 
 import pytest
 
 from media_agent.cli import main
+from media_agent_schemas import Estimate
 from media_agent_schemas.plan import PlanReport
 from tests.provenance.c2pa.signed_videos import certificate_of
 
@@ -233,12 +232,10 @@ def test_of_many_the_five_best_are_shown_and_the_rest_is_counted(
 def test_an_old_price_is_marked_where_it_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    class Later(date):
-        @classmethod
-        def today(cls) -> Self:
-            return cls(2031, 1, 1)
+    def is_priced(estimate: Estimate, today: date) -> bool:
+        return estimate.priced_on is not None
 
-    monkeypatch.setattr(datetime, "date", Later)
+    monkeypatch.setattr(Estimate, "has_old_price", is_priced)
     argv = ["--backend", "fal/fal-ai/ltx-2.3/text-to-video", "--duration", "6", "a fox"]
 
     assert main(["plan", *argv]) == 0

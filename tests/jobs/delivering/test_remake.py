@@ -67,7 +67,8 @@ class Fickle(LocalBackend):
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
-        return Estimate(cost_usd=self.price)
+        is_by_time = self.price < 0  # nobody knows how long it takes
+        return Estimate(usd_per_second=-self.price) if is_by_time else Estimate(cost_usd=self.price)
 
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         first = 0 if context.resume is None else context.resume.next_chunk
@@ -208,6 +209,14 @@ async def test_a_model_without_states_delivers_with_a_warning(world: World) -> N
     assert any("cannot continue from a saved state" in said for said in job.warnings)
     assert any("the image is black" in said for said in job.warnings)
     assert record_of(job).remakes == ()
+
+
+async def test_what_is_paid_for_by_its_time_is_not_made_again(world: World) -> None:
+    async with world.client([(5, 2)], REMAKE, price=-0.01) as client:
+        job = await client.generate(REQUEST, out=world.out)
+
+    assert record_of(job).remakes == ()
+    assert any("would be paid for" in warning for warning in job.warnings)
 
 
 async def test_what_is_paid_for_is_not_made_again(world: World) -> None:

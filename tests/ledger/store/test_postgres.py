@@ -132,6 +132,9 @@ def test_a_user_who_may_make_no_tables_is_told_what_is_needed(
         (("/test_", "/nowhere_"), "does not exist"),
         (("postgresql://", "http://"), "is no address"),
         (("127.0.0.1:", "127.0.0.1:a"), "invalid integer value"),
+        (("/test_", "/test_?sslmode=a&dbname=test_"), "invalid sslmode"),
+        (("/test_", "/test_?options=-cnosuch%3D1&dbname=test_"), "unrecognized configuration"),
+        (("/test_", "/test_?service=nowhere&dbname=test_"), "definition of service"),
     ],
 )
 def test_an_address_that_lets_nobody_in_is_said_at_once_without_its_password(
@@ -238,6 +241,19 @@ def test_what_nobody_can_look_up_is_said_to_be_unknown(
         ledger.jobs.warn("one", "dark")
 
     assert not isinstance(caught.value, LedgerBusyError)
+
+
+def test_words_of_processes_that_are_long_gone_are_forgotten(
+    open_ledger: Open, postgres_url: SecretStr
+) -> None:
+    open_ledger().jobs.create(job())
+    with psycopg.connect(postgres_url.get_secret_value(), autocommit=True) as connection:
+        connection.execute("UPDATE media_agent.commits SET at = now() - interval '8 days'")
+
+        open_ledger().jobs.create(job("two"))
+
+        ((words,),) = connection.execute("SELECT count(*) FROM media_agent.commits")
+    assert words == 1
 
 
 def test_whoever_holds_the_lock_too_long_keeps_nobody_waiting_for_ever(

@@ -8,7 +8,7 @@ import pytest
 
 from media_agent.errors import ConfigurationError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.store import opening
+from media_agent.ledger.store import sqlite_tables
 from media_agent.ledger.store.sqlite import SqliteDatabase
 from media_agent.ledger.store.tables import LEDGER_VERSION, TABLES
 from media_agent_schemas import JobStarted
@@ -138,7 +138,7 @@ def test_tables_that_could_not_be_made_leave_an_empty_file_that_serves_later(
 ) -> None:
     ledger = Ledger(path)
     with monkeypatch.context() as patched:
-        patched.setattr(opening, "TABLES", (*TABLES, "SELECT missing"))
+        patched.setattr(sqlite_tables, "TABLES", (*TABLES, "SELECT missing"))
         with pytest.raises(StorageError, match="no such column: missing"):
             ledger.jobs.list()
 

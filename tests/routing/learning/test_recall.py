@@ -17,11 +17,24 @@ def fill(ledger: Ledger, count: int) -> None:
         for number in range(count):
             row = outcome(BEGIN + 300 * number, 30 + number % 7)
             values = {name: getattr(row, name) for name in row.__dataclass_fields__}
-            transaction.insert("outcomes", {**values, "hour": 0})
+            transaction.insert("outcomes", values)
 
 
 def recall(ledger: Ledger, half_life_days: float = 14.0) -> Recall:
     return Recall(ledger.outcomes, half_life_days, lambda: NOW)
+
+
+def test_what_was_kept_and_cannot_be_read_is_learned_again(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    fill(ledger, 300)
+    learned = recall(ledger)()
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE lessons SET lesson = '{\"offers\": 1}'")
+
+    again = recall(Ledger(tmp_path / "ledger.sqlite"))()
+
+    assert learned is not None
+    assert again == learned
 
 
 def test_planning_makes_no_ledger(tmp_path: Path) -> None:
@@ -58,3 +71,53 @@ def test_a_damaged_ledger_keeps_nobody_from_planning(tmp_path: Path) -> None:
     (tmp_path / "ledger.sqlite").write_bytes(b"no database at all, but long enough to look" * 50)
 
     assert recall(Ledger(tmp_path / "ledger.sqlite"))() is None
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("seconds", -5.0),
+        ("video_seconds", -2.0),
+        ("ended_at", 9e18),
+        ("began_at", float("inf")),
+        ("ending", "of a later version"),
+    ],
+)
+def test_an_outcome_that_cannot_be_is_left_out(
+    tmp_path: Path, column: str, value: float | str
+) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    fill(ledger, 3)
+    with ledger.database.writing() as transaction:
+        transaction.change(f"UPDATE outcomes SET {column} = :value WHERE id = 2", value=value)
+
+    learned = recall(ledger)()
+
+    assert learned is not None
+    assert learned.learned == 2
+    assert [number for number, _ in ledger.outcomes.read()] == [1, 3]
+
+
+@pytest.mark.parametrize("lesson", ["", "{}", "[]", "null", '{"offers": {"a/b": {}}}'])
+def test_a_lesson_that_cannot_be_read_is_learned_again(tmp_path: Path, lesson: str) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    fill(ledger, 300)
+    first = recall(ledger)()
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE lessons SET lesson = :lesson", lesson=lesson)
+
+    assert first is not None
+    assert recall(ledger)() == first
+
+
+def test_years_without_an_outcome_are_no_fault(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    fill(ledger, 3)
+    late = f"UPDATE outcomes SET ended_at = ended_at + {3 * 365 * 86400} WHERE id > 1"
+    with ledger.database.writing() as transaction:
+        transaction.change(late)
+
+    learned = recall(ledger, half_life_days=0.1)()
+
+    assert learned is not None
+    assert learned.learned == 3

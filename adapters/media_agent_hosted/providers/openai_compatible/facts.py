@@ -177,7 +177,6 @@ def describe_model(
             "seed": True,
             "audio": False if server in _SILENT else "unknown",
             "cancel_rule": _CANCEL_RULES.get(server, CancelRule.NONE),
-            "bills_failed": False,
             "lookup": "candidates",
             "options": _options(server, passed),
             "verification": Verification(

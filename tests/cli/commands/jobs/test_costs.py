@@ -61,6 +61,45 @@ def test_csv_and_json_have_the_numbers(capfd: pytest.CaptureFixture[str]) -> Non
     assert report["total"] == numbers
 
 
+def test_usage_of_some_days_is_csv_and_json(capfd: pytest.CaptureFixture[str]) -> None:
+    today = datetime.now(UTC)
+    days = ["--from", f"{today - timedelta(days=1):%Y-%m-%d}"]
+    assert main(["usage", *days]) == 0
+    dog, cat = csv.DictReader(capfd.readouterr().out.splitlines())
+    before = ["--from", f"{today - timedelta(days=2):%Y-%m-%d}", "--to", days[1]]
+    assert main(["usage", *before, "--json"]) == 0
+    none = json.loads(capfd.readouterr().out)
+
+    assert (dog["label"], dog["cost_usd"]) == ("", "0.0")
+    assert (cat["label"], cat["jobs"], cat["seconds"]) == ("trailer", "1", "3.0")
+    assert (cat["cost_usd"], cat["resale_usd"], cat["held_usd"]) == ("0.3", "0.3", "0.0")
+    assert none["data"] == []
+
+
+def test_usage_of_what_is_no_day_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["usage", "--from", "7d"]) != 0
+    assert "'7d' is no day" in capfd.readouterr().err
+    assert main(["usage", "--from", "2026-11-02", "--to", "2026-11-02"]) != 0
+    assert "--from 2026-11-02 is no day before --to 2026-11-02" in capfd.readouterr().err
+
+
+def test_a_job_of_unknown_outcome_is_settled_by_hand(capfd: pytest.CaptureFixture[str]) -> None:
+    newest, _ = (job.id for job in Ledger(Path("data/ledger.sqlite")).jobs.list())
+    assert main(["jobs", "settle", newest, "--usd", "0"]) != 0
+    assert "nothing of it waits to be settled" in capfd.readouterr().err
+    with contextlib.closing(sqlite3.connect("data/ledger.sqlite")) as database, database:
+        database.execute("UPDATE jobs SET status = 'outcome_unknown' WHERE id = ?", (newest,))
+        database.execute("UPDATE submissions SET settled_at = NULL WHERE job_id = ?", (newest,))
+
+    assert main(["jobs", "settle", newest, "--usd", "-1"]) != 0
+    assert "cannot have cost -1 USD" in capfd.readouterr().err
+    assert main(["jobs", "settle", newest, "--usd", "0.25"]) == 0
+    assert "settled with 0.25 USD" in capfd.readouterr().out
+    assert main(["jobs", "show", newest, "--json"]) == 0
+    job = json.loads(capfd.readouterr().out)
+    assert (job["cost_usd"], job["cost_source"], job["held_usd"]) == (0.25, "billed", 0)
+
+
 def test_a_job_in_several_rows_is_explained_and_once_in_the_total(
     capfd: pytest.CaptureFixture[str],
 ) -> None:

@@ -65,6 +65,16 @@ def test_another_ending_is_refused(capfd: pytest.CaptureFixture[str]) -> None:
     assert ".svg" in capfd.readouterr().err
 
 
+def test_an_image_without_pillow_is_refused_with_the_way_out(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cli.stats_chart.find_spec", lambda name: None)
+
+    assert main(["stats", "--plot", "days.png"]) != 0
+    assert "name it .svg" in capfd.readouterr().err
+    assert main(["stats", "--plot", "days.svg"]) == 0
+
+
 def test_a_time_without_outcomes_says_so(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -75,7 +85,15 @@ def test_a_time_without_outcomes_says_so(
 
 
 def test_a_plan_tells_what_happened_lately(capfd: pytest.CaptureFixture[str]) -> None:
-    flags = ["--allow", "sandbox", "--prefer", "balanced", "--usd-per-second", "0.01"]
+    flags = ["--allow", "sandbox", "--prefer", "balanced", "--waiting-usd-per-second", "0.01"]
     assert main(["plan", "a cat", *SMALL, *flags]) == 0
 
     assert "last 7 days: 100 % of 1 done, median" in capfd.readouterr().out
+
+
+def test_usage_of_a_time_that_ends_before_it_begins_is_no_empty_bill(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["usage", "--from", "2026-11-02", "--to", "2026-11-01"]) == 2
+    assert main(["usage", "--from", "9999-01-01"]) == 2
+    assert "--from 9999-01-01 is no day before now" in capfd.readouterr().err

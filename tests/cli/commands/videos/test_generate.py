@@ -396,3 +396,32 @@ def test_with_json_an_error_is_json_on_stdout_as_the_tools_give_it(
     assert (error[1] or "") in said.get("hint", "")
     assert said["message"] in answer.err
     assert said["retryable"] is False
+
+
+def test_a_job_is_detached_only_where_there_are_workers(run: Run) -> None:
+    answer = run("generate", "a cat", *SMALL, "--detach")
+
+    assert answer.code == 2
+    assert "--detach needs workers" in answer.err
+    assert 'runner = "dbos"' in answer.err
+
+
+def test_a_detached_job_is_queued_and_its_id_is_printed(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from media_agent.cluster.enqueuing import EnqueuingRunner
+    from tests.cluster.fakes import MemoryQueue
+
+    queue = MemoryQueue()
+    monkeypatch.setenv("MEDIA_AGENT_JOBS__RUNNER", "dbos")
+    monkeypatch.setattr(
+        "media_agent.cluster.start.build_runner",
+        lambda context, settings: EnqueuingRunner(context, queue, settings.backends),
+    )
+
+    answer = run("generate", "a cat", *SMALL, "--seed", "0", "--detach")
+
+    assert answer.code == 0, answer.err
+    (turn,) = queue.turns
+    assert answer.out == f"{turn.job_id}\n"
+    assert turn.queue == "sandbox"

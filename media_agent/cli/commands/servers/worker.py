@@ -1,0 +1,79 @@
+"""The command that works on the jobs of a cluster."""
+
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from media_agent.cli.arguments import Flag, Number, read_number
+from media_agent.cli.screen import write_stderr
+
+_DRAIN = "60"
+
+
+def worker(
+    *,
+    queues: Annotated[str, Parameter(metavar="NAME,NAME")],
+    gpus: Annotated[str | None, Parameter(metavar="NUMBER,NUMBER")] = None,
+    drain_seconds: Number = _DRAIN,
+    log: Flag = False,
+) -> int:
+    """Work on jobs that clients and servers with runner = "dbos" have queued, until SIGTERM.
+
+    Args:
+        queues: The queues to serve: names of backends, or BACKEND/MODEL for a model with a queue
+            of its own.
+        gpus: Start a process for each of these GPUs, which sees no other.
+        drain_seconds: How long jobs may take to end after SIGTERM; others continue what has not.
+        log: Print a line for what happens.
+    """
+    import asyncio
+    import logging
+
+    seconds = read_number("--drain-seconds", drain_seconds) or 0.0
+    names = _split("--queues", queues)
+    logging.basicConfig(
+        level=logging.INFO if log else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    if gpus is not None:
+        from media_agent.cluster.processes import run_per_gpu
+
+        words = ["--queues", ",".join(names), "--drain-seconds", str(seconds)]
+        return run_per_gpu(
+            _split("--gpus", gpus), [*words, *(["--log"] if log else [])], write_stderr
+        )
+    return asyncio.run(_work(names, seconds))
+
+
+async def _work(names: tuple[str, ...], seconds: float) -> int:
+    import asyncio
+    import signal
+
+    from media_agent.client import VideoClient
+    from media_agent.cluster.worker import Drain
+    from media_agent.config.settings import load_settings
+
+    settings = load_settings()
+    here = settings.jobs.model_copy(update={"runner": "inline"})
+    drain = Drain(asyncio.Event(), seconds)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, drain.asked.set)
+    async with VideoClient(settings=settings.model_copy(update={"jobs": here})) as client:
+        await client.work_queues(names, drain, say=write_stderr)
+    return 0
+
+
+def _split(flag: str, text: str) -> tuple[str, ...]:
+    """Return the names in a list with commas.
+
+    Raises:
+        InvalidRequestError: there is none, or an empty one.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    names = tuple(name.strip() for name in text.split(","))
+    if not all(names):
+        raise InvalidRequestError(f"{flag} {text!r} has an empty name", hint="as in fal,magi")
+    return tuple(dict.fromkeys(names))

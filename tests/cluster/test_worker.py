@@ -1,0 +1,277 @@
+"""What a worker does with a turn, and with what it has when it is to end."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
+from media_agent.client import VideoClient
+from media_agent.cluster.engine import Work
+from media_agent.cluster.turns import Stage, Turn
+from media_agent.cluster.worker import Drain, QueueWorker, find_limits, find_waiting
+from media_agent.config.backend_section import BackendSection
+from media_agent.config.jobs_section import QueueSection
+from media_agent.config.settings import load_settings
+from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
+from media_agent.jobs import stopping
+from media_agent.registry.plugins import Discovery
+from media_agent.registry.registry import Registry
+from media_agent.testing.simulator.videos import write_video
+from media_agent_schemas import Artifact, JobCompleted, JobStatus, VideoRequest
+from tests.cluster.fakes import MemoryQueue, Service
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = VideoRequest(prompt="a cat", duration=2, seed=0)
+
+
+class Engine:
+    """Runs no turn by itself: a test does."""
+
+    work: Work
+
+    async def start(self, work: Work) -> None:
+        self.work = work
+
+    async def stop(self, seconds: float) -> None:
+        """Wait for nothing."""
+
+
+class Scene:
+    """A worker over a queue in memory."""
+
+    drain: Drain
+
+    def __init__(self, folder: Path, limits: QueueSection | None = None) -> None:
+        queue = QueueSection() if limits is None else limits
+        sections = {"b": BackendSection(queue=queue)}
+        settings = load_settings(data_dir=folder / "data", default_backend="b", backends=sections)
+        registry = Registry(Discovery({"b": BackendSpec("b", self._make)}))
+        self.client = VideoClient(settings=settings, registry=registry)
+        self.queue, self.engine = MemoryQueue(), Engine()
+        self.said: list[str] = []
+        self.worker = QueueWorker(
+            self.client._context,
+            self.client._running,
+            self.queue,
+            self.engine,  # type: ignore[arg-type]  # as much of it as is needed
+            sections,
+            say=self.said.append,
+        )
+        self.video = folder / "made.mp4"
+        write_video(self.video, np.zeros((8, 16, 16, 3), np.uint8), fps=4)
+
+    def _make(self, settings: BackendSettings) -> VideoBackend:
+        self.service = Service(settings)
+        return self.service
+
+    async def keep(self) -> str:
+        """Keep a job that nobody works on."""
+        job, _ = await self.client._intake.take(REQUEST, _options())
+        with self.client.store.owners.claim(job.id):
+            return job.id
+
+    def complete(self, job_id: str) -> None:
+        self.service.answers[job_id] = JobCompleted(artifacts=(Artifact(path=str(self.video)),))
+
+    def service_was_asked(self, job_id: str) -> bool:
+        return job_id in self.service.polls
+
+    async def until(self, job_id: str, status: JobStatus) -> None:
+        async with asyncio.timeout(30):
+            while (await self.client.get(job_id)).status is not status:  # noqa: ASYNC110  # nothing says when
+                await asyncio.sleep(0.01)
+
+
+def _options():  # type: ignore[no-untyped-def]  # of a call without any
+    from media_agent.jobs.options import GenerateOptions
+
+    return GenerateOptions()
+
+
+@asynccontextmanager
+async def serving(
+    folder: Path, limits: QueueSection | None = None, *, drain: float = 0.2
+) -> AsyncGenerator[Scene, None]:
+    scene = Scene(folder, limits)
+    scene.drain = Drain(asyncio.Event(), drain)
+    task = asyncio.create_task(scene.worker.run(scene.drain))
+    try:
+        async with asyncio.timeout(30):
+            while not scene.said:  # noqa: ASYNC110  # nothing says when
+                await asyncio.sleep(0.01)
+        yield scene
+    finally:
+        scene.drain.asked.set()
+        await task
+        await scene.client.aclose()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 0.01)
+
+
+async def test_a_turn_ends_once_a_service_has_the_work_and_the_job_is_completed_later(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+
+        word = await scene.engine.work(job_id, False)
+        scene.complete(job_id)
+        await scene.until(job_id, JobStatus.COMPLETED)
+
+    assert word == "waiting"
+    assert (await scene.client.get(job_id)).artifacts[0].path is not None
+
+
+async def test_a_turn_keeps_its_place_where_the_number_of_jobs_is_limited(tmp_path: Path) -> None:
+    async with serving(tmp_path, QueueSection(concurrent_per_worker=2)) as scene:
+        job_id = await scene.keep()
+
+        turn = asyncio.create_task(scene.engine.work(job_id, False))
+        await scene.until(job_id, JobStatus.QUEUED)
+        scene.complete(job_id)
+
+        assert await turn == "ended"
+        assert (await scene.client.get(job_id)).status is JobStatus.COMPLETED
+
+
+async def test_a_job_that_is_over_is_left_as_it_is(tmp_path: Path) -> None:
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        await scene.client.cancel(job_id)
+
+        assert await scene.engine.work(job_id, False) == "ended"
+        assert scene.service.polls == []
+
+
+async def test_a_turn_waits_for_a_ledger_that_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        get, failures = scene.client.store.jobs.get, [StorageError("away")] * 3
+
+        def fail_thrice(job_id: str):  # type: ignore[no-untyped-def]  # as `get`
+            if failures:
+                raise failures.pop()
+            return get(job_id)
+
+        monkeypatch.setattr(scene.client.store.jobs, "get", fail_thrice)
+
+        assert await scene.engine.work(job_id, False) == "waiting"
+
+
+async def test_a_job_that_another_process_works_on_is_waited_for_and_then_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from media_agent.ledger.ledger import Ledger
+
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 9)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        other = Ledger(scene.client.settings.ledger_path)
+
+        with other.owners.claim(job_id):
+            word = await scene.engine.work(job_id, False)
+
+        assert word == "others work on it"
+        other.close()
+
+
+async def test_what_has_not_ended_in_time_is_handed_back_as_the_next_turn(tmp_path: Path) -> None:
+    async with serving(tmp_path, QueueSection(concurrent_per_worker=2)) as scene:
+        job_id = await scene.keep()
+        scene.queue.turns = [Turn(job_id, 0, Stage.RUNNING, "b", 1, "w")]
+        turn = asyncio.create_task(scene.engine.work(job_id, False))
+        while not scene.service_was_asked(job_id):  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+
+        scene.drain.asked.set()
+
+        assert await turn == "handed back"
+        assert [each.name for each in scene.queue.turns] == [
+            f"{job_id}.turn-0",
+            f"{job_id}.turn-1",
+        ]
+        assert not scene.client.store.owners.is_claimed(job_id)
+
+
+async def test_what_ends_in_time_is_waited_for(tmp_path: Path) -> None:
+    async with serving(tmp_path, QueueSection(concurrent_per_worker=2), drain=30) as scene:
+        job_id = await scene.keep()
+        turn = asyncio.create_task(scene.engine.work(job_id, False))
+        while not scene.service_was_asked(job_id):  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+        scene.drain.asked.set()
+        await asyncio.sleep(0)
+        scene.complete(job_id)
+
+        assert await turn == "ended"
+
+
+@pytest.mark.parametrize(
+    ("limits", "together"),
+    [
+        (QueueSection(), True),
+        (QueueSection(starts_per_minute=6), True),
+        (QueueSection(concurrent=4), False),
+        (QueueSection(concurrent_per_worker=4), False),
+    ],
+)
+async def test_jobs_wait_together_unless_their_number_is_limited(
+    tmp_path: Path, limits: QueueSection, together: bool
+) -> None:
+    service = Service(BackendSettings(data_dir=tmp_path, name="b"))
+
+    assert (find_waiting(service, limits) is service) is together
+
+
+def opening(backend: VideoBackend) -> Callable[[str], Awaitable[VideoBackend]]:
+    async def open_backend(name: str) -> VideoBackend:
+        return backend
+
+    return open_backend
+
+
+async def test_a_queue_has_the_limits_of_its_section_and_usual_ones(tmp_path: Path) -> None:
+    service = Service(BackendSettings(data_dir=tmp_path, name="b"))
+    sections = {"b": BackendSection(queue=QueueSection(concurrent=3, models=("m",)))}
+
+    limits = await find_limits(("b", "b/m"), sections, opening(service))
+
+    assert {name: each.concurrent_per_worker for name, each in limits.items()} == {"b": 3, "b/m": 3}
+
+
+async def test_a_queue_that_no_job_ever_waits_in_is_refused(tmp_path: Path) -> None:
+    service = Service(BackendSettings(data_dir=tmp_path, name="b"))
+
+    with pytest.raises(InvalidRequestError, match="b/m has no queue of its own"):
+        await find_limits(("b/m",), {}, opening(service))
+
+
+async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        submissions = scene.client.store.submissions
+        record, failures = submissions.record_intent, [LedgerBusyError("it is away")] * 2
+
+        def fail_twice(*words: object, **named: object):  # type: ignore[no-untyped-def]  # as that
+            if failures:
+                raise failures.pop()
+            return record(*words, **named)  # type: ignore[arg-type]  # as that
+
+        monkeypatch.setattr(submissions, "record_intent", fail_twice)
+
+        assert await scene.engine.work(job_id, False) == "waiting"
+        assert failures == []
