@@ -1,5 +1,6 @@
 """The native engine as a backend; torch is imported when the first video is made."""
 
+import asyncio
 import gc
 from collections.abc import Generator, Sequence
 from functools import partial
@@ -107,6 +108,13 @@ class MagiBackend(LocalBackend):
             self._named(model).check_prompt(command.prompt)
         await super().control(ref, command, number=number)
 
+    async def aclose(self) -> None:
+        """Stop all work and wait until all threads are gone."""
+        await super().aclose()
+        for _, engine in self._engines.values():
+            await asyncio.to_thread(engine.close)
+        self._engines = {}
+
     def generate(
         self, request: VideoRequest, context: GenerationContext
     ) -> Generator[Chunk, None, None]:
@@ -207,7 +215,8 @@ class MagiBackend(LocalBackend):
         if known is not None and known[0] == demand:
             return known[1]
         if demand is not None:
-            self._engines = {name: kept for name, kept in self._engines.items() if kept[0] is None}
+            for name in [name for name, kept in self._engines.items() if kept[0] is not None]:
+                self._engines.pop(name)[1].close()
             del known
             gc.collect()  # models refer to themselves
             free.read()

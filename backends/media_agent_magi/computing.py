@@ -60,6 +60,11 @@ class Computing:
             running.exception()  # it is not left running
         return running.result(), result
 
+    def close(self) -> None:
+        """End the second worker; the next pair starts it again."""
+        while self._helper:
+            self._helper.pop().shutdown()
+
     def _apart(self, work: Callable[[], Tensor]) -> Tensor:
         with torch.inference_mode(), self():
             return work()

@@ -98,6 +98,11 @@ class Engine:
         for chunk in self.video(source, (seed,), options, on_forward=on_forward):
             yield self.decode(chunk)[0]
 
+    def close(self) -> None:
+        """End all threads; no video is made any more."""
+        self.computing.close()
+        self.models.close()
+
     def tail(self, state: Path) -> torch.Tensor:
         """Return the last latents (N, C, T, h, w) before a state, for another video to continue.
 

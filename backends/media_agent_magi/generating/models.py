@@ -84,6 +84,10 @@ class Models(Protocol):
         """Hear which prompts will come, to encode them ahead."""
         ...
 
+    def close(self) -> None:
+        """End the threads that were started; no video is made with them any more."""
+        ...
+
     def text_row(self, prompt: str, chunks_left: int | None) -> TextRow:
         """Encode the prompt of a chunk.
 

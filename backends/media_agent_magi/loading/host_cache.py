@@ -27,6 +27,12 @@ class HostCache(KVCache):
         held = super().pass_through(layer, position, keys, values, stored)
         return held.to(self._device, non_blocking=True)
 
+    def forget_before(self, token: int) -> None:
+        """As `KVCache.forget_before`, once no copy to the device is under way any more."""
+        if self._device.type == "cuda" and token > self.first_token:
+            torch.cuda.current_stream(self._device).synchronize()
+        super().forget_before(token)
+
     def move_origin(self, chunks: int, tokens: int, turn: Callable[[Tensor], Tensor]) -> None:
         """As `KVCache.move_origin`; keys are turned on the device."""
         super().move_origin(chunks, tokens, lambda keys: turn(keys.to(self._device)))

@@ -15,13 +15,15 @@ RESERVED = 3 * GIB // 4
 """Bytes that the driver and torch themselves take, about."""
 SLACK = 1.05
 """What is lost between the pieces of memory."""
+TEXT_BYTES = {"bfloat16": 2, "float32": 4, "int8": 1}
+"""Of a number of the text encoder, by its precision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
     """A way to hold a model.
 
-    text_on_device: the text encoder computes on the device, before the rest is there.
+    text_on_device: the text encoder computes on the device, beside the rest.
     tiles_at_once: the tiles of a moment are decoded as one batch. fp8: quantised weights are
     loaded. window: chunks in work, or frames that are seen. rides: the keys of a finished block are
     made in the first forward of the next. ring_on_device, blocks_on_device: where keys and weights
@@ -42,8 +44,8 @@ class ModelSizes:
     """What the parts of a model take, in bytes.
 
     ring, activations: as it is held. window: as it is made for. smaller: what makes it smaller,
-    in words, and the fields of `Holding` that do so. text_beside: the text encoder has to fit
-    beside all the rest, for prompts that change on the way.
+    in words, and the fields of `Holding` that do so. text: the encoder has to fit beside all the
+    rest, for prompts change on the way.
     weights, fp8_weights: all of the transformer; None: there are none of eight bits.
     resident, block: what is never streamed, and the largest block.
     tile: what decoding one tile needs; tiles: how many are decoded at once at most.
@@ -62,7 +64,6 @@ class ModelSizes:
     window: int
     is_quantised: bool = False
     smaller: tuple[tuple[str, Mapping[str, Any]], ...] = ()
-    text_beside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,9 +181,8 @@ def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> Memor
         Part("working memory", working),
     ]
     used = sum(part.bytes for part in parts)
-    if holding.text_on_device:  # else it is gone by then
-        text = sizes.text if sizes.text_beside else max(0, sizes.text - used)
-        parts.append(Part("text encoder", text))
+    if holding.text_on_device:
+        parts.append(Part("text encoder", sizes.text))
     parts.append(Part("reserve", RESERVED + round((SLACK - 1) * used)))
     main = [Part("text encoder", 0 if holding.text_on_device else sizes.text)]
     if not holding.ring_on_device:

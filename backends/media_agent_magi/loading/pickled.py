@@ -6,7 +6,6 @@ pickle can do, only what a checkpoint of tensors needs is understood; anything e
 
 import hashlib
 import io
-import math
 import pickle
 import zlib
 from collections import OrderedDict
@@ -82,7 +81,8 @@ def _read_header(file: Path) -> tuple[Mapping[str, Any], str]:
     try:
         with ZipFile(file) as content:  # its list of members is at its end
             members = content.infolist()
-            place = next((each for each in members if each.filename.endswith(HEADER)), None)
+            headers = [each for each in members if each.filename.partition("/")[2] == HEADER]
+            place = headers[0] if len(headers) == 1 else None
             if place is None:
                 raise WeightsError(f"{file.name} was not written by torch.save")
             if place.file_size > LONGEST_HEADER:
@@ -136,7 +136,7 @@ class _Storage:
 
 
 def _tensor_of(dtype: str, offset: int, shape: tuple[int, ...], *rest: object) -> _Tensor:
-    if math.prod(shape) < 0:
+    if min(shape, default=0) < 0:
         raise WeightsError("holds a tensor of a negative size")
     return _Tensor(dtype, tuple(shape))
 

@@ -30,6 +30,7 @@ class EncodedPrompts:
         self._memory: OrderedDict[str, Tensor] = OrderedDict()
         self._lock = threading.Lock()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="magi-text")
+        self._is_closed = False
         self._expected: dict[str, Future[None]] = {}
 
     def expect(self, prompts: Sequence[str]) -> None:
@@ -56,13 +57,23 @@ class EncodedPrompts:
         assert found is not None
         return found
 
+    def close(self) -> None:
+        """Stop behind the prompt at hand, and wait until the thread is gone."""
+        self._is_closed = True
+        self._worker.shutdown(cancel_futures=True)
+
     def _make(self, prompts: list[str]) -> None:
         for prompt, encoded in zip(prompts, self._encode(prompts), strict=True):
-            self._remember(prompt, encoded.rows)
-            if self._folder is not None:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                write_atomically(self._path(self._folder, prompt), save({"rows": encoded.rows}))
-                self._forget_oldest(self._folder)
+            self._keep(prompt, encoded.rows)
+            if self._is_closed:
+                return
+
+    def _keep(self, prompt: str, rows: Tensor) -> None:
+        self._remember(prompt, rows)
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self._path(self._folder, prompt), save({"rows": rows}))
+            self._forget_oldest(self._folder)
 
     def _find(self, prompt: str) -> Tensor | None:
         with self._lock:

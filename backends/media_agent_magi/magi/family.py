@@ -15,12 +15,12 @@ from media_agent_magi.loading.cleaning import find_deleted, is_readable
 from media_agent_magi.loading.damage import damage_error
 from media_agent_magi.loading.device import choose_device, is_extended, size_of
 from media_agent_magi.loading.fitting import Fitting
-from media_agent_magi.loading.memory import Holding, MemoryPlan, ModelSizes
+from media_agent_magi.loading.memory import TEXT_BYTES, Holding, MemoryPlan, ModelSizes
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.magi.config import MagiConfig
 from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.options import MagiOptions, declare_options
-from media_agent_magi.magi.sizes import HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
+from media_agent_magi.magi.sizes import FULL, HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
 from media_agent_schemas.capabilities import (
     CancelRule,
     Capabilities,
@@ -265,25 +265,25 @@ class MagiFamily:
         size: tuple[int, int] | None = None,
     ) -> ModelSizes:
         context = options.context_frames or self.geometry.chunk_frames
-        text, vae = HALF * T5_PARAMETERS, HALF * VAE_PARAMETERS
+        text, vae = T5_PARAMETERS, HALF * VAE_PARAMETERS
         if self._folder is not None:
-            text, vae = self._part_bytes
+            text, vae = self._parts
         return magi_sizes(
             self._config,
             size_of(request, self._config.size) if size is None else size,
             prefix_chunks=context // self.geometry.chunk_frames if is_extended(request) else 0,
             has_fp8=self._folder is None and not self._config.quantised and self._config.distilled,
-            text_bytes=text // (2 if options.text_precision == "int8" else 1),
+            text_bytes=text * TEXT_BYTES[options.text_precision],
             vae_bytes=vae,
             videos=request.n,
         )
 
     @cached_property
-    def _part_bytes(self) -> tuple[int, int]:
-        """What the text encoder, in bfloat16, and the autoencoder of the folder take."""
+    def _parts(self) -> tuple[int, int]:
+        """The numbers of the text encoder of the folder, and what its autoencoder takes."""
         assert self._folder is not None
         text = sum(f.stat().st_size for f in self._folder.text.iterdir() if is_weights(f))
-        return text // 2, self._folder.read_vae().bytes // 2  # released as float32
+        return text // FULL, self._folder.read_vae().bytes // 2  # released as float32
 
 
 def is_weights(file: Path) -> bool:

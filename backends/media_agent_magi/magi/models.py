@@ -92,6 +92,10 @@ class MagiModels:
         """Encode prompts in the background."""
         self._prompts.expect([clean_caption(prompt) for prompt in prompts])
 
+    def close(self) -> None:
+        """End the thread that encodes."""
+        self._prompts.close()
+
     def text_row(self, prompt: str, chunks_left: int | None) -> TextRow:
         """Encode the prompt of a chunk, with the tokens in front that scripts put there."""
         rows = self._prompts.rows(clean_caption(prompt))

@@ -65,6 +65,9 @@ class TinyModels:
         """Return the description's guidance, or the same scale for all chunks."""
         return self.description.guidance if scale is None else Guidance(scale, scale, scale)
 
+    def close(self) -> None:
+        """Do nothing: it starts no thread."""
+
     def text_row(self, prompt: str, chunks_left: int | None = None) -> TextRow:
         """Encode a prompt; words the model has never read are passed over."""
         return self._row(prompt)

@@ -17,7 +17,7 @@ from media_agent_magi.generating.options import EngineOptions
 from media_agent_magi.loading.damage import damage_error
 from media_agent_magi.loading.device import choose_device, size_of
 from media_agent_magi.loading.fitting import Fitting
-from media_agent_magi.loading.memory import Holding, MemoryPlan, ModelSizes
+from media_agent_magi.loading.memory import TEXT_BYTES, Holding, MemoryPlan, ModelSizes
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.wan_causal.config import SIDES, WanCausalConfig
 from media_agent_magi.wan_causal.fetching import LICENCE
@@ -251,7 +251,7 @@ class WanCausalFamily:
     def _sizes(
         self, size: tuple[int, int], videos: int, options: WanCausalOptions, device: str
     ) -> ModelSizes:
-        text, vae = HALF * count_numbers(UMT5_XXL.table()), None
+        text, vae = count_numbers(UMT5_XXL.table()), None
         if self._folder is not None:
             text, vae = self._parts
         return wan_sizes(
@@ -259,7 +259,7 @@ class WanCausalFamily:
             size,
             videos=videos,
             number=FULL if device == "cpu" else HALF,
-            text_bytes=text // (2 if options.text_precision == "int8" else 1),
+            text_bytes=text * TEXT_BYTES[options.text_precision],
             vae=vae,
             fixed_window=options.window is not None,
         )
@@ -269,6 +269,6 @@ class WanCausalFamily:
 
     @cached_property
     def _parts(self) -> tuple[int, WanVAEConfig]:
-        """What the text encoder takes in bfloat16, and the sizes of the autoencoder."""
+        """The numbers of the text encoder, and the sizes of the autoencoder."""
         assert self._folder is not None
-        return HALF * count_numbers(self._folder.text().check().table()), self._folder.read_vae()[1]
+        return count_numbers(self._folder.text().check().table()), self._folder.read_vae()[1]

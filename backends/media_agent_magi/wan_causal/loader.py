@@ -57,7 +57,9 @@ def load_wan_causal(
     """
     place = torch.device(device)
     transformer = load_transformer(folder, holding, place, report)
-    causal = replace(folder.config.causal, window=holding.window, rides=holding.rides)
+    causal = replace(folder.config.causal, rides=holding.rides)
+    if options.window is None:  # else each video chooses it, and a sink that it holds
+        causal = replace(causal, window=holding.window)
     return Engine(
         WanCausalModels(
             label,
@@ -133,7 +135,7 @@ def merging(adapter: Mapping[str, LowRank]) -> Place:
         added = adapter.get(name.removesuffix(".weight"))
         if added is None or not name.endswith(".weight"):
             return weight
-        return torch.addmm(weight.float(), added.up.float(), added.down.float(), alpha=added.scale)
+        return added.onto(weight)
 
     return merge
 

@@ -33,6 +33,10 @@ class Prompts(Protocol):
         """Return the rows (tokens, channels) of what is read of a prompt."""
         ...
 
+    def close(self) -> None:
+        """End the thread that encodes."""
+        ...
+
 
 class NoGuidance:
     """The model was distilled with its guidance in it."""
@@ -94,6 +98,10 @@ class WanCausalModels:
     def expect(self, prompts: Sequence[str]) -> None:
         """Encode prompts in the background."""
         self._prompts.expect([clean_prompt(prompt) for prompt in prompts])
+
+    def close(self) -> None:
+        """End the thread that encodes."""
+        self._prompts.close()
 
     def text_row(self, prompt: str, chunks_left: int | None) -> TextRow:
         """Encode the prompt of a chunk; rows behind its end are the transformer's to add."""

@@ -96,7 +96,9 @@ def wan_sizes(
         return videos * key_bytes(model, frames * tokens, number) + texts
 
     def activations(held: Holding) -> int:
-        at_once = block * (2 if held.rides else 1) * tokens
+        moving = block if held.rides else 0
+        clean = held.window if config.causal.recache else block  # all that is seen is read again
+        at_once = (clean + moving) * tokens
         return videos * working_bytes(model, at_once, held.window * tokens, number)
 
     smaller: list[tuple[str, Mapping[str, Any]]] = [
@@ -118,5 +120,4 @@ def wan_sizes(
         tiles=1,
         window=window,
         smaller=tuple(smaller),
-        text_beside=True,
     )

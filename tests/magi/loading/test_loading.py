@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import wait
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,23 @@ def test_a_damaged_file_of_a_prompt_is_made_again(tmp_path: Path) -> None:
 
     assert len(EncodedPrompts(model, tmp_path, "x").rows(RED)) == len(RED)
     assert model.loads == [[RED]]
+
+
+def test_closing_stops_behind_the_prompt_at_hand() -> None:
+    model = Encoder()
+    model.may.clear()
+    prompts = EncodedPrompts(model, None, "x")
+    prompts.expect([RED, BLUE])
+    prompts.expect(["never begun"])
+
+    closing = threading.Thread(target=prompts.close)
+    closing.start()
+    wait([prompts._expected["never begun"]], timeout=5)
+    model.may.set()
+    closing.join(5)
+
+    assert model.loads == [[RED, BLUE]]
+    assert not [each for each in threading.enumerate() if each.name.startswith("magi-text")]
 
 
 def test_a_prompt_that_cannot_be_encoded_says_why() -> None:

@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -44,6 +45,18 @@ def test_a_model_is_filled_from_its_entry_alone(tmp_path: Path) -> None:
     fill(model, read_pickled(file, "generator", "model."), lambda name, tensor: tensor)
 
     assert torch.equal(model.weight, wanted.weight)
+
+
+def test_only_the_header_that_torch_reads_is_read(tmp_path: Path) -> None:
+    file = save(tmp_path / "model.pt", {"weight": torch.zeros(9)})
+    other = save(tmp_path / "other.pt", {"another": torch.zeros(9)})
+    decoy = tmp_path / "decoy.pt"
+    with ZipFile(file) as model, ZipFile(other) as hidden, ZipFile(decoy, "w") as made:
+        made.writestr("model/inner/data.pkl", hidden.read("other/data.pkl"))
+        for member in model.infolist():
+            made.writestr(member.filename, model.read(member))
+
+    assert set(read_pickled(decoy).tensors) == {"weight"}
 
 
 def test_two_files_with_the_same_names_are_told_apart(tmp_path: Path) -> None:

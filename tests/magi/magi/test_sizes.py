@@ -99,11 +99,11 @@ def plan(name: str, size: tuple[int, int], gib: float, **options: Any) -> Memory
     ("name", "size", "gib", "last"),
     [
         ("4.5B_distill", (720, 720), 80, None),
-        ("4.5B_distill", (720, 720), 24, None),
+        ("4.5B_distill", (720, 720), 24, "text encoder off the device"),
         ("4.5B_distill", (720, 720), 16, "keys in the main memory"),
         ("4.5B_distill", (720, 720), 12, "blocks streamed from the main memory"),
         ("4.5B_distill_quant", (720, 720), 12, "keys in the main memory"),
-        ("4.5B_distill_quant", (480, 480), 12, None),
+        ("4.5B_distill_quant", (480, 480), 12, "text encoder off the device"),
         ("24B_distill_quant", (720, 720), 24, "blocks streamed from the main memory"),
     ],
 )
@@ -130,6 +130,16 @@ def test_steps_come_in_one_order_and_stop_as_soon_as_it_fits() -> None:
     for gib in range(4, 30):
         steps = plan("4.5B_distill", (720, 720), gib, has_fp8=True).steps
         assert steps == every[: len(steps)]
+
+
+def test_the_text_encoder_fits_beside_the_rest_or_leaves_the_device() -> None:
+    beside = plan("4.5B_distill", (720, 720), 80)
+    least = beside.device_bytes / GIB
+
+    text = {part.name: part.bytes for part in beside.device}["text encoder"]
+    assert text == magi_sizes(RELEASED["4.5B_distill"], (720, 720)).text
+    assert plan("4.5B_distill", (720, 720), least).holding.text_on_device
+    assert not plan("4.5B_distill", (720, 720), least - 0.01).holding.text_on_device
 
 
 def test_what_is_moved_off_the_device_is_counted_in_the_main_memory() -> None:

@@ -64,6 +64,15 @@ def test_working_memory_is_what_a_forward_allocates(parts: int) -> None:
     assert counted.peak <= planned <= 1.3 * counted.peak
 
 
+@pytest.mark.parametrize(("rides", "frames"), [(True, 12 + 3), (False, 12)])
+def test_reading_all_that_is_seen_again_is_planned_for(rides: bool, frames: int) -> None:
+    held = Holding(window=12, rides=rides)
+
+    planned = wan_sizes(LONGLIVE, SIZE).activations(held)
+
+    assert planned == working_bytes(LONGLIVE.model, frames * 1560, 12 * 1560)
+
+
 def test_decoding_needs_what_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(  # as a kernel that holds no scores
         wan_vae_layers.F, "scaled_dot_product_attention", lambda q, k, v: torch.empty_like(q)

@@ -150,6 +150,19 @@ async def test_a_resumed_video_is_the_same_though_few_states_are_kept(
 
 
 @pytest.mark.anyio
+async def test_a_window_may_be_smaller_where_the_sink_is(tmp_path: Path, releases: Path) -> None:
+    settings = BackendSettings(data_dir=tmp_path, models={"longlive": releases / "longlive"})
+    backend = WanCausalBackend(settings)
+    chosen = {"window": 4, "sink": 1}  # it is released with a sink of a whole block
+    asked = request(model="wan-causal/longlive", options={"wan-causal": chosen})
+
+    events = await run(backend, asked, "a")
+    await backend.aclose()
+
+    assert len(video_of(events)) == 45
+
+
+@pytest.mark.anyio
 async def test_a_video_is_continued_from_its_end(backend: WanCausalBackend, tmp_path: Path) -> None:
     path = tmp_path / "given.mp4"
     path.write_bytes(make_video(MadeVideo(width=32, height=32, frames=30, fps=16)))

@@ -25,6 +25,11 @@ class LowRank:
     up: Tensor
     scale: float
 
+    def onto(self, weight: Tensor) -> Tensor:
+        """Return a weight (out, in) with this in it, float32."""
+        down, up = (each.to(weight.device).float() for each in (self.down, self.up))
+        return torch.addmm(weight.float(), up, down, alpha=self.scale)
+
 
 class AdaptedLinear(nn.Module):
     """A product and what an adapter adds to it."""
@@ -83,8 +88,7 @@ def merge(model: nn.Module, adapter: Mapping[str, LowRank]) -> None:
     for name, added in adapter.items():
         weight = model.get_submodule(name).weight
         assert isinstance(weight, Tensor)
-        product = added.up.to(weight.device).float() @ added.down.to(weight.device).float()
-        weight.copy_((weight.float() + added.scale * product).to(weight.dtype))
+        weight.copy_(added.onto(weight))
 
 
 def apply(model: nn.Module, adapter: Mapping[str, LowRank]) -> None:
