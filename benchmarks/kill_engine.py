@@ -37,41 +37,33 @@ CLI = (sys.executable, "-m", "media_agent.cli")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model to make videos with. config: the settings file that knows its weights."""
+    """A model to make videos with. weights: its folder, if it does not come with the program."""
 
     name: str
     prompts: tuple[str, ...] = PROMPTS
     options: tuple[str, ...] = ()
-    config: Path | None = None
+    weights: Path | None = None
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """Return what is added to the environment of its processes."""
-        return {} if self.config is None else {"MEDIA_AGENT_CONFIG": str(self.config)}
+    def register(self, data: Path) -> None:
+        """Make it known to who uses a folder of data."""
+        from media_agent.registry.model_folders import LocalModel, ModelFolders
+
+        if self.weights is not None:
+            backend, _, name = self.name.partition("/")
+            model = LocalModel(name=name, backend=backend, folder=self.weights)
+            ModelFolders(data).add(model)
 
 
 TINY = Model("magi/tiny")
 
 
 def causal(folder: Path) -> Model:
-    """Write a small LongLive and register it; a state is kept after every fourth block."""
+    """Write a small LongLive of random weights; a state is kept after every fourth block."""
     from tests.magi.released_wan import CAPTIONS, write_release
 
-    config = folder / "settings.toml"
-    config.touch()
-    model = Model(
-        "wan-causal/longlive",
-        CAPTIONS[:3],
-        ("--size", "32x32", "--option", "state_every=4"),
-        config,
-    )
-    subprocess.run(
-        (*CLI, "models", "add", str(write_release(folder / "weights", "longlive"))),
-        env={**os.environ, **model.environment},
-        stdout=subprocess.DEVNULL,
-        check=True,
-    )
-    return model
+    options = ("--size", "32x32", "--option", "state_every=4")
+    weights = write_release(folder / "weights", "longlive")
+    return Model("wan-causal/longlive", CAPTIONS[:3], options, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,17 +178,14 @@ class Video:
         self.path = folder / "video.mp4"
         self.chunks = chunks
         self.folder.mkdir()
+        model.register(self.folder / "data")
 
     def live(self, is_time: Callable[[], bool] = lambda: False) -> bool:
         """Start or resume the video; kill it when it is time; say whether it ended before."""
         with (self.folder / "log.txt").open("ab") as log:
             process = subprocess.Popen(
                 self._command(),
-                env={
-                    **os.environ,
-                    **self.model.environment,
-                    "MEDIA_AGENT_DATA_DIR": str(self.folder / "data"),
-                },
+                env={**os.environ, "MEDIA_AGENT_DATA_DIR": str(self.folder / "data")},
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
