@@ -15,7 +15,7 @@ PYTEST_ARGS ?= -n 2 --dist worksteal
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-gpu \
+.PHONY: help demo test test-all lowest check check-types check-rest fix bench bench-engine bench-causal bench-gpu \
 	bench-cluster bench-contention bench-diffusers bench-server bench-router bench-signing bench-watermark kill-matrix money-bench \
 	kill-engine cut-cable hostile fuzz licences open-servers wire frameworks containers adherence parity snapshots train clean
 
@@ -63,6 +63,10 @@ bench: $(READY) ## Measure magi/tiny on this machine into benchmarks/results/, a
 bench-engine: $(READY) ## Memory and time over 600 chunks, against the published algorithm (half an hour)
 	@$(BIN)/python -m benchmarks.endless.run
 
+bench-causal: $(READY) ## Memory and time over 600 blocks of a causal Wan model of random weights, and 10 kills of small ones (ten minutes)
+	@$(BIN)/python -m benchmarks.endless.run --causal
+	@$(BIN)/python -m benchmarks.kill_engine --model wan-causal --kills 10 --chunks 30 --kills-per-video 5
+
 bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk, random weights (nine minutes; ARGS=--rehearse or ARGS=--count without one)
 	@$(BIN)/python -m benchmarks.gpu.run $(ARGS)
 
@@ -107,7 +111,7 @@ money-bench: $(READY) ## 1,000 jobs through lost replies, 5xx, expired addresses
 	@$(BIN)/python -m benchmarks.money.run
 
 kill-engine: $(READY) ## Kill videos of magi/tiny 20 times and resume them; every frame must be the same
-	@$(BIN)/python benchmarks/kill_engine.py
+	@$(BIN)/python -m benchmarks.kill_engine
 
 cut-cable: $(READY) ## Cut the cable between a worker and Postgres for a minute (root, Linux); it stops before another one goes on
 	@$(BIN)/python -m benchmarks.cut_cable

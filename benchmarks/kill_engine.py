@@ -1,4 +1,7 @@
-"""Kills videos of magi/tiny at random moments and resumes them: `make kill-engine`.
+"""Kills videos of the engine at random moments and resumes them: `make kill-engine`.
+
+`--model wan-causal` (`make bench-causal`) does so with a small LongLive of random weights in the
+released layout instead of magi/tiny.
 
 Each video is made by the command line in a process of its own, which is killed (SIGKILL) at a
 random moment of its life, the import of torch included, and its successors too, until one may
@@ -21,15 +24,46 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from machine import describe_machine, load_average
+from benchmarks.machine import describe_machine, load_average
 
-RESULTS = Path(__file__).parent / "results" / "kill-engine.json"
+RESULTS = Path(__file__).parent / "results"
 PROMPTS = (
     "a red circle moving right on a black background",
     "a green square moving down on a navy background",
     "a yellow triangle moving up and left on a gray background",
 )
 CLI = (sys.executable, "-m", "media_agent.cli")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model to make videos with. weights: its folder, if it does not come with the program."""
+
+    name: str
+    prompts: tuple[str, ...] = PROMPTS
+    options: tuple[str, ...] = ()
+    weights: Path | None = None
+
+    def register(self, data: Path) -> None:
+        """Make it known to who uses a folder of data."""
+        from media_agent.registry.model_folders import LocalModel, ModelFolders
+
+        if self.weights is not None:
+            backend, _, name = self.name.partition("/")
+            model = LocalModel(name=name, backend=backend, folder=self.weights)
+            ModelFolders(data).add(model)
+
+
+TINY = Model("magi/tiny")
+
+
+def causal(folder: Path) -> Model:
+    """Write a small LongLive of random weights; a state is kept after every fourth block."""
+    from tests.magi.released_wan import CAPTIONS, write_release
+
+    options = ("--size", "32x32", "--option", "state_every=4")
+    weights = write_release(folder / "weights", "longlive")
+    return Model("wan-causal/longlive", CAPTIONS[:3], options, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +80,18 @@ class Outcome:
 def main() -> int:
     """Make the undisturbed video, then disturb as many as it takes; write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", choices=("magi/tiny", "wan-causal"), default=TINY.name)
     parser.add_argument("--kills", type=int, default=20, help="processes to kill, in all")
     parser.add_argument("--chunks", type=int, default=40, help="length of the video, in seconds")
     parser.add_argument("--kills-per-video", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     arguments = parser.parse_args()
     load = load_average()
+    is_causal = arguments.model != TINY.name
     with tempfile.TemporaryDirectory() as folder:
         outcomes = play(
             Path(folder),
+            model=causal(Path(folder)) if is_causal else TINY,
             kills=arguments.kills,
             chunks=arguments.chunks,
             kills_per_video=arguments.kills_per_video,
@@ -64,17 +101,19 @@ def main() -> int:
     equal = sum(outcome.is_equal for outcome in outcomes)
     print(f"{kills} kills of {len(outcomes)} videos: {equal} equal the undisturbed video")
     result = {
-        "command": " ".join(["python", "benchmarks/kill_engine.py", *sys.argv[1:]]),
+        "command": " ".join(["python", "-m", "benchmarks.kill_engine", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
         "load_before": load,
         "machine": describe_machine(),
-        "chunks": arguments.chunks,
+        "model": arguments.model,
+        "seconds_of_video": arguments.chunks,
         "kills": kills,
         "videos": len(outcomes),
         "equal": equal,
         "outcomes": [asdict(outcome) for outcome in outcomes],
     }
-    RESULTS.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    path = RESULTS / ("kill-engine-causal.json" if is_causal else "kill-engine.json")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     return 0 if equal == len(outcomes) else 1
 
 
@@ -89,17 +128,23 @@ def at_random(moments: random.Random) -> "Moment":
 
 
 def play(
-    folder: Path, *, kills: int, chunks: int, kills_per_video: int, moment: "Moment"
+    folder: Path,
+    *,
+    kills: int,
+    chunks: int,
+    kills_per_video: int,
+    moment: "Moment",
+    model: Model = TINY,
 ) -> list[Outcome]:
     """Make videos until so many processes were killed; compare each with the undisturbed one."""
     began = time.perf_counter()
-    whole = Video(folder / "whole", chunks)
+    whole = Video(folder / "whole", chunks, model)
     whole.live()
     life = time.perf_counter() - began
     expected = frames_digest(whole.path)
     outcomes: list[Outcome] = []
     while (done := sum(outcome.kills for outcome in outcomes)) < kills:
-        video = Video(folder / f"video{len(outcomes)}", chunks)
+        video = Video(folder / f"video{len(outcomes)}", chunks, model)
         began = time.perf_counter()
         killed: list[int] = []
         resumed = 0
@@ -128,11 +173,12 @@ def play(
 class Video:
     """One video, made in as many lives as it takes."""
 
-    def __init__(self, folder: Path, chunks: int) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, chunks: int, model: Model) -> None:
+        self.folder, self.model = folder, model
         self.path = folder / "video.mp4"
         self.chunks = chunks
         self.folder.mkdir()
+        model.register(self.folder / "data")
 
     def live(self, is_time: Callable[[], bool] = lambda: False) -> bool:
         """Start or resume the video; kill it when it is time; say whether it ended before."""
@@ -163,12 +209,20 @@ class Video:
     def _command(self) -> tuple[str, ...]:
         if self._query("jobs", "SELECT COUNT(*) FROM jobs") > 0:
             return (*CLI, "jobs", "resume")
-        length = self.chunks / len(PROMPTS)
-        first, *others = PROMPTS
+        length = self.chunks / len(self.model.prompts)
+        first, *others = self.model.prompts
         shots = [part for text in others for part in ("--shot", f"{text}@{length:.3f}")]
         return (
             *(*CLI, "generate", first, *shots),
-            *("--backend", "magi/tiny", "--duration", str(self.chunks), "--seed", "11"),
+            *(
+                "--backend",
+                self.model.name,
+                *self.model.options,
+                "--duration",
+                str(self.chunks),
+                "--seed",
+                "11",
+            ),
             *("--out", str(self.path)),
         )
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.endless.causal import CausalSubject
 from benchmarks.endless.judge import ends
 from benchmarks.published import WholeSampler, by_the_published_algorithm
 from media_agent_magi.engine.autoencoders.conv_vae import ConvVAE
@@ -64,6 +65,25 @@ class Subject:
             **options,
         )
 
+    def decoder(self) -> Callable[[Tensor], Tensor]:
+        """Return what decodes a video chunk by chunk, each with the end of the one before."""
+        before: list[Tensor] = []
+
+        def decode(latents: Tensor) -> Tensor:
+            frames = self.vae.decode(latents, before.pop() if before else None)
+            before.append(latents[:, :, -1:])
+            return frames
+
+        return decode
+
+    def yardstick(self) -> Callable[[], object]:
+        """Return a forward of fixed input, as large as one of a full window."""
+        x, t = torch.randn(1, SHAPE[0], 5 * SHAPE[1], *SHAPE[2:]), torch.full((1, 5), 0.5)
+        captions, masks = self.text.caption.expand(5, -1, -1), self.text.mask.expand(5, -1)
+        tokens = self.dit.grid(x)[0] // 5 * (SHAPE[2] // 2) * (SHAPE[3] // 2)
+        ranges = [(0, tokens * (chunk + 1)) for chunk in range(5)]
+        return lambda: self.dit(x, t, captions, masks, kv_ranges=ranges)
+
 
 def subject(name: str) -> Subject:
     """Load magi/tiny, or draw the weights of the larger model; the latter takes a step a stage."""
@@ -79,22 +99,17 @@ def subject(name: str) -> Subject:
 @torch.no_grad()
 def curve(name: str, chunks: int) -> dict[str, list[float]]:
     """Make a video; return megabytes and seconds up to and of each chunk, the first ones too."""
-    chosen = subject(name)
-    before: Tensor | None = None
+    chosen = CausalSubject.of_random_weights() if name == "causal" else subject(name)
     rows: dict[str, list[float]] = {"megabytes": [], "seconds": [], "yardstick": []}
-    x, t = torch.randn(1, SHAPE[0], 5 * SHAPE[1], *SHAPE[2:]), torch.full((1, 5), 0.5)
-    captions, masks = chosen.text.caption.expand(5, -1, -1), chosen.text.mask.expand(5, -1)
-    tokens = chosen.dit.grid(x)[0] // 5 * (SHAPE[2] // 2) * (SHAPE[3] // 2)
-    ranges = [(0, tokens * (chunk + 1)) for chunk in range(5)]
+    decode, forward = chosen.decoder(), chosen.yardstick()
     clock = time.perf_counter()
     for chunk in chosen.sampler(chunks):
-        chosen.vae.decode(chunk.latents, before)
-        before = chunk.latents[:, :, -1:]
+        decode(chunk.latents)
         made = time.perf_counter()
         rows["seconds"].append(made - clock)
         rows["megabytes"].append(peak_megabytes())
         reset_peak()
-        chosen.dit(x, t, captions, masks, kv_ranges=ranges)
+        forward()
         clock = time.perf_counter()
         rows["yardstick"].append(clock - made)
     return rows

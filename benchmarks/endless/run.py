@@ -24,6 +24,8 @@ from benchmarks.endless.judge import OURS, THEIRS, draw, judge
 from benchmarks.endless.measure import MEASURES
 from benchmarks.machine import describe_machine, load_average
 
+Rows = dict[str, list[float]]
+
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "benchmarks" / "results"
 COMPARED = {
@@ -45,10 +47,50 @@ def run_in_process(measure: str, *arguments: str | int) -> Any:
     return json.loads(done.stdout)
 
 
+def measure_curves(names: tuple[str, ...], chunks: int) -> dict[str, Rows]:
+    """Measure time and memory of each chunk of models, each in a process of its own."""
+    return {
+        name: {
+            **run_in_process("times", name, chunks),
+            "megabytes": run_in_process("memory", name, chunks)["megabytes"],
+        }
+        for name in names
+    }
+
+
+def measure_causal(load: float | None, chunks: int) -> None:
+    """Measure the causal model, write results/endless-causal.json and .png."""
+    curves = {"causal": run_in_process("times", "causal", chunks)}
+    result = {**facts(load), "curves": {name: judge(rows) for name, rows in curves.items()}}
+    (RESULTS / "endless-causal.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
+    draw(panels_of(curves), RESULTS / "endless-causal.png")
+    print(json.dumps(result["curves"], indent=1))
+
+
+def facts(load: float | None) -> dict[str, Any]:
+    """Return what a result begins with."""
+    return {
+        "command": " ".join(["python", "-m", "benchmarks.endless.run", *sys.argv[1:]]),
+        "date": time.strftime("%Y-%m-%d"),
+        "load_before": load,
+        "machine": describe_machine(),
+    }
+
+
+def panels_of(curves: dict[str, Rows]) -> dict[str, Rows]:
+    """Return what is drawn of each model: memory and time of its chunks."""
+    panels = {}
+    for name, rows in curves.items():
+        panels[f"{name}: MB, peak of each chunk"] = {OURS: rows["megabytes"]}
+        panels[f"{name}: seconds a chunk"] = {OURS: rows["seconds"]}
+    return panels
+
+
 def main() -> None:
     """Measure everything, write results/endless.json and results/endless.png."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--chunks", type=int, default=600)
+    parser.add_argument("--causal", action="store_true", help="curves of a causal Wan model alone")
     parser.add_argument("--repeats", type=int, default=7, help="videos of first chunks")
     parser.add_argument("--measure", nargs="+", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -57,13 +99,10 @@ def main() -> None:
         print(json.dumps(MEASURES[measure](name, int(number), *rest)))
         return
     load = load_average()
-    curves = {
-        name: {
-            **run_in_process("times", name, arguments.chunks),
-            "megabytes": run_in_process("memory", name, arguments.chunks)["megabytes"],
-        }
-        for name in ("tiny", "medium")
-    }
+    if arguments.causal:
+        measure_causal(load, arguments.chunks)
+        return
+    curves = measure_curves(("tiny", "medium"), arguments.chunks)
     compared = {
         name: [run_in_process("compare", name, *asked) for asked in asked_of_both]
         for name, asked_of_both in COMPARED.items()
@@ -71,10 +110,7 @@ def main() -> None:
     chunk_seconds = [row.pop("chunk_seconds") for rows in compared.values() for row in rows]
     longest = max(chunk_seconds, key=lambda lines: len(lines["ours"]))
     result = {
-        "command": " ".join(["python", "-m", "benchmarks.endless.run", *sys.argv[1:]]),
-        "date": time.strftime("%Y-%m-%d"),
-        "load_before": load,
-        "machine": describe_machine(),
+        **facts(load),
         "curves": {name: judge(rows) for name, rows in curves.items()},
         "against_the_reference": compared,
         "first_chunk": {
@@ -83,10 +119,7 @@ def main() -> None:
         },
     }
     (RESULTS / "endless.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
-    panels = {}
-    for name, rows in curves.items():
-        panels[f"{name}: MB, peak of each chunk"] = {OURS: rows["megabytes"]}
-        panels[f"{name}: seconds a chunk"] = {OURS: rows["seconds"]}
+    panels = panels_of(curves)
     panels["tiny: seconds a chunk, red ours, blue the published algorithm"] = {
         THEIRS: longest["reference"],
         OURS: longest["ours"],

@@ -48,7 +48,11 @@ class Counts:
 
     def since(self, before: "Counts") -> "Counts":
         """Return what was added."""
-        return Counts(*(getattr(self, n) - getattr(before, n) for n in self.__slots__))
+        return self.plus(before, -1)
+
+    def plus(self, more: "Counts", times: int) -> "Counts":
+        """Return what it is with so many times `more`."""
+        return Counts(*(getattr(self, n) + times * getattr(more, n) for n in self.__slots__))
 
 
 class Counter(TorchDispatchMode):

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu import causal
 from benchmarks.gpu.count import CAPTION, count_operations
 from benchmarks.gpu.device import (
     CAP,
@@ -50,10 +51,14 @@ class Bench:
     def model(self, *, fp8: bool) -> VideoDiT:
         """Return a model with random weights; the other one is let go."""
         if fp8 not in self._held:
-            self._held.clear()
-            free()
+            self.let_go()
             self._held[fp8] = random_model(self.config(fp8=fp8), self.scale.device)
         return self._held[fp8]
+
+    def let_go(self) -> None:
+        """Let go of the model that is held."""
+        self._held.clear()
+        free()
 
     def sampling(self, *, window: int = 4, steps: int = 8) -> SamplerConfig:
         """Return how it is stepped."""
@@ -206,11 +211,18 @@ def endless(bench: Bench, until: float) -> dict[str, Any]:
     }
 
 
+def causal_blocks(bench: Bench, until: float) -> dict[str, Any]:
+    """Blocks of a causal Wan model, decoded and copied to the main memory."""
+    bench.let_go()
+    return causal.measure(bench.scale, until)
+
+
 PARTS: list[tuple[str, Callable[..., dict[str, Any]], dict[str, Any], float]] = [
     ("bf16 480x480 window 4", speed, {}, 150),
     ("fp8 480x480 window 4", speed, {"fp8": True}, 60),
     ("published algorithm, distilled", both_ways, {"forwards": 1}, 60),
     ("24 GiB, 480x480", capped, {"large": False}, 40),
+    ("wan-causal 832x480, decoded", causal_blocks, {}, 45),
     ("bf16 720x720 window 4", speed, {"large": True}, 110),
     ("bf16 480x480 window 4, 4 steps", speed, {"steps": 4}, 30),
     ("24 GiB, 720x720", capped, {"large": True}, 60),

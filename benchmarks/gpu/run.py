@@ -1,6 +1,6 @@
-"""How fast is MAGI-1 4.5B on this GPU? Random weights of the released shapes. `make bench-gpu`.
+"""How fast are MAGI-1 4.5B and LongLive on this GPU? `make bench-gpu`.
 
-Each part has a share of the time, and results are written after each, so that what is cut off has
+Weights are random, shapes those released. Each part has a share of the time, and results are written after each, so that what is cut off has
 left the more important ones behind. Seconds are medians of the chunks of a full window. MFU is the
 operations of products and attention, counted from the shapes (count.py), over what the vendor
 says the device can do in bfloat16, and over what a large product reaches here. `--rehearse` runs
@@ -18,12 +18,14 @@ from typing import Any
 
 import torch
 
+from benchmarks.gpu.causal import count_blocks
 from benchmarks.gpu.count import HEAD, count_chunk, count_video, line
 from benchmarks.gpu.device import known_peak, largest_product
 from benchmarks.gpu.parts import PARTS, Bench
 from benchmarks.gpu.scale import BOTH_WAYS, REHEARSAL, VAE, Scale
 from benchmarks.machine import describe_machine
 from media_agent_magi.magi.config import RELEASED
+from media_agent_magi.wan_causal.config import LONGLIVE
 
 RESULT = Path(__file__).parents[1] / "results" / "gpu.json"
 
@@ -75,6 +77,8 @@ def say(text: str) -> None:
 def count() -> None:
     """Print the counts of the full shapes, each when it is there: minutes on a slow core."""
     print(HEAD, flush=True)
+    for name, counts in count_blocks(LONGLIVE).items():
+        print(line(f"LongLive 832x480, {name}, not compiled", counts), flush=True)
     for weights, name in (("4.5B_distill", "bf16"), ("4.5B_distill_quant", "fp8")):
         config = RELEASED[weights]
         for side, window, compiled in (

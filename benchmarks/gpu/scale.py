@@ -5,7 +5,9 @@ from typing import Any
 
 import torch
 
+from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.magi.config import RELEASED, MagiConfig
+from media_agent_magi.wan_causal.config import LONGLIVE, WanCausalConfig
 
 BOTH_WAYS = 10  # chunks of a second, ours and by the published algorithm
 ENDLESS = 120
@@ -29,6 +31,8 @@ class Scale:
     chunks: int = 10
     both_ways: int = BOTH_WAYS
     endless: int = ENDLESS
+    causal: WanCausalConfig = LONGLIVE
+    causal_vae: WanVAEConfig = WanVAEConfig()  # noqa: RUF009 - it is frozen
 
     @property
     def is_gpu(self) -> bool:
@@ -47,4 +51,11 @@ REHEARSAL = Scale(
     ),
     VAE | {"video_size": 64, "embed_dim": 256, "depth": 1, "num_heads": 4},
     small=(64, 64), large=(96, 96), chunks=3, both_ways=3, endless=8,
+    causal=replace(
+        LONGLIVE, size=(32, 32),
+        model=replace(
+            LONGLIVE.model, dim=48, num_heads=2, ffn_dim=64, num_layers=2, text_dim=32,
+        ),
+    ),
+    causal_vae=WanVAEConfig(dim=4),
 )  # fmt: skip

@@ -102,6 +102,6 @@ def test_the_rehearsal_runs_every_part_and_writes_nothing() -> None:
     done = run("--rehearse")
 
     parts = json.loads(done.stdout)["parts"]
-    assert len(parts) == 14
+    assert len(parts) == 15
     assert not [name for name, found in parts.items() if "error" in found]
     assert (result.read_bytes() if result.exists() else None) == before

@@ -14,12 +14,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def kill_engine() -> Iterator[ModuleType]:
-    folder = str(ROOT / "benchmarks")
-    sys.path.insert(0, folder)
-    import kill_engine
+    sys.path.insert(0, str(ROOT))
+    from benchmarks import kill_engine
 
     yield kill_engine
-    sys.path.remove(folder)
+    sys.path.remove(str(ROOT))
 
 
 def behind_a_chunk(video: Any, _: float) -> Callable[[], bool]:

@@ -130,16 +130,20 @@ class KVCache:
         origin: int,
         first_token: int,
         sink: tuple[int, int] | None = None,
+        *,
+        place: tuple[torch.device, torch.dtype] | None = None,
     ) -> None:
         """Replace the content by saved entries that start at `first_token` behind `origin`.
 
-        With a sink they start with that: its first token, and how many it has.
+        With a sink they start with that: its first token, and how many it has. They are copied to
+        the device and dtype of `place`, a layer at a time; to their own if it is not given.
         """
         self.origin = origin
         self.start, self.sink = (first_token, 0) if sink is None else sink
         self._forgotten = first_token - self.sink - self.start
         self._rings, self._held = {}, {}
-        for layer, entry in entries.items():
+        for layer, saved in entries.items():
+            entry = saved if place is None else saved.to(*place)
             ring = self._room(layer, entry.shape[1], entry.chunk(2, dim=-1)[0])
             ring[:, : entry.shape[1]] = entry
             self._held[layer] = entry.shape[1]

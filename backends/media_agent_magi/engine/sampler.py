@@ -183,15 +183,15 @@ class ChunkSampler:
         self._work.latents = {chunk: move(x) for chunk, x in state.latents.items()}
         self._work.levels = dict(state.levels)
         dtype = self._model.dtype  # of a video that was started elsewhere, another
-        keys = {layer: move(entry).to(dtype) for layer, entry in state.keys.items()}
-        self._cache.restore(keys, state.origin, state.first_token, state.sink)
+        place = self._device, dtype
+        self._cache.restore(state.keys, state.origin, state.first_token, state.sink, place=place)
         for chunk, rows in state.rows.items():
             self._texts.keep(chunk, rows)
         if self._stage > 0:
             self._next = self._schedule.newest(self._stage - 1) + 1
         if self._total is not None:
             self._next = min(self._next, self._total)
-        if not keys:
+        if not state.keys:
             self._make_keys_again()
 
     def _enter_stage(self) -> tuple[Step, ...]:

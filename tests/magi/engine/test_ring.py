@@ -7,6 +7,7 @@ from weakref import ref
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
@@ -114,3 +115,50 @@ def test_the_tail_ends_where_the_video_ends(small_videos: Any) -> None:
 
     assert made.shape[2] == 9
     assert torch.equal(running.state().tail, made[:, :, 2:])
+
+
+class Made(TorchDispatchMode):
+    """Hears which operations make tensors, and on which device; views are free."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[tuple[str, str, int]] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        out, name = function(*args, **(kwargs or {})), function._overloadpacket.__name__
+        if not function.is_view and not name.endswith("_"):
+            asked = str((kwargs or {}).get("device") or out.device)
+            self.heard.append((name, asked, out.nbytes))
+        return out
+
+
+def test_keys_go_to_a_state_and_come_back_layer_by_layer() -> None:
+    layers, tokens = 5, 8
+    cache, restored = KVCache(tokens), KVCache(tokens)
+    for layer in range(layers):
+        keys, values = torch.randn(2, 1, tokens, 2, 4)
+        cache.write(layer, 0, keys, values)
+
+    with Made() as saving:
+        entries = cache.entries()
+    with Made() as there:
+        restored.restore(entries, 0, 0, place=(torch.device("meta"), torch.float32))
+
+    each = entries[0].nbytes
+    copied = [("_to_copy", "cpu", each)] * layers  # to the main memory, whatever the device
+    assert saving.heard == copied
+    layer_and_ring = [("_to_copy", "meta", each), ("new_empty", "meta", each)]
+    assert there.heard == layer_and_ring * layers
+
+
+def test_what_comes_back_is_what_was_held() -> None:
+    cache, restored = KVCache(12), KVCache()
+    keys, values = torch.randn(2, 2, 8, 2, 4)
+    cache.write(0, 0, keys, values)
+
+    restored.restore(cache.entries(), 0, 0, place=(torch.device("cpu"), torch.float64))
+
+    held = torch.cat([keys, values], dim=-1).double()
+    assert torch.equal(restored.read(0, 0, 8), held)
