@@ -16,7 +16,7 @@ from media_agent.errors import (
 )
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.record import shots_of
-from media_agent.storage.work_folder import count_chunks, link_chunks
+from media_agent.storage.work_folder import count_chunks, link_chunks, state_name
 from media_agent_schemas.capabilities import Capabilities, Origin
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import Replay, ResumeToken, VideoJob
@@ -111,7 +111,8 @@ def find_token(store: Ledger, origin: Origin) -> ResumeToken | None:
     if origin.chunk == 0:
         return None
     job = parent_of(store, origin)
-    token = _own_tokens(store, job).get(origin.chunk)
+    tokens = _own_tokens(store, job)
+    token = tokens.get(origin.chunk) or _token_between(tokens, origin.chunk)
     if token is None:
         raise NotResumableError(
             f"job {origin.job_id} has no state before chunk {origin.chunk}",
@@ -189,6 +190,15 @@ def _own_tokens(store: Ledger, job: VideoJob) -> dict[int, ResumeToken]:
         tokens[start.next_chunk] = start
     chunks = chunks_of(store, job)
     return tokens | {each.index + 1: each.resume for each in chunks if each.resume is not None}
+
+
+def _token_between(tokens: dict[int, ResumeToken], chunk: int) -> ResumeToken | None:
+    """Return the token of a chunk after which no state was written, where others were."""
+    other = next((each for each in tokens.values() if "state" in each.data), None)
+    if other is None or other.data["state"] != state_name(other.next_chunk):
+        return None
+    data = {**other.data, "state": state_name(chunk)}
+    return other.model_copy(update={"next_chunk": chunk, "data": data, "replay": None})
 
 
 def _is_kept(token: ResumeToken, folder: Path) -> bool:
