@@ -2,11 +2,11 @@
 
 Weights are random, shapes those released. Each part has a share of the time, and results are
 written after each, so that what is cut off has left the more important ones behind. Seconds are
-medians of the chunks of a full window. MFU is the
-operations of products and attention, counted from the shapes (count.py), over what the vendor
-says the device can do in bfloat16, and over what a large product reaches here. `--rehearse` runs
-the same code on the CPU with small shapes; its numbers mean nothing. `--count` counts kernels,
-bytes and operations of the full shapes, on any machine.
+medians of the chunks of a full window. MFU is the operations of products and attention, counted
+from the shapes (count.py), over what the vendor says the device can do in bfloat16, and over what a
+large product reaches here. `--rehearse` runs the same code on the CPU with small shapes; its
+numbers mean nothing. `--count` counts kernels, bytes and operations of the full shapes, on any
+machine.
 """
 
 import argparse

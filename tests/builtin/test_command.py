@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tests.video.test_faststart
+import tests.video.mp4.test_faststart
 from pydantic import SecretStr
 
 from media_agent.backend.protocol import BackendSettings
@@ -611,7 +611,7 @@ async def test_an_image_by_address_is_refused(build: Build) -> None:
 def test_a_video_of_a_program_starts_at_once_and_its_oddities_are_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any], warned: str | None
 ) -> None:
-    made = tests.video.test_faststart.video(tmp_path / "made.mp4", **how)
+    made = tests.video.mp4.test_faststart.video(tmp_path / "made.mp4", **how)
     (tmp_path / "copy.py").write_text(COPY)
     (tmp_path / "media-agent.toml").write_text(f"""
         [backends.mine]

@@ -19,4 +19,8 @@ class TestWanCausalReleased(BackendConformance):
         return lambda: WanCausalBackend(settings)
 
     def asked(self, backend: VideoBackend) -> VideoRequest:
-        return super().asked(backend).model_copy(update={"model": "wan-causal/self-forcing"})
+        changes = {
+            "model": "wan-causal/self-forcing",
+            "options": {"wan-causal": {"state_every": 1}},  # so that each chunk has its token
+        }
+        return VideoRequest.model_validate(dict(super().asked(backend)) | changes)
