@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tests.video.mp4.test_faststart
 from pydantic import SecretStr
 
+import tests.video.mp4.test_faststart
 from media_agent.backend.protocol import BackendSettings
 from media_agent.builtin.command import CommandBackend, make
 from media_agent.cli import main
