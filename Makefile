@@ -65,7 +65,7 @@ bench-engine: $(READY) ## Memory and time over 600 chunks, against the published
 
 bench-causal: $(READY) ## Memory and time over 600 blocks of a causal Wan model of random weights, and 10 kills of small ones (ten minutes)
 	@$(BIN)/python -m benchmarks.endless.run --causal
-	@$(BIN)/python -m benchmarks.kill_engine --model wan-causal --kills 10 --chunks 30 --kills-per-video 5
+	@$(BIN)/python -m benchmarks.kill_engine --model wan-causal --kills 10 --chunks 60
 
 bench-gpu: $(READY) ## MAGI-1 4.5B on this GPU: time, MFU and memory of a chunk, random weights (nine minutes; ARGS=--rehearse or ARGS=--count without one)
 	@$(BIN)/python -m benchmarks.gpu.run $(ARGS)

@@ -89,6 +89,28 @@ def test_the_published_algorithm_moves_more(counting: "ModuleType", rehearsal: A
     assert theirs.bytes > ours.bytes
 
 
+def test_operations_of_a_causal_block_are_those_of_its_shapes(counting: "ModuleType") -> None:
+    from benchmarks.gpu.causal import count_blocks
+    from benchmarks.gpu.scale import REHEARSAL
+
+    config = REHEARSAL.causal
+    model, causal = config.model, config.causal
+    deep = replace(config, model=replace(model, num_layers=4))
+    counts = count_blocks(config)
+
+    frame = (config.size[0] // 16) * (config.size[1] // 16)  # tokens
+    block, seen = causal.block_frames * frame, causal.window * frame
+    forwards = len(causal.steps)
+    looked_at = (forwards + 1) * block * (seen + model.text_len)  # the clean block rides in one
+    assert counts["block"].forwards == forwards
+    assert counts["block"].attention == 4 * model.num_layers * model.dim * looked_at
+    products = 2 * model.num_layers * (6 * model.dim + 2 * model.ffn_dim) * model.dim
+    assert products * (forwards + 1) * block < counts["block"].products
+    assert counts["new text"].operations > counts["block"].operations
+    more = count_blocks(deep)["block"]
+    assert more.attention == 2 * counts["block"].attention
+
+
 def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "benchmarks.gpu.run", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
