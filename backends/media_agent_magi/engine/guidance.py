@@ -263,7 +263,7 @@ def _condition(
     drops: tuple[bool, ...],
     step_size: float | None = None,
 ) -> Tensor:
-    t = torch.tensor([times] * len(drops), device=model.device)
+    t = torch.tensor([times] * len(drops), dtype=torch.float32, device=model.device)
     return model.condition(t, torch.tensor(drops, device=model.device), step_size)
 
 

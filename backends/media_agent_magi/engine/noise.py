@@ -30,7 +30,7 @@ def seeded_noise(seed: int, shape: tuple[int, int, int, int], offset: int = 0) -
         name = f"{seed}/{chunk + offset}" + (f"/{step}" if step else "")
         digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest, "big") >> 1)
-        return torch.randn(1, *shape, generator=generator)
+        return torch.randn(1, *shape, generator=generator, dtype=torch.float32)
 
     return draw
 

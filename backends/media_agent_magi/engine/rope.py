@@ -81,6 +81,6 @@ def turn_back(keys: Tensor, bands: Tensor, frames: int) -> Tensor:
 def _centre(size: int, factor: float, device: torch.device) -> Tensor:
     """Coordinates of `size` patches around 0 whose span is that of size/factor patches."""
     if size == 1:
-        return torch.zeros(1, device=device)
+        return torch.zeros(1, dtype=torch.float32, device=device)
     steps = torch.arange(size, dtype=torch.float32, device=device) - (size - 1) / 2
     return steps * ((size / factor - 1) / (size - 1))

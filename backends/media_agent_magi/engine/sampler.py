@@ -268,7 +268,7 @@ class ChunkSampler:
         levels = self._work.levels_of(step)
         is_given = step.first_chunk < self._schedule.prefix_chunks
         clean_t = self._predictor.prefix_t if is_given else self._config.clean_t
-        clean = float(torch.tensor(clean_t))
+        clean = float(torch.tensor(clean_t, dtype=torch.float32))
         t = tuple(clean if i is None else self._stepper.time(i) for i in levels)
         scales = [self._guidance(chunk).at(time) for chunk, time in zip(chunks, t, strict=True)]
         oldest = t[0 if step.is_prefix else step.clean_chunks]

@@ -17,7 +17,7 @@ def timesteps(config: SamplerConfig) -> Tensor:
 def _even_steps(config: SamplerConfig) -> Tensor:
     """Even steps from 0 to 1; twelve steps leave out one sixteenth in each quarter."""
     if config.num_steps != TWELVE_STEPS:
-        return torch.linspace(0, 1, config.num_steps + 1)
+        return torch.linspace(0, 1, config.num_steps + 1, dtype=torch.float32)
     offsets = (0, 1, 2) if config.shortcut_mode == "16,16,8" else (0, 2, 3)
     sixteenths = [4 * quarter + offset for quarter in range(4) for offset in offsets]
     return torch.tensor([*sixteenths, 16], dtype=torch.float32) / 16

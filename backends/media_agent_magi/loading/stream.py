@@ -4,6 +4,7 @@ Nothing is held twice: a shard is mapped, each of its tensors goes to where it w
 mapping is let go before the next shard. So the main memory needs one shard at most.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,17 @@ Place = Callable[[str, Tensor], Tensor]
 """Takes the name of a tensor and its numbers, still in the file; returns it where it is used."""
 
 
+BUILDING = threading.RLock()
+"""Held while modules are built.
+
+transformers changes torch's default dtype meanwhile, for all threads; so whatever is computed in
+another thread says its dtype itself.
+"""
+
+
 def on_meta(make: Callable[[], nn.Module]) -> nn.Module:
     """Build a module whose tensors have shapes and dtypes, and take no memory."""
-    with torch.device("meta"):
+    with BUILDING, torch.device("meta"):
         return make().eval().requires_grad_(False)
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.stream import BUILDING
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.loading.tokenizer import END, PADDING, tokenize
 
@@ -135,9 +136,10 @@ class TransformersFiles:
         path = self.files.path
         logging.disable_progress_bar()
         try:
-            model: nn.Module = kind.from_pretrained(
-                path, dtype=dtype, local_files_only=True, trust_remote_code=False
-            )
+            with BUILDING:
+                model: nn.Module = kind.from_pretrained(
+                    path, dtype=dtype, local_files_only=True, trust_remote_code=False
+                )
         except (OSError, ValueError, RuntimeError) as error:
             raise WeightsError(f"cannot load the text encoder in {path}: {error}") from error
         return model

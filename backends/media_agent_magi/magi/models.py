@@ -100,8 +100,9 @@ class MagiModels:
         """Encode the prompt of a chunk, with the tokens in front that scripts put there."""
         rows = self._prompts.rows(clean_caption(prompt))
         config = self.transformer.config
-        caption = torch.zeros(config.caption_max_length, config.caption_channels)
-        mask = torch.zeros(config.caption_max_length)
+        shape = config.caption_max_length, config.caption_channels
+        caption = torch.zeros(shape, dtype=torch.float32)
+        mask = torch.zeros(config.caption_max_length, dtype=torch.float32)
         caption[: len(rows)], mask[: len(rows)] = rows, 1
         left = LONG if chunks_left is None else chunks_left
         return TextRow(caption, mask).with_front(self._special.front(USUAL, left))

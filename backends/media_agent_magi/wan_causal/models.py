@@ -106,7 +106,7 @@ class WanCausalModels:
     def text_row(self, prompt: str, chunks_left: int | None) -> TextRow:
         """Encode the prompt of a chunk; rows behind its end are the transformer's to add."""
         rows = self._prompts.rows(clean_prompt(prompt))
-        return TextRow(rows, torch.ones(len(rows)))
+        return TextRow(rows, torch.ones(len(rows), dtype=torch.float32))
 
     def encode(self, video: Tensor) -> Tensor:
         """Return latents (1, C, t, h, w) of a video (1, 3, T, H, W) in [-1, 1], T = 1 + 4k."""

@@ -12,6 +12,7 @@ from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.video import Video, VideoChunk, VideoOptions
 from media_agent_magi.tiny.loader import load_tiny
 from media_agent_magi.tiny.models import TinyDecoder, TinyModels
+from tests.magi.loads import another_loads
 
 RED, BLUE = "a red circle moving right", "a blue square"
 FAST = VideoOptions(num_inference_steps=4, ramp=False)
@@ -301,3 +302,12 @@ def test_an_error_in_a_worker_stops_the_video(raw_weights: Path) -> None:
         engine.computing.pair(fail, lambda: torch.zeros(1))
     with pytest.raises(KeyError, match="text"):
         engine.computing.pair(lambda: torch.zeros(1), fail)
+
+
+def test_a_thread_that_loads_another_model_changes_no_number_of_a_video(engine: Engine) -> None:
+    options = replace(FAST, num_frames=48)
+    plain = videos(engine, engine.video(lambda _: RED, [0], options))
+    with another_loads():
+        again = videos(engine, engine.video(lambda _: RED, [0], options))
+
+    assert np.array_equal(plain, again)

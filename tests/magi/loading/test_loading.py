@@ -34,6 +34,7 @@ from media_agent_magi.loading.text_encoder import (
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.loader import load_magi
+from tests.magi.loads import another_loads
 from tests.magi.released import CAPTIONS, LENGTH, WIDTH, write_release
 
 RED, BLUE = CAPTIONS[:2]
@@ -50,6 +51,15 @@ def load(folder: MagiFolder, holding: Holding = Holding()) -> Engine:  # noqa: B
 
 def latents(engine: Engine) -> Tensor:
     return torch.cat([c.latents for c in engine.video(lambda i: RED if i < 2 else None, (1,))], 2)
+
+
+def test_a_thread_that_loads_another_model_changes_no_latents(folder: MagiFolder) -> None:
+    engine = load(folder)
+    plain = latents(engine)
+    with another_loads():
+        again = latents(engine)
+
+    assert torch.equal(plain, again)
 
 
 def test_however_a_model_is_held_its_video_is_the_same(folder: MagiFolder) -> None:

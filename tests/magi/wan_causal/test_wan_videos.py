@@ -30,6 +30,7 @@ from media_agent_schemas import (
     VideoMode,
     VideoRequest,
 )
+from tests.magi.loads import another_loads
 
 FOX, DOGS = "a fox in snow", "two dogs run fast through tall grass"
 OPTIONS = VideoOptions(num_frames=57, size=(32, 32))  # five blocks: 9 frames, then 12 each
@@ -93,6 +94,15 @@ def test_a_branch_continues_the_first_video_with_other_seeds(
     frames = frames_of(engine, branch)
     assert [frames.shape[1], branch.next_chunk] == [12, 4]
     assert not np.array_equal(frames[0], whole[0, 33:45])
+
+
+def test_a_thread_that_loads_another_model_changes_no_frame(
+    engine: Engine, whole: np.ndarray
+) -> None:
+    with another_loads():
+        again = frames_of(engine, engine.video(prompts, [0, 1], OPTIONS))
+
+    assert np.array_equal(whole, again)
 
 
 @pytest.fixture

@@ -77,7 +77,8 @@ class WanVAE(nn.Module):
 
     def scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and std of the latents, (z, 1, 1, 1), float32."""
-        numbers = torch.tensor([self.config.mean, self.config.std], device=like.device)
+        values = [self.config.mean, self.config.std]
+        numbers = torch.tensor(values, dtype=torch.float32, device=like.device)
         mean, std = numbers[:, :, None, None, None]
         return mean, std
 

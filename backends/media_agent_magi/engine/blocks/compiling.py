@@ -81,15 +81,16 @@ def warm_up(
     device, model_config = model.null_caption().device, model.config
     channels, frames, rows, columns = shape
     for chunks in steady_chunks(config):
-        x = torch.zeros(samples, channels, chunks * frames, rows, columns, device=device)
+        size = samples, channels, chunks * frames, rows, columns
+        x = torch.zeros(size, dtype=torch.float32, device=device)
         tokens = x[0, 0].numel() // (model_config.t_patch_size * model_config.patch_size**2)
         each = tokens // chunks
         caption = model.null_caption()[: config.null_caption_tokens]
         count = samples * chunks
         model(
             x,
-            torch.full((samples, chunks), 0.5, device=device),
+            torch.full((samples, chunks), 0.5, dtype=torch.float32, device=device),
             caption.expand(count, -1, -1),
-            torch.ones(count, len(caption), device=device),
+            torch.ones(count, len(caption), dtype=torch.float32, device=device),
             kv_ranges=[(chunk * each, (chunk + 1) * each) for chunk in range(chunks)],
         )

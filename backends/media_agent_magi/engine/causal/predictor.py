@@ -139,4 +139,4 @@ class WindowedPredictor:
 
 
 def _condition(model: WanDiT, t: tuple[float, ...]) -> Tensor:
-    return model.condition(torch.tensor([t], device=model.device))
+    return model.condition(torch.tensor([t], dtype=torch.float32, device=model.device))

@@ -14,7 +14,7 @@ class NoiseTable:
     """The noise levels a model was trained at: sigma from 1 down, and t = 1000 sigma, float32."""
 
     def __init__(self, shift: float) -> None:
-        even = torch.linspace(1.0, 0.0, TRAIN_STEPS + 1)[:-1]
+        even = torch.linspace(1.0, 0.0, TRAIN_STEPS + 1, dtype=torch.float32)[:-1]
         self.sigmas = shift * even / (1 + (shift - 1) * even)
         self.times = self.sigmas * TRAIN_STEPS
 

@@ -89,7 +89,7 @@ def check_switches(switches: Collection[str]) -> None:
 
 def null_row(null_caption: Tensor, tokens_read: int, front: Sequence[Tensor] = ()) -> TextRow:
     """Row of "no text" (L, width), of which the first `tokens_read` positions are read."""
-    mask = torch.zeros(len(null_caption), device=null_caption.device)
+    mask = torch.zeros(len(null_caption), dtype=torch.float32, device=null_caption.device)
     mask[:tokens_read] = 1
     return TextRow(TextRow(null_caption, mask).with_front(front).caption, mask)
 
