@@ -123,7 +123,9 @@ class Engine:
             GenerationFailedError: The model made what are no numbers.
         """
         with self.computing(), self.computing.beside(chunk.ready):
-            video = chunk.decoder.decode(chunk.latents)[:, :, : chunk.frames]
+            video = chunk.decoder.decode(chunk.latents, chunk.at, chunk.before)[
+                :, :, : chunk.frames
+            ]
             if not bool(video.isfinite().all()):
                 raise GenerationFailedError(
                     f"{self.models.label} made what are no numbers (NaN) in chunk {chunk.index}",

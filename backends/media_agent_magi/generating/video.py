@@ -14,8 +14,9 @@ from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler, OnForward
 from media_agent_magi.engine.state_io import load_state, save_state
 from media_agent_magi.engine.text.rows import TextRow
+from media_agent_magi.generating.decoding import VideoDecoder
 from media_agent_magi.generating.family import Guidance
-from media_agent_magi.generating.models import Decoder, Models
+from media_agent_magi.generating.models import Models
 from media_agent_magi.generating.script import Prompts, Script
 
 HOW_IT_RUNS = ("tokens_together", "keep_keys")
@@ -31,15 +32,19 @@ MADE_AGAIN = (
 class VideoChunk:
     """A finished chunk: latents (N, C, T, h, w), ready for `Engine.decode`.
 
-    decoder: decodes all chunks of its video, one after the other. frames: how many frames of it
-    belong to the video. is_whole: no frame of it is cut off. ready: when they are there, on a GPU.
+    decoder: decodes the chunks of its video, one after the other. frames: how many frames of it
+    belong to the video. is_whole: no frame of it is cut off. at: how many latent frames come before
+    it. before: the latest of these, as many as the decoder needs. ready: when they are there, on a
+    GPU.
     """
 
     index: int
     latents: Tensor
-    decoder: Decoder
+    decoder: VideoDecoder
     frames: int
     is_whole: bool
+    at: int
+    before: Tensor | None
     ready: cuda.Event | None = None
 
 
@@ -157,7 +162,8 @@ class Video:
         if last is not None:
             before = last.expand(len(seeds), -1, -1, -1, -1)[:, :, -models.decoder_frames :]
         start = done if before is None else done - before.shape[2]
-        self._decoder = models.open_decoder(before, start=start)
+        self._decoder = VideoDecoder(models, models.open_decoder(before, start=start), done)
+        self._at, self._before, self._remembered = done, before, models.decoder_frames
 
     @property
     def resumes_exactly(self) -> bool:
@@ -184,8 +190,18 @@ class Video:
                 frames = min(frames, self._options.num_frames - start)
             is_whole = frames == holds and width == self._geometry.chunk_width
             index = chunk.index + self._offset
-            ready = self._computing.mark()
-            yield VideoChunk(index, chunk.latents, self._decoder, frames, is_whole, ready)
+            ready, at, before = self._computing.mark(), self._at, self._before
+            self._at, self._before = at + width, self._remember(chunk.latents)
+            yield VideoChunk(
+                index, chunk.latents, self._decoder, frames, is_whole, at, before, ready
+            )
+
+    def _remember(self, latents: Tensor) -> Tensor | None:
+        """Return the latest latents that a decoder has to have seen, these among them."""
+        if self._remembered == 0:
+            return None
+        seen = latents if self._before is None else cat([self._before, latents], dim=2)
+        return seen[:, :, -self._remembered :]
 
     def change_now(self, prompt: str | Prompts, *, below: float = 0.3) -> int:
         """Give a prompt to the chunks in work that are noisier than t = `below`.

@@ -11,7 +11,7 @@ from media_agent_magi.engine.state_io import StateError
 from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.video import Video, VideoChunk, VideoOptions
 from media_agent_magi.tiny.loader import load_tiny
-from media_agent_magi.tiny.models import TinyDecoder, TinyModels
+from media_agent_magi.tiny.models import TinyModels
 from tests.magi.loads import another_loads
 
 RED, BLUE = "a red circle moving right", "a blue square"
@@ -29,9 +29,8 @@ def videos(engine: Engine, chunks: Iterator[VideoChunk] | Video) -> np.ndarray:
 
 
 def last_seen(chunk: VideoChunk) -> torch.Tensor | None:
-    """The latent frame before what is decoded next."""
-    assert isinstance(chunk.decoder, TinyDecoder)
-    return chunk.decoder.before
+    """The latent frame before a chunk."""
+    return chunk.before
 
 
 def state_after(video: Video, count: int, path: Path) -> list[VideoChunk]:
@@ -302,6 +301,17 @@ def test_an_error_in_a_worker_stops_the_video(raw_weights: Path) -> None:
         engine.computing.pair(fail, lambda: torch.zeros(1))
     with pytest.raises(KeyError, match="text"):
         engine.computing.pair(lambda: torch.zeros(1), fail)
+
+
+def test_a_chunk_is_decoded_alike_whether_those_before_it_were_wanted_or_not(
+    engine: Engine,
+) -> None:
+    options = replace(FAST, num_frames=96)
+    whole = videos(engine, engine.video(lambda _: RED, [0, 1], options))
+    chunks = list(engine.video(lambda _: RED, [0, 1], options))
+
+    assert np.array_equal(engine.decode(chunks[1]), whole[:, 24:48])
+    assert np.array_equal(engine.decode(chunks[3]), whole[:, 72:])
 
 
 def test_a_thread_that_loads_another_model_changes_no_number_of_a_video(engine: Engine) -> None:

@@ -96,6 +96,15 @@ def test_a_branch_continues_the_first_video_with_other_seeds(
     assert not np.array_equal(frames[0], whole[0, 33:45])
 
 
+def test_a_block_is_decoded_alike_whether_those_before_it_were_wanted_or_not(
+    engine: Engine, whole: np.ndarray
+) -> None:
+    chunks = list(engine.video(prompts, [0, 1], OPTIONS))
+
+    assert np.array_equal(engine.decode(chunks[1]), whole[:, 9:21])
+    assert np.array_equal(engine.decode(chunks[4]), whole[:, 45:])
+
+
 def test_a_thread_that_loads_another_model_changes_no_frame(
     engine: Engine, whole: np.ndarray
 ) -> None:
