@@ -19,7 +19,8 @@ SLATE = VideoRequest(
     prompt="a cat", duration=0.5, size=Size(width=64, height=36), seed=0, model="sandbox"
 )
 SLOW = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 60}}})
-ITS_OWN = ("aclose", "work_on")  # close is called otherwise; a task is for who has an event loop
+# close is called otherwise; the others are for those who have an event loop: servers and workers
+ITS_OWN = ("aclose", "work_on", "work_queues", "bring_files")
 CALLS = [
     name
     for name, member in vars(VideoClient).items()

@@ -927,7 +927,7 @@ async def test_an_intent_that_does_not_get_on_disk_is_not_sent_and_leaves_money_
     desk = Desk(tmp_path, video, kind)
     flushed = desk.ledger.flushed
 
-    async def fail() -> None:
+    async def fail(**_: object) -> None:
         raise StorageError("the disk does not answer")
 
     def break_disk(step: str) -> None:

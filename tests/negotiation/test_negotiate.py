@@ -403,6 +403,7 @@ def values() -> Iterator[tuple[str, object]]:
     yield "resolution", "1080p"
     yield "aspect_ratio", "4:3"
     yield "seed", 0
+    yield "deadline", 60.0
     yield "audio", True
     yield "n", 2
     yield "model", "magi"

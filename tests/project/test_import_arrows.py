@@ -22,7 +22,6 @@ LOADED_BY_OTHERS = {
     "beautifulsoup4",
     "gguf",
     "httptools",
-    "opentelemetry-sdk",  # in one folder with its exporter
     "python-multipart",
     "uvloop",
 }

@@ -26,6 +26,7 @@ NOT_RUN = {  # how many blocks of each page cannot be run; look at a new one
     "docs/how-to/manage-jobs.md": 4,
     "docs/how-to/observe.md": 2,
     "docs/how-to/run-in-a-container.md": 4,
+    "docs/how-to/run-on-many-machines.md": 2,
     "docs/how-to/run-magi-on-your-gpu.md": 4,
     "docs/how-to/serve-videos.md": 2,
     "docs/how-to/simulate-a-provider.md": 1,

@@ -45,8 +45,7 @@ def fetch_model(
     as they were released. A gated model needs a token in HF_TOKEN.
 
     Args:
-        repository: OWNER/NAME of a model in the layout of diffusers, or of MAGI-1; or
-            wan-causal/self-forcing, wan-causal/longlive, which are fetched from several.
+        repository: OWNER/NAME on the hub; wan-causal/self-forcing, wan-causal/longlive: of several.
         name: Name to register. Default: derived from the repository and the variant.
         revision: Branch, tag or commit. Default: main.
         variant: Variant of the weights, such as fp16, or one of several models.

@@ -45,8 +45,7 @@ def add_model(
     """Check a folder of weights and register it under a name, for use as BACKEND/NAME.
 
     Args:
-        folder: A folder in the layout of diffusers, or of the released weights of MAGI-1,
-            Self-Forcing or LongLive.
+        folder: A folder as diffusers, MAGI-1, Self-Forcing or LongLive lay it out.
         name: Name to register. Default: derived from the name of the folder.
         gguf: GGUF file for a component, such as transformer=FILE; may be repeated.
         json: Print JSON: {"data": [model]}, as backends does.

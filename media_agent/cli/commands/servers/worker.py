@@ -20,8 +20,7 @@ def worker(
     """Work on jobs that clients and servers with runner = "dbos" have queued, until SIGTERM.
 
     Args:
-        queues: The queues to serve: names of backends, or BACKEND/MODEL for a model with a queue
-            of its own.
+        queues: Whose jobs to make: of backends, or BACKEND/MODEL where it has a queue of its own.
         gpus: Start a process for each of these GPUs, which sees no other.
         drain_seconds: How long jobs may take to end after SIGTERM; others continue what has not.
         log: Print a line for what happens.

@@ -34,6 +34,7 @@ def test_a_key_is_shown_once_listed_without_its_secret_and_revoked(capfd: Read) 
             "videos:write",
             "2.5",
             "-",
+            "-",
             "60",
             "-",
             "-",

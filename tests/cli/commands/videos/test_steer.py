@@ -248,7 +248,7 @@ def test_programs_read_what_became_of_a_stopped_and_of_removed_jobs(
     video: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["jobs", "cancel", video, "--json"]) == 0
-    done = {"job": video, "status": "completed", "said": "completed"}
+    done = {"job": video, "status": "completed", "cancellation": None, "said": "completed"}
     assert json.loads(capsys.readouterr().out) == {"data": [done]}
     assert main(["jobs", "rm", video, "--videos", "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["data"]
