@@ -60,7 +60,7 @@ def measure_curves(names: tuple[str, ...], chunks: int) -> dict[str, Rows]:
 
 def measure_causal(load: float | None, chunks: int) -> None:
     """Measure the causal model, write results/endless-causal.json and .png."""
-    curves = {"causal": run_in_process("times", "causal", chunks)}
+    curves = measure_curves(("causal",), chunks)
     result = {**facts(load), "curves": {name: judge(rows) for name, rows in curves.items()}}
     (RESULTS / "endless-causal.json").write_text(json.dumps(result, indent=1) + "\n", "utf-8")
     draw(panels_of(curves), RESULTS / "endless-causal.png")

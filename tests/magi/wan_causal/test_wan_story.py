@@ -66,7 +66,7 @@ def test_three_shots_are_steered_killed_resumed_branched_and_continued(
     assert not Path("story.mp4").exists()
 
     assert main(["jobs", "resume"]) == 0
-    branched = ["branch", job, CAPTIONS[0], "--at", "4", "--duration", "1.5"]
+    branched = ["branch", job, CAPTIONS[2], "--at", "4", "--duration", "1.5"]
     assert main([*branched, "--out", "branch.mp4"]) == 0
     continued = ["extend", job, CAPTIONS[1], "--duration", "1.5"]
     assert main([*continued, "--out", "longer.mp4"]) == 0
