@@ -31,22 +31,17 @@ from pydantic import SecretStr
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from media_agent.backend.fence import FencedBackend  # noqa: E402
 from media_agent.backend.polled import PolledBackend  # noqa: E402
-from media_agent.backend.protocol import BackendSettings  # noqa: E402
 from media_agent.cluster.waiting import Waiting  # noqa: E402
-from media_agent.ledger.ledger import Ledger  # noqa: E402
 from media_agent.ledger.rows import insert, row_of  # noqa: E402
 from media_agent.ledger.state import JobOptions  # noqa: E402
 from media_agent.testing.simulator.base import SimulatedJob  # noqa: E402
-from media_agent_hosted.plugin import media_agent_backends  # noqa: E402
 from media_agent_hosted.providers.fal.simulator import FalSimulator  # noqa: E402
 from media_agent_schemas import (  # noqa: E402
     ChunkReady,
-    Estimate,
     JobStatus,
     OperationRef,
-    Plan,
-    Policy,
     VideoJob,
     VideoRequest,
 )
@@ -168,25 +163,19 @@ async def _wait(url: str, where: str, count: int, minutes: float, folder: Path) 
     import httpx
     import psutil
 
-    ledger = Ledger(folder / "waiting" / "ledger.sqlite", url=SecretStr(url))
-    (spec,) = (each for each in media_agent_backends() if each.name == "fal")
-    backend = spec.factory(
-        BackendSettings(
-            data_dir=folder / "waiting",
-            name="fal",
-            base_url=where,
-            key=SecretStr("key-of-tests-1234"),
-            options={"poll_seconds": INTERVAL},
-        )
+    machine = Machine(
+        folder / "waiting", SecretStr(url), folder / "shared", where, poll_seconds=INTERVAL
     )
+    client = machine.client()
+    ledger = client.store
+    plan = await client.plan(VideoRequest(prompt="a kite", seed=1))
+    request, model = plan.request, plan.model
+    fenced = await client._backend(plan.backend)
+    assert isinstance(fenced, FencedBackend)
+    backend = fenced.inner
     assert isinstance(backend, PolledBackend)
-    request = VideoRequest(prompt="a kite", duration=5, seed=1)
-    model = backend.capabilities(None).model
-    plan = Plan(
-        backend="fal", model=model, policy=Policy.ADJUST, request=request, estimate=Estimate()
-    )
     path = f"{where}/{model}"
-    one = await backend.submit(request.model_copy(update={"model": f"fal/{model}"}), key="one")
+    one = await backend.submit(request, key="one")
     await backend.look(one)
     now = datetime.now(UTC)
     with ledger.database.writing() as transaction:
