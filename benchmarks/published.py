@@ -14,8 +14,9 @@ from torch import Tensor
 
 from media_agent_magi.engine.cache import KVCache, Past
 from media_agent_magi.engine.config import ModelConfig
-from media_agent_magi.engine.guidance import Predictor, StepInput
+from media_agent_magi.engine.guidance import Predictor
 from media_agent_magi.engine.sampler import ChunkSampler
+from media_agent_magi.engine.transformer import StepInput
 
 
 class WholeCache(KVCache):

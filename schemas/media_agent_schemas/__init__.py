@@ -3,6 +3,7 @@
 from media_agent_schemas.base import Document, Schema, TriState
 from media_agent_schemas.capabilities import (
     Adjustment,
+    CancelRule,
     Capabilities,
     Control,
     Estimate,
@@ -106,6 +107,7 @@ __all__ = [
     "Boundaries",
     "Budget",
     "CameraMove",
+    "CancelRule",
     "Candidate",
     "Capabilities",
     "ChangePrompt",

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from media_agent_magi.engine.config import SamplerConfig
-from media_agent_magi.engine.guidance import StepInput
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
+from media_agent_magi.engine.transformer import StepInput
 
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
 DISTILLED = replace(BASE, cfg_number=1, distill=True)

@@ -67,6 +67,7 @@ def test_the_compose_file_sets_what_is_a_setting(service: str) -> None:
 
 def test_no_password_stands_in_the_compose_file() -> None:
     said = (CONTAINERS / "compose.yaml").read_text(encoding="utf-8")
+    said = re.sub(r"^#.*$", "", said, flags=re.MULTILINE)
 
-    assert set(re.findall(r"PASSWORD:? ?[:=] ?(\S{2})", said)) <= {"${", '"$'}
-    assert "${POSTGRES_PASSWORD:?" in said
+    assert said.count("PASSWORD") == 3  # the name of a variable, and where it is put in, twice
+    assert said.count("${POSTGRES_PASSWORD:?") == 2

@@ -20,7 +20,6 @@ PLUGINS = sorted(
 LOADED_BY_OTHERS = {
     "accelerate",
     "beautifulsoup4",
-    "ftfy",
     "gguf",
     "httptools",
     "python-multipart",
@@ -126,23 +125,28 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
             "gradio",
             "server",
             "mcp",
+            "otel",
             "testing",
         )
         for requirement in (*project["dependencies"], *project["optional-dependencies"][extra])
     }
-    distributions = packages_distributions()
 
     imported = {
-        distributions.get(name, [name])[0]
-        .lower()
-        .replace("_", "-")  # an optional one need not be installed
+        distribution
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
         for name in {module.split(".")[0] for module in read(path).imports}
         if name not in sys.stdlib_module_names and not name.startswith("media_agent")
+        for distribution in _distributions_of(name, declared)
     }
 
     assert imported == declared - LOADED_BY_OTHERS - {project["name"]}  # its own extras
+
+
+def _distributions_of(name: str, declared: set[str]) -> set[str]:
+    """Return which distributions a package stands for; an optional one need not be installed."""
+    found = {_standardise(each) for each in packages_distributions().get(name, [name])}
+    return found & declared or {min(found)}
 
 
 def _standardise(name: str) -> str:

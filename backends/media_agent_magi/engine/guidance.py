@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -242,6 +242,19 @@ class Predictor:
         velocity = self.model.run(x, condition, text, table, **options)
         given.after_forward()
         return velocity
+
+
+def guiding(
+    model: Transformer,
+    config: SamplerConfig,
+    cache: KVCache | None,
+    pair: RunPair | None,
+    rebase_every: int,
+) -> Predictor:
+    """Return a predictor for a model of the MAGI-1 family, with a new cache if none is given."""
+    cache = KVCache() if cache is None else cache
+    turning = cast(TurningTransformer, model)
+    return Predictor(turning, config, cache, pair, rebase_every=rebase_every)
 
 
 def _condition(

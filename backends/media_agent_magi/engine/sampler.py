@@ -14,7 +14,7 @@ from torch import Tensor
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.framing import CleanChunk, Framing
-from media_agent_magi.engine.guidance import Predictor, RunPair, count_tokens
+from media_agent_magi.engine.guidance import RunPair, count_tokens, guiding
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.in_work import InWork
 from media_agent_magi.engine.noise import NoiseSource, Source, Starts
@@ -88,8 +88,7 @@ class ChunkSampler:
         self._stepper: Stepper = EulerStepper(config) if stepper is None else stepper
         starts = Starts(noise, source, self._stepper, self._device)
         if predictor is None:
-            cache = KVCache() if cache is None else cache
-            predictor = Predictor(model, config, cache, pair, rebase_every=rebase_every)
+            predictor = guiding(model, config, cache, pair, rebase_every)
         self._predictor, self._cache, self._blocks = predictor, predictor.cache, predictor.blocks
         kept = predictor.tail_frames
         self._work = InWork(starts, self._stepper, self._blocks)

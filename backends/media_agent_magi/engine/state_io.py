@@ -101,7 +101,7 @@ class SamplerState:
         """Build from what `to_tensors` returned."""
         stage, total, frames, *places = tensors["counts"].tolist()
         skipped, prefix_chunks, origin, first_token = places
-        masks = _by_number(tensors, "mask")
+        masks, sink = _by_number(tensors, "mask"), tensors.get("sink")
         return cls(
             stage=stage,
             total=None if total == OPEN else total,
@@ -119,7 +119,7 @@ class SamplerState:
             keys=_by_number(tensors, "keys"),
             prefix=tensors.get("prefix"),
             tail=tensors.get("tail"),
-            sink=tuple(tensors["sink"].tolist()) if "sink" in tensors else None,
+            sink=(int(sink[0]), int(sink[1])) if sink is not None else None,
         )
 
 

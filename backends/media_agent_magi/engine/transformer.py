@@ -11,6 +11,7 @@ from torch import Tensor
 
 from media_agent_magi.engine.blocks.kernels import Kernel
 from media_agent_magi.engine.cache import KVCache, Past
+from media_agent_magi.engine.config import ModelConfig
 from media_agent_magi.engine.schedule import Blocks, Step
 from media_agent_magi.engine.text.keys import ChunkText, Text
 
@@ -58,6 +59,11 @@ class Transformer(Protocol):
 
 class TurningTransformer(Transformer, Protocol):
     """A transformer whose positions may start again, and whose chunks see one range each."""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Its sizes."""
+        ...
 
     def turn_back(self, keys: Tensor, patches: int) -> Tensor:
         """Return keys as if the video had started so many patches of time later."""

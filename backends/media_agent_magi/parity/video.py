@@ -10,7 +10,6 @@ from torch import Tensor
 
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import StepInput
 from media_agent_magi.engine.noise import given_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.schedule import ChunkSchedule
@@ -23,6 +22,7 @@ from media_agent_magi.engine.text.rows import (
     null_row,
     video_rows,
 )
+from media_agent_magi.engine.transformer import StepInput
 from media_agent_magi.parity.comparison import GENERATION, CaseError, Check, Comparison
 from media_agent_magi.parity.golden import (
     Fields,

@@ -186,12 +186,13 @@ def choose_checkpoint(path: Path) -> tuple[Path, Settings]:
     Raises:
         WeightsError: There is none, several, or a config file that it does not go with.
     """
-    said = [(file, found) for file in _files(path, SUFFIXES) if (found := read_settings(file))]
+    read = {file: read_settings(file) for file in _files(path, SUFFIXES)}
+    said = {file: settings for file, settings in read.items() if settings is not None}
     if len(said) > 1:
-        names = ", ".join(str(file.relative_to(path)) for file, _ in said)
+        names = ", ".join(str(file.relative_to(path)) for file in said)
         raise WeightsError(f"{path} has several config files: {names}; leave one")
     known = {each.stem: name for name, each in CHECKPOINTS.items()}
-    stems = {said[0][1].checkpoint.stem} if said else set(known)
+    stems = {each.checkpoint.stem for each in said.values()} or set(known)
     found = [file for file in _files(path, KINDS) if file.stem in stems]
     if not found:
         names = ", ".join(f"{stem}.pt" for stem in sorted(stems))
@@ -203,7 +204,7 @@ def choose_checkpoint(path: Path) -> tuple[Path, Settings]:
         names = ", ".join(str(file.relative_to(path)) for file in found)
         raise WeightsError(f"{path} holds several checkpoints: {names}; name the folder of one")
     [checkpoint] = found
-    settings = said[0][1] if said else released_settings(known[checkpoint.stem])
+    settings = next(iter(said.values()), None) or released_settings(known[checkpoint.stem])
     _check_pair(checkpoint, settings, known.get(checkpoint.stem))
     return checkpoint, settings
 

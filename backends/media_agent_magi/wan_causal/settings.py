@@ -92,7 +92,7 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
     if shape is not None:
         rows, columns = (int(side) * LATENT_PIXELS for side in shape[-2:])
         config = replace(config, size=(rows, columns))
-    entries = {True: "generator_ema", False: "generator"}
+    entries: dict[Any, str] = {True: "generator_ema", False: "generator"}
     entry = values.get("entry") or entries.get(values.get("use_ema"), usual.entry)
     return Settings(
         config,

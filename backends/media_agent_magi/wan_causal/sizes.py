@@ -5,6 +5,8 @@ compare both with what is allocated.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.engine.causal.config import EVERYTHING, WanConfig
@@ -97,7 +99,9 @@ def wan_sizes(
         at_once = block * (2 if held.rides else 1) * tokens
         return videos * working_bytes(model, at_once, held.window * tokens, number)
 
-    smaller = [("keys of finished blocks made apart", {"rides": False})]
+    smaller: list[tuple[str, Mapping[str, Any]]] = [
+        ("keys of finished blocks made apart", {"rides": False})
+    ]
     if window > SMALL_WINDOW and not fixed_window:
         smaller.append((f"a window of {SMALL_WINDOW} frames", {"window": SMALL_WINDOW}))
     stream = videos * stream_numbers(vae, rows, columns) * number

@@ -113,7 +113,9 @@ def flexible(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Ten
         return _flex(compiled=q.is_cuda)(
             q, k, v, score_mod=None if added is None else add, enable_gqa=q.shape[1] != k.shape[1]
         )
-    except (TorchDynamoException, NotImplementedError, ValueError) as error:
+    except (TorchDynamoException, RuntimeError, ValueError) as error:
+        if isinstance(error, torch.OutOfMemoryError):
+            raise
         raise KernelError(f"no FlexAttention for {q.dtype} on {q.device}: {error}") from error
 
 

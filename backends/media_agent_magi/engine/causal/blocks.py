@@ -95,8 +95,9 @@ class SelfAttention(Attention):
             if seen.by_slot:
                 part = rotate(part, seen.rotary[:, keys.shape[1] - part.shape[1] : keys.shape[1]])
                 keys = rotate(keys, seen.rotary[:, : keys.shape[1]])
-            heads = (each.transpose(1, 2) for each in (part, keys, values))  # N heads S dh
-            results.append(seen.kernel(*heads, None).transpose(1, 2).flatten(2))
+            part, keys, values = (each.transpose(1, 2) for each in (part, keys, values))
+            seen_by_part = seen.kernel(part, keys, values, None)  # N heads S dh
+            results.append(seen_by_part.transpose(1, 2).flatten(2))
         return self.o(torch.cat(results, dim=1))
 
 

@@ -136,8 +136,9 @@ class WanDiT(nn.Module):
 
     def _embed(self, x: Tensor) -> Tensor:
         patches = unfold_patches(x.to(self.dtype), self.config.patch_size)
-        weight = self.patch_embedding.weight.flatten(1)
-        return product(patches, weight, self.patch_embedding.bias)
+        weight, bias = self.patch_embedding.weight.flatten(1), self.patch_embedding.bias
+        assert bias is not None
+        return product(patches, weight, bias)
 
     def _unembed(self, out: Tensor, grid: tuple[int, int, int]) -> Tensor:
         out = out.unflatten(-1, (*self.config.patch_size, -1)).unflatten(1, grid)

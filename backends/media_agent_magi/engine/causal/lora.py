@@ -29,6 +29,9 @@ class LowRank:
 class AdaptedLinear(nn.Module):
     """A product and what an adapter adds to it."""
 
+    down: Tensor
+    up: Tensor
+
     def __init__(self, base: nn.Linear, added: LowRank) -> None:
         super().__init__()
         self.base, self.scale = base, added.scale

@@ -8,7 +8,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from media_agent_magi.engine.autoencoders.wan_vae import WanVAE, WanVAEConfig
+from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
+from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.engine.weights_io import load_weights
 from media_agent_magi.parity.comparison import SINGLE, Check, Comparison
 from media_agent_magi.parity.golden import (

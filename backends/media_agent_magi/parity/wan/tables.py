@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import nn
 
-from media_agent_magi.engine.autoencoders.wan_vae import WanVAE, WanVAEConfig
+from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
+from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.engine.causal.config import WanConfig
 from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.loading.stream import on_meta

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -32,7 +33,7 @@ def umt5_checks(golden: GoldenFolder, stem: str) -> Iterator[Check]:
             rows = model(input_ids=tensors["in.ids"], attention_mask=mask)[0] * mask[..., None]
         done.close("rows", rows, tensors["out.prompt_embeds"], SINGLE)
         if (wanted := tensors.get("mid.position_bucket")) is not None:
-            attention = model.get_submodule("encoder.block.0.layer.0.SelfAttention")
+            attention: Any = model.get_submodule("encoder.block.0.layer.0.SelfAttention")
             places = torch.arange(wanted.shape[0])
             buckets = attention._relative_position_bucket(places[None] - places[:, None])
             done.equal("buckets", buckets.tolist(), wanted.tolist())

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, Steering
 from media_agent_schemas import (
+    CancelRule,
     Capabilities,
     Control,
     Estimate,
@@ -59,7 +60,7 @@ class PlasmaBackend(LocalBackend):
             max_shots=None,
             seed=True,
             controls=(Control.CHANGE_PROMPT, Control.FINISH),
-            cancels=True,
+            cancel_rule=CancelRule.STOPS,
             resumable=True,
             extends=True,
             streams=True,

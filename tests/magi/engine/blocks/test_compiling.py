@@ -10,9 +10,10 @@ from torch._dynamo.testing import CompileCounter
 from media_agent_magi.engine.blocks.compiling import compile_elementwise, steady_chunks, warm_up
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
-from media_agent_magi.engine.guidance import Predictor, StepInput
+from media_agent_magi.engine.guidance import Predictor
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
+from media_agent_magi.engine.transformer import StepInput
 
 CONFIG = SamplerConfig(
     num_steps=4, window_size=2, chunk_width=2, null_caption_tokens=3, cfg_number=1
