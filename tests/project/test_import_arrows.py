@@ -131,21 +131,23 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None
         for requirement in (*project["dependencies"], *project["optional-dependencies"][extra])
     }
 
+    distributions = packages_distributions()  # which looks through all that is installed
+
     imported = {
         distribution
         for folder in (SCHEMAS, CORE, *PLUGINS)
         for path in folder.rglob("*.py")
         for name in {module.split(".")[0] for module in read(path).imports}
         if name not in sys.stdlib_module_names and not name.startswith("media_agent")
-        for distribution in _distributions_of(name, declared)
+        for distribution in _distributions_of(distributions.get(name, [name]), declared)
     }
 
     assert imported == declared - LOADED_BY_OTHERS - {project["name"]}  # its own extras
 
 
-def _distributions_of(name: str, declared: set[str]) -> set[str]:
-    """Return which distributions a package stands for; an optional one need not be installed."""
-    found = {_standardise(each) for each in packages_distributions().get(name, [name])}
+def _distributions_of(names: list[str], declared: set[str]) -> set[str]:
+    """Return which of the distributions of a package are meant; it need not be installed."""
+    found = {*map(_standardise, names)}
     return found & declared or {min(found)}
 
 
