@@ -5,6 +5,7 @@ import re
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.errors import InvalidRequestError
 from media_agent_magi.loading.memory import GIB
+from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -57,3 +58,22 @@ def size_of(request: VideoRequest, usual: tuple[int, int]) -> tuple[int, int]:
     """Return rows and columns of pixels; `usual` where the request leaves them open."""
     size = request.size
     return usual if not isinstance(size, Size) else (size.height, size.width)
+
+
+def declare_placement(device: str, text_precision: str) -> tuple[OptionSpec, ...]:
+    """Return the options that say where a model computes, and how its text encoder does."""
+    return (
+        OptionSpec(
+            name="device",
+            type="string",
+            default=device,
+            description="Where it computes: auto, cpu, cuda or cuda:1.",
+        ),
+        OptionSpec(
+            name="text_precision",
+            type="string",
+            default=text_precision,
+            choices=("bfloat16", "float32", "int8"),
+            description="Numbers of the text encoder; int8 takes half the memory of bfloat16.",
+        ),
+    )

@@ -13,9 +13,9 @@ from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.generating.options import EngineOptions
 from media_agent_magi.loading.cleaning import find_deleted, is_readable
 from media_agent_magi.loading.damage import damage_error
-from media_agent_magi.loading.device import choose_device, is_extended, size_of
+from media_agent_magi.loading.device import is_extended, size_of
 from media_agent_magi.loading.fitting import Fitting
-from media_agent_magi.loading.memory import TEXT_BYTES, Holding, MemoryPlan, ModelSizes
+from media_agent_magi.loading.memory import TEXT_BYTES, ModelSizes
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.magi.config import MagiConfig
 from media_agent_magi.magi.folder import MagiFolder
@@ -182,13 +182,8 @@ class MagiFamily:
             BackendUnavailableError: It does not fit, and what would.
         """
         assert isinstance(options, MagiOptions)
-        device = choose_device(options.device, free, self._sizes(request, options).weights)
-        if device is None:
-            return None
-        plan, free_bytes = self._plan_on(device, request, options, free)
-        return MemoryUse(
-            held=str(plan), where=device, needed_bytes=plan.device_bytes, free_bytes=free_bytes
-        )
+        size = size_of(request, self._config.size)
+        return self._fitting(request, options).use(options.device, size, free)
 
     def demand(self, request: VideoRequest, options: EngineOptions) -> object:
         """Return what decides how it is held."""
@@ -212,7 +207,8 @@ class MagiFamily:
         assert isinstance(options, MagiOptions)
         if self._folder is None:
             raise StorageError(f"magi/{self.model} needs {self._missing}")
-        device, holding = self._hold(request, options, free)
+        size = size_of(request, self._config.size)
+        device, holding = self._fitting(request, options).hold(options.device, size, free)
         try:
             return load_magi(
                 self._folder,
@@ -240,29 +236,15 @@ class MagiFamily:
         shape = self.geometry.shape(*size_of(request, self._config.size))
         return Compiling(shape, request.n, kept, required=options.compile == "on")
 
-    def _hold(
-        self, request: VideoRequest, options: MagiOptions, free: FreeMemory
-    ) -> tuple[str, Holding]:
-        """Return where it computes and how it is held."""
-        device = choose_device(options.device, free, self._sizes(request, options).weights)
-        if device is None:  # torch may see a GPU of which the driver's tool says nothing
-            return "cuda", Holding(text_on_device=False, window=self._config.sampler.window_size)
-        return device, self._plan_on(device, request, options, free)[0].holding
-
-    def _plan_on(
-        self, device: str, request: VideoRequest, options: MagiOptions, free: FreeMemory
-    ) -> tuple[MemoryPlan, int]:
-        def sizes(size: tuple[int, int]) -> ModelSizes:
+    def _fitting(self, request: VideoRequest, options: MagiOptions) -> Fitting:
+        def sizes(size: tuple[int, int], device: str) -> ModelSizes:
             return self._sizes(request, options, size)
 
-        fitting = Fitting(f"magi/{self.model}", sizes, SMALLEST, MULTIPLE)
-        return fitting.plan(device, size_of(request, self._config.size), free)
+        window = self._config.sampler.window_size
+        return Fitting(f"magi/{self.model}", sizes, SMALLEST, MULTIPLE, window)
 
     def _sizes(
-        self,
-        request: VideoRequest,
-        options: MagiOptions,
-        size: tuple[int, int] | None = None,
+        self, request: VideoRequest, options: MagiOptions, size: tuple[int, int]
     ) -> ModelSizes:
         context = options.context_frames or self.geometry.chunk_frames
         text, vae = T5_PARAMETERS, HALF * VAE_PARAMETERS
@@ -270,7 +252,7 @@ class MagiFamily:
             text, vae = self._parts
         return magi_sizes(
             self._config,
-            size_of(request, self._config.size) if size is None else size,
+            size,
             prefix_chunks=context // self.geometry.chunk_frames if is_extended(request) else 0,
             has_fp8=self._folder is None and not self._config.quantised and self._config.distilled,
             text_bytes=text * TEXT_BYTES[options.text_precision],

@@ -14,7 +14,7 @@ from typing import Any
 
 from media_agent_magi.engine.config import ConfigError
 from media_agent_magi.generating.family import WeightsError
-from media_agent_magi.loading.damage import NoModelError
+from media_agent_magi.loading.damage import NoModelError, check_all
 from media_agent_magi.loading.headers import WeightFiles, read_folder
 from media_agent_magi.loading.text_files import TextFiles
 from media_agent_magi.magi.config import RELEASED, SECTIONS, MagiConfig, kind_of
@@ -74,15 +74,7 @@ class MagiFolder:
         Raises:
             WeightsError: Something is missing, damaged, or does not fit; all that is.
         """
-        faults = []
-        checks = self.read_weights, self.read_vae, self.read_vae_config, self.check_text
-        for check in checks:
-            try:
-                check()
-            except WeightsError as error:
-                faults.append(str(error))
-        if faults:
-            raise WeightsError("; ".join(faults))
+        check_all(self.read_weights, self.read_vae, self.read_vae_config, self.check_text)
 
     def check_text(self) -> None:
         """Check that all files of the text encoder are there and whole.

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from media_agent_magi.generating.options import EngineOptions, common_options
+from media_agent_magi.loading.device import declare_placement
 from media_agent_magi.magi.config import MagiConfig
 from media_agent_schemas.capabilities import OptionSpec
 
@@ -37,19 +38,7 @@ def declare_options(config: MagiConfig) -> tuple[OptionSpec, ...]:
     usual = MagiOptions()
     return (
         *kept,
-        OptionSpec(
-            name="device",
-            type="string",
-            default=usual.device,
-            description="Where it computes: auto, cpu, cuda or cuda:1.",
-        ),
-        OptionSpec(
-            name="text_precision",
-            type="string",
-            default=usual.text_precision,
-            choices=("bfloat16", "float32", "int8"),
-            description="Numbers of the text encoder; int8 takes half the memory of bfloat16.",
-        ),
+        *declare_placement(usual.device, usual.text_precision),
         OptionSpec(
             name="compile",
             type="string",

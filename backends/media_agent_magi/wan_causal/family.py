@@ -15,9 +15,9 @@ from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.generating.options import EngineOptions
 from media_agent_magi.loading.damage import damage_error
-from media_agent_magi.loading.device import choose_device, size_of
+from media_agent_magi.loading.device import size_of
 from media_agent_magi.loading.fitting import Fitting
-from media_agent_magi.loading.memory import TEXT_BYTES, Holding, MemoryPlan, ModelSizes
+from media_agent_magi.loading.memory import TEXT_BYTES, ModelSizes
 from media_agent_magi.loading.tokenizer import tokenize
 from media_agent_magi.wan_causal.config import SIDES, WanCausalConfig
 from media_agent_magi.wan_causal.fetching import LICENCE
@@ -184,13 +184,8 @@ class WanCausalFamily:
             BackendUnavailableError: It does not fit, and what would.
         """
         assert isinstance(options, WanCausalOptions)
-        device = self._choose_device(options, free)
-        if device is None:
-            return None
-        plan, free_bytes = self._plan_on(device, request, options, free)
-        return MemoryUse(
-            held=str(plan), where=device, needed_bytes=plan.device_bytes, free_bytes=free_bytes
-        )
+        size = size_of(request, self._config.size)
+        return self._fitting(request, options).use(options.device, size, free)
 
     def demand(self, request: VideoRequest, options: EngineOptions) -> object:
         """Return what decides how it is held."""
@@ -212,7 +207,8 @@ class WanCausalFamily:
         assert isinstance(options, WanCausalOptions)
         if self._folder is None:
             raise StorageError(f"{BACKEND}/{self.model} needs {self._missing}")
-        device, holding = self._hold(request, options, free)
+        size = size_of(request, self._config.size)
+        device, holding = self._fitting(request, options).hold(options.device, size, free)
         try:
             return load_wan_causal(
                 self._folder,
@@ -226,27 +222,12 @@ class WanCausalFamily:
         except WeightsError as error:
             raise damage_error(error) from error
 
-    def _hold(
-        self, request: VideoRequest, options: WanCausalOptions, free: FreeMemory
-    ) -> tuple[str, Holding]:
-        """Return where it computes and how it is held."""
-        device = self._choose_device(options, free)
-        if device is None:  # torch may see a GPU of which the driver's tool says nothing
-            return "cuda", Holding(text_on_device=False, window=window_of(self._chosen(options)))
-        return device, self._plan_on(device, request, options, free)[0].holding
-
-    def _choose_device(self, options: WanCausalOptions, free: FreeMemory) -> str | None:
-        weights = self._sizes(self._config.size, 1, options, "cuda").weights
-        return choose_device(options.device, free, weights)
-
-    def _plan_on(
-        self, device: str, request: VideoRequest, options: WanCausalOptions, free: FreeMemory
-    ) -> tuple[MemoryPlan, int]:
-        def sizes(size: tuple[int, int]) -> ModelSizes:
+    def _fitting(self, request: VideoRequest, options: WanCausalOptions) -> Fitting:
+        def sizes(size: tuple[int, int], device: str) -> ModelSizes:
             return self._sizes(size, request.n, options, device)
 
-        fitting = Fitting(f"{BACKEND}/{self.model}", sizes, SIDES.start, SIDES.step)
-        return fitting.plan(device, size_of(request, self._config.size), free)
+        window = window_of(self._chosen(options))
+        return Fitting(f"{BACKEND}/{self.model}", sizes, SIDES.start, SIDES.step, window)
 
     def _sizes(
         self, size: tuple[int, int], videos: int, options: WanCausalOptions, device: str

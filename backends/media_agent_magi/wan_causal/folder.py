@@ -7,13 +7,13 @@ released code beside the checkpoint says the settings; without one they are thos
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
 from media_agent_magi.generating.family import WeightsError
-from media_agent_magi.loading.damage import NoModelError
+from media_agent_magi.loading.damage import NoModelError, check_all
 from media_agent_magi.loading.headers import WeightFiles, find_unfinished, read_file
 from media_agent_magi.loading.pickled import read_pickled
 from media_agent_magi.loading.text_files import TOKENIZER
@@ -95,20 +95,7 @@ class WanCausalFolder:
         Raises:
             WeightsError: Something is missing, damaged, or does not fit; all that is.
         """
-        faults = []
-        checks: tuple[Callable[[], object], ...] = (
-            self.read_weights,
-            self.read_adapter,
-            self.read_vae,
-            self.text().check,
-        )
-        for check in checks:
-            try:
-                check()
-            except WeightsError as error:
-                faults.append(str(error))
-        if faults:
-            raise WeightsError("; ".join(faults))
+        check_all(self.read_weights, self.read_adapter, self.read_vae, self.text().check)
 
     def read_weights(self) -> WeightFiles:
         """Read the header of the checkpoint, and compare it with the settings.

@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 
 from media_agent_magi.engine.causal.config import EVERYTHING, CausalConfig
 from media_agent_magi.generating.options import EngineOptions, common_options
+from media_agent_magi.loading.device import declare_placement
 from media_agent_magi.wan_causal.config import WanCausalConfig
 from media_agent_schemas.capabilities import OptionSpec
 
@@ -106,17 +107,5 @@ def declare_options(config: WanCausalConfig) -> tuple[OptionSpec, ...]:
             description="What counts as the place of a frame: in the video, trained for 4 minutes "
             "at most; or among what is seen, without a limit.",
         ),
-        OptionSpec(
-            name="device",
-            type="string",
-            default=usual.device,
-            description="Where it computes: auto, cpu, cuda or cuda:1.",
-        ),
-        OptionSpec(
-            name="text_precision",
-            type="string",
-            default=usual.text_precision,
-            choices=("bfloat16", "float32", "int8"),
-            description="Numbers of the text encoder; int8 takes half the memory of bfloat16.",
-        ),
+        *declare_placement(usual.device, usual.text_precision),
     )
