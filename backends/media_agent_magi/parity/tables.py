@@ -10,7 +10,7 @@ import torch
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.rope import default_bands, rotary_table
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
-from media_agent_magi.engine.times import timesteps
+from media_agent_magi.engine.stepper import timesteps
 from media_agent_magi.parity.comparison import SCHEDULE, SINGLE, CaseError, Check, Comparison
 from media_agent_magi.parity.golden import (
     OPTIONAL_SETTINGS,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.blocks.kernels import written_out
-from media_agent_magi.engine.times import TRANSFORMS
+from media_agent_magi.engine.stepper import TRANSFORMS
 from media_agent_magi.tiny.config import SAMPLER
 from media_agent_magi.tiny.model import TinyModel
 from media_agent_magi.training.layouts import LAYOUTS, Layout

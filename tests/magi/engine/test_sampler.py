@@ -15,9 +15,9 @@ from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.engine.noise import given_noise, seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler
 from media_agent_magi.engine.schedule import ChunkSchedule
+from media_agent_magi.engine.stepper import timesteps
 from media_agent_magi.engine.text.of_chunks import read_rows
 from media_agent_magi.engine.text.rows import TextRow, null_row
-from media_agent_magi.engine.times import timesteps
 from media_agent_magi.engine.transformer import StepInput
 
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from media_agent_magi.engine.config import ConfigError, ModelConfig, SamplerConfig
 from media_agent_magi.engine.schedule import ChunkSchedule, Step
-from media_agent_magi.engine.times import timesteps
+from media_agent_magi.engine.stepper import timesteps
 
 
 @st.composite
