@@ -104,8 +104,8 @@ adherence: $(READY) ## Count how often magi/tiny shows what its prompt says
 	@$(BIN)/python -m media_agent_magi.adherence --from-truth --chunks 3 --json benchmarks/results/adherence-continued.json
 	@$(BIN)/python -m media_agent_magi.adherence --restyle 0.6 --json benchmarks/results/adherence-restyled.json
 
-kill-matrix: $(READY) ## Kill the process after each step of paid jobs; nothing may be paid twice
-	@$(BIN)/python benchmarks/kill_matrix.py
+kill-matrix: $(READY) ## Kill the process after each step of paid jobs, 108 cells and 50 at random; nothing may be paid twice (ARGS="--runner dbos": workers over Postgres)
+	@$(BIN)/python -m benchmarks.kill_matrix $(ARGS)
 
 money-bench: $(READY) ## 1,000 jobs through lost replies, 5xx, expired addresses and kills: paid twice, lost, unanswered; beside LiteLLM's Router, genblaze and fal-client (installs them into .venv-money-*; ten minutes)
 	@$(BIN)/python -m benchmarks.money.run

@@ -6,7 +6,8 @@ it is over. Then RANDOM_KILLS jobs are killed at random moments, up to three tim
 published seed. The adapters pause SPEED times shorter than they would, fal times out after
 FAL_TIMEOUT; the search for lost replies pauses as it always does.
 
-`--runner` says who works on the jobs: a runner is a way to live, RUNNERS has them by name.
+`--runner dbos` lets workers do it: each life is a worker of a cluster, with the ledger and its
+queue in a database of a private Postgres (installed binaries); the first one queues the job.
 """
 
 import argparse
@@ -19,9 +20,9 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import partial
@@ -29,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from pydantic import JsonValue, SecretStr
 
     from media_agent.backend.protocol import BackendSettings, VideoBackend
     from media_agent.client import VideoClient
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
 RESULTS = Path(__file__).parent / "results"
 RANDOM_KILLS = 50
 SEED = 20261130
-LONGEST_LIFE = 3.0  # seconds until a random kill, at most; a job without trouble takes about one
 SPEED = 20.0
 FAL_TIMEOUT = 3.0  # seconds
 RESOLVED_WITHIN = 60.0  # seconds
 LIVES = 5  # processes after the first, at most
 JOB = "job"
+LOOK_SECONDS = 0.1  # between two looks whether the job of a worker has ended
+DRAIN_SECONDS = 1.0
 
 Provider = Literal["fal", "openai-compatible"]
 PROVIDERS: tuple[Provider, ...] = ("fal", "openai-compatible")
@@ -116,31 +118,34 @@ def all_cells() -> list[Cell]:
     ]
 
 
-def random_cells(count: int = RANDOM_KILLS, seed: int = SEED) -> list[Cell]:
-    """Return jobs that are killed one to three times, at moments drawn by a seed."""
+def random_cells(longest: float, count: int = RANDOM_KILLS, seed: int = SEED) -> list[Cell]:
+    """Return jobs that are killed one to three times, at moments up to `longest` seconds."""
     draw = random.Random(seed)
     return [
         Cell(
             PROVIDERS[number % len(PROVIDERS)],
             draw.choice([*UPSTREAM]),
             AT_RANDOM,
-            tuple(round(draw.uniform(0.05, LONGEST_LIFE), 3) for _ in range(draw.randint(1, 3))),
+            tuple(round(draw.uniform(0.05, longest), 3) for _ in range(draw.randint(1, 3))),
         )
         for number in range(count)
     ]
 
 
-def run_cell(cell: Cell, folder: Path, runner: str = "inline") -> Outcome:
+def run_cell(
+    cell: Cell, folder: Path, runner: str = "inline", ledger_url: "SecretStr | None" = None
+) -> Outcome:
     """Play one cell; the simulator listens in this process."""
-    live = RUNNERS[runner]
     from media_agent.ledger.ledger import Ledger
     from media_agent.testing.simulator.faults import Fault
 
     began = time.monotonic()
     with make_simulator(cell.provider, [Fault.parse(UPSTREAM[cell.upstream])]) as simulator:
         kills = list(cell.kills)
-        first = live(folder, cell.provider, simulator.url, cell.step, kill_after=_next(kills))
-        ledger = Ledger(folder / "data" / "ledger.sqlite")
+        scene = Scene(folder, cell.provider, simulator.url, ledger_url)
+        work = RUNNERS[runner].work
+        first = live(work, scene, cell.step, kill_after=_next(kills))
+        ledger = Ledger(folder / "data" / "ledger.sqlite", url=ledger_url)
         lives = 0
         while True:
             job = find_job(ledger)
@@ -148,8 +153,7 @@ def run_cell(cell: Cell, folder: Path, runner: str = "inline") -> Outcome:
                 break
             lives += 1
             resumes = job is not None  # else it died before the job was kept
-            after = _next(kills)
-            live(folder, cell.provider, simulator.url, None, resumes=resumes, kill_after=after)
+            live(work, scene, None, resumes=resumes, kill_after=_next(kills))
         ledger.close()
         accepted = simulator.accepted
     assert job is not None
@@ -185,18 +189,31 @@ def _next(kills: list[float]) -> float | None:
     return kills.pop(0) if kills else None
 
 
-def live_inline(
-    folder: Path,
-    provider: Provider,
-    url: str,
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Where the lives of a job take place."""
+
+    folder: Path
+    provider: Provider
+    url: str
+    ledger_url: "SecretStr | None"
+    """None: a file in the folder."""
+
+
+Work = Callable[[Scene, "str | None", bool], None]
+"""What a process does: begin the job of a scene or resume it, and die after a step."""
+
+
+def live(
+    work: Work,
+    scene: Scene,
     step: str | None,
     *,
     resumes: bool = False,
     kill_after: float | None = None,
 ) -> int | None:
     """Let one process work on the job until it ends or is killed; return its exit code."""
-    arguments = (folder, provider, url, step, resumes)
-    process = _CONTEXT.Process(target=work, args=arguments)
+    process = _CONTEXT.Process(target=work, args=(scene, step, resumes))
     process.start()
     process.join(kill_after)
     process.kill()  # harmless where it has ended
@@ -204,28 +221,16 @@ def live_inline(
     return process.exitcode
 
 
-RUNNERS = {"inline": live_inline}
-"""Ways to let one life of a job pass; each takes what `live_inline` takes."""
-
-
-def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: bool) -> None:
-    """Begin or resume the job, and die without a word after `step`."""
+def work_inline(scene: Scene, step: str | None, resumes: bool) -> None:
+    """Begin or resume the job in this process."""
     from media_agent.errors import MediaAgentError
-    from media_agent_schemas.request import VideoRequest
-
-    def checkpoint(reached: str) -> None:
-        if reached == "ref":
-            note(folder, REF)
-        if reached == step:
-            os.kill(os.getpid(), signal.SIGKILL)
 
     async def life() -> None:
-        async with make_client(folder, provider, url, checkpoint) as client:
+        async with open_client(scene, step) as client:
             if resumes:
                 await client.resume(JOB)
                 return
-            request = VideoRequest(prompt="a red kite over a lake", seed=7)
-            await client.generate(request, out=folder / "video.mp4", job_id=JOB)
+            await client.generate(make_request(), out=scene.folder / "video.mp4", job_id=JOB)
 
     try:
         asyncio.run(life())
@@ -233,7 +238,66 @@ def work(folder: Path, provider: Provider, url: str, step: str | None, resumes: 
         raise SystemExit(str(error)) from error
 
 
-def make_client(folder: Path, provider: Provider, url: str, checkpoint: object) -> "VideoClient":
+def work_as_worker(scene: Scene, step: str | None, resumes: bool) -> None:
+    """Queue the job unless it is to be resumed, and serve its queue until it has ended."""
+    from media_agent.cluster.worker import Drain
+
+    async def life() -> None:
+        if not resumes:
+            async with open_client(scene, None, runner="dbos") as client:
+                await client.start(make_request(), out=scene.folder / "video.mp4", job_id=JOB)
+        drain = Drain(asyncio.Event(), seconds=DRAIN_SECONDS)
+        async with open_client(scene, step) as client:
+            serving = client.work_queues((scene.provider,), drain, say=lambda said: None)
+            task = asyncio.create_task(serving)
+            while not task.done() and not (await client.get(JOB)).status.is_terminal:
+                await asyncio.wait([task], timeout=LOOK_SECONDS)
+            drain.asked.set()
+            await task
+
+    asyncio.run(life())
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """A way to let one life of a job pass."""
+
+    work: Work
+    longest_life: float
+    """Seconds until a random kill, at most: about three times what an untroubled life takes."""
+    needs_postgres: bool = False
+
+
+RUNNERS = {
+    "inline": Runner(work_inline, longest_life=3.0),
+    "dbos": Runner(work_as_worker, longest_life=10.0, needs_postgres=True),
+}
+
+
+def make_request() -> "VideoRequest":
+    """Return what is asked for in each cell."""
+    from media_agent_schemas.request import VideoRequest
+
+    return VideoRequest(prompt="a red kite over a lake", seed=7)
+
+
+def open_client(scene: Scene, step: str | None, *, runner: str = "inline") -> "VideoClient":
+    """Return a client that dies without a word after `step`, and notes when work was found."""
+
+    def checkpoint(reached: str) -> None:
+        if reached == "ref":
+            note(scene.folder, REF)
+        if reached == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    more = {} if scene.ledger_url is None else {"ledger": scene.ledger_url}
+    more |= {} if runner == "inline" else {"jobs": {"runner": runner}}
+    return make_client(scene.folder, scene.provider, scene.url, checkpoint, **more)
+
+
+def make_client(
+    folder: Path, provider: Provider, url: str, checkpoint: object, **more: object
+) -> "VideoClient":
     """Return a client whose adapters do not wait for long."""
     from media_agent.backend.protocol import BackendSpec
     from media_agent.client import VideoClient
@@ -249,6 +313,7 @@ def make_client(folder: Path, provider: Provider, url: str, checkpoint: object) 
             config=folder / "none.toml",
             default_backend=provider,
             backends={provider: section},
+            **more,
         ),
         registry=Registry(Discovery({provider: spec})),
         checkpoint=checkpoint,  # type: ignore[arg-type]
@@ -307,12 +372,31 @@ def find_lookup(provider: Provider) -> str:
 
 
 def play(cells: Sequence[Cell], at_once: int, runner: str = "inline") -> list[Outcome]:
-    """Play cells, some at the same time, each in a folder of its own."""
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(at_once) as pool:
-        folders = [Path(name, str(number)) for number in range(len(cells))]
-        for folder in folders:
+    """Play cells, some at the same time, each in a folder, and a database, of its own."""
+    with tempfile.TemporaryDirectory() as name, make_databases(runner) as new_database:
+
+        def run(number: int) -> Outcome:
+            folder = Path(name, str(number))
             folder.mkdir()
-        return list(pool.map(partial(run_cell, runner=runner), cells, folders))
+            return run_cell(cells[number], folder, runner, new_database())
+
+        with ThreadPoolExecutor(at_once) as pool:
+            return list(pool.map(run, range(len(cells))))
+
+
+@contextmanager
+def make_databases(runner: str) -> "Iterator[Callable[[], SecretStr | None]]":
+    """Give what makes an empty database for the ledger of a cell; None: a file will do."""
+    if not RUNNERS[runner].needs_postgres:
+        yield lambda: None
+        return
+    from tests.postgres import PostgresServer, find_binaries
+
+    binaries = find_binaries()
+    if binaries is None:
+        raise SystemExit("no Postgres is installed: apt-get install postgresql")
+    with PostgresServer(binaries) as server:
+        yield server.new_database
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, object]:
@@ -353,16 +437,19 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 def main() -> int:
     """Play the matrix, print it and keep it; return 1 when a promise was broken."""
-    from machine import describe_machine
+    from benchmarks.machine import describe_machine
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--at-once", type=int, default=4, help="cells played at the same time")
     parser.add_argument("--runner", choices=RUNNERS, default="inline", help="who works")
     parser.add_argument("--folder", type=Path, default=RESULTS, help="where the numbers go")
     arguments = parser.parse_args()
+    if RUNNERS[arguments.runner].needs_postgres:
+        _CONTEXT.set_forkserver_preload([*_PRELOAD, "dbos"])
     began = time.monotonic()
     outcomes = play(all_cells(), arguments.at_once, arguments.runner)
-    by_chance = play(random_cells(), arguments.at_once, arguments.runner)
+    longest = RUNNERS[arguments.runner].longest_life
+    by_chance = play(random_cells(longest), arguments.at_once, arguments.runner)
     numbers = {**summary(outcomes), "seconds": round(time.monotonic() - began, 1)}
     chance = {**summary(by_chance), "seed": SEED}
     print(table(outcomes))
@@ -415,15 +502,14 @@ def draw(outcomes: Sequence[Outcome], path: Path) -> None:
 
 
 # A server that has everything imported and forks a clean process for each life.
+_PRELOAD = [
+    "media_agent.client",
+    "media_agent.video.codec",
+    "media_agent_hosted.providers.fal.backend",
+    "benchmarks.kill_matrix",
+]
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "media_agent.client",
-        "media_agent.video.codec",
-        "media_agent_hosted.providers.fal.backend",
-        "kill_matrix",
-    ]
-)
+_CONTEXT.set_forkserver_preload(_PRELOAD)
 
 if __name__ == "__main__":
     raise SystemExit(main())

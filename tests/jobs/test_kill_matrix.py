@@ -1,23 +1,10 @@
 """Seven cells of the kill matrix; `make kill-matrix` plays all of them."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-def matrix() -> Iterator[ModuleType]:
-    folder = str(ROOT / "benchmarks")
-    sys.path.insert(0, folder)
-    import kill_matrix
-
-    yield kill_matrix
-    sys.path.remove(folder)
+from benchmarks import kill_matrix
 
 
 @pytest.mark.parametrize(
@@ -33,7 +20,6 @@ def matrix() -> Iterator[ModuleType]:
     ],
 )
 def test_a_job_whose_process_is_killed_is_paid_once_and_ends_or_says_what_to_do(
-    matrix: ModuleType,
     tmp_path: Path,
     provider: str,
     upstream: str,
@@ -41,7 +27,7 @@ def test_a_job_whose_process_is_killed_is_paid_once_and_ends_or_says_what_to_do(
     status: str,
     accepted: int,
 ) -> None:
-    outcome = matrix.run_cell(matrix.Cell(provider, upstream, step), tmp_path)
+    outcome = kill_matrix.run_cell(kill_matrix.Cell(provider, upstream, step), tmp_path)
 
     assert outcome.was_killed is (step is not None)
     assert (outcome.status, outcome.accepted) == (status, accepted)
@@ -49,15 +35,15 @@ def test_a_job_whose_process_is_killed_is_paid_once_and_ends_or_says_what_to_do(
     assert outcome.is_resolved or outcome.lookup in ("none", "candidates") or not outcome.reply_lost
 
 
-def test_the_matrix_is_whole_and_its_numbers_tell_a_broken_promise(matrix: ModuleType) -> None:
-    cells = matrix.all_cells()
+def test_the_matrix_is_whole_and_its_numbers_tell_a_broken_promise() -> None:
+    cells = kill_matrix.all_cells()
     assert len(cells) == len(set(cells)) == 2 * 6 * 9
     facts = {"lookup": "list", "reply_lost": True, "resolved_seconds": 70.0, "was_killed": True}
-    twice = matrix.Outcome(
+    twice = kill_matrix.Outcome(
         cell=cells[0], status="completed", next_step=None, accepted=2, lives=2, seconds=1, **facts
     )
 
-    numbers = matrix.summary([twice])
+    numbers = kill_matrix.summary([twice])
 
     assert len(numbers["broken_promises"]) == 1
     assert (numbers["most_accepted_per_intent"], numbers["resolved_share"]) == (2, 0)

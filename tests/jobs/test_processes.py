@@ -1,7 +1,6 @@
 """Several processes on one ledger, with a provider that counts what it accepts."""
 
 import multiprocessing
-import sys
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
@@ -16,18 +15,12 @@ from media_agent.testing.simulator.faults import Fault
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import JobStatus
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
-def at_work() -> Iterator[ModuleType]:
-    added = [str(ROOT / "benchmarks"), str(Path(__file__).parent)]
-    sys.path[:0] = added
-    import work_in_processes
+def at_work() -> ModuleType:
+    from tests.jobs import work_in_processes
 
-    yield work_in_processes
-    for folder in added:
-        sys.path.remove(folder)
+    return work_in_processes
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,7 @@ import os
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
-from kill_matrix import make_client
-
+from benchmarks.kill_matrix import make_client
 from media_agent.errors import JobError
 from media_agent_schemas.request import VideoRequest
 
