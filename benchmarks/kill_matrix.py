@@ -44,6 +44,7 @@ RANDOM_KILLS = 50
 SEED = 20261130
 SPEED = 20.0
 FAL_TIMEOUT = 3.0  # seconds
+POLL_SECONDS = 0.2
 RESOLVED_WITHIN = 60.0  # seconds
 LIVES = 5  # processes after the first, at most
 JOB = "job"
@@ -53,8 +54,11 @@ DRAIN_SECONDS = 1.0
 Provider = Literal["fal", "openai-compatible"]
 PROVIDERS: tuple[Provider, ...] = ("fal", "openai-compatible")
 OPTIONS: dict[Provider, dict[str, "JsonValue"]] = {
-    "fal": {"timeout_seconds": FAL_TIMEOUT},
-    "openai-compatible": {"server": "vllm-omni"},  # whose list shows which video is whose
+    "fal": {"timeout_seconds": FAL_TIMEOUT, "poll_seconds": POLL_SECONDS},
+    "openai-compatible": {
+        "server": "vllm-omni",
+        "poll_seconds": POLL_SECONDS,
+    },  # whose list shows which video is whose
 }
 STEPS = ("plan", "intent", "submit", "ref", "observe", "collect", "record", "finish")
 UPSTREAM = {
@@ -506,7 +510,6 @@ _PRELOAD = [
     "media_agent.client",
     "media_agent.video.codec",
     "media_agent_hosted.providers.fal.backend",
-    "benchmarks.kill_matrix",
 ]
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(_PRELOAD)
