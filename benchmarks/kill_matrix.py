@@ -56,7 +56,11 @@ DRAIN_SECONDS = 1.0
 Provider = Literal["fal", "openai-compatible"]
 PROVIDERS: tuple[Provider, ...] = ("fal", "openai-compatible")
 OPTIONS: dict[Provider, dict[str, "JsonValue"]] = {
-    "fal": {"timeout_seconds": FAL_TIMEOUT, "poll_seconds": POLL_SECONDS},
+    "fal": {
+        "timeout_seconds": FAL_TIMEOUT,
+        "poll_seconds": POLL_SECONDS,
+        "lookup_seconds": FAL_LOOKUP,
+    },
     "openai-compatible": {
         "server": "vllm-omni",
         "poll_seconds": POLL_SECONDS,
@@ -333,8 +337,6 @@ def make_backend(provider: Provider, folder: Path, settings: "BackendSettings") 
 
     kind = FalBackend if provider == "fal" else OpenAICompatibleBackend
     backend = kind(settings, sleep=sleep_shortly)
-    if isinstance(backend, FalBackend):
-        backend.lookup_seconds = FAL_LOOKUP  # type: ignore[misc]  # of this one alone
     find = backend.find
 
     async def noting(request: "VideoRequest", *, key: str, since: datetime) -> object:

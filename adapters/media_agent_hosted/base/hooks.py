@@ -16,12 +16,7 @@ from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_schemas.base import TriState
-from media_agent_schemas.capabilities import (
-    USUAL_LOOKUP_SECONDS,
-    CancelRule,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 
@@ -130,8 +125,6 @@ class Hooks(PollHooks):
     bills_failed: ClassVar[TriState] = "unknown"
     """Whether work that failed there is billed."""
     lookup: ClassVar[Literal["key", "list", "candidates", "none"]] = "none"
-    lookup_seconds: ClassVar[float] = USUAL_LOOKUP_SECONDS
-    """For how long work may be missing in what is looked up."""
     verification: ClassVar[Verification] = Verification(
         level=VerificationLevel.SIMULATOR, note="against a simulator of the documented API"
     )

@@ -103,7 +103,6 @@ class HostedBackend(Hooks, ServiceBackend):
                 "cancel_rule": self.cancel_rule,
                 "bills_failed": self.bills_failed,
                 "lookup": self.lookup,
-                "lookup_seconds": self.lookup_seconds,
                 "verification": self.verification,
                 "missing": self.missing(),
                 "reads_urls": self.reads_urls,

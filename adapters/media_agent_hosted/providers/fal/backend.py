@@ -51,6 +51,12 @@ class FalOptions(ProviderOptions):
         description="fal's platform API, whose list finds a lost reply; https://api.fal.ai/v1 by "
         "default, beside another base_url /v1 below that",
     )
+    lookup_seconds: float = Field(
+        default=900.0,
+        ge=0,
+        le=86_400,
+        description="a lost reply is looked for that long: work may be listed only once it ended",
+    )
 
 
 class FalBackend(HostedBackend):
@@ -67,7 +73,6 @@ class FalBackend(HostedBackend):
     keeps = timedelta(days=7)
     cancel_rule = CancelRule.QUEUED_ONLY  # work that has started usually continues
     lookup = "list"
-    lookup_seconds = 900.0  # it surely lists what has ended; whether also what is at work is unsaid
     verification = wire_equal("fal-client 1.0.3")
 
     def __init__(self, settings: BackendSettings, **means: Unpack[Means]) -> None:
@@ -77,19 +82,24 @@ class FalBackend(HostedBackend):
             ConfigurationError: an option or an address is wrong.
         """
         super().__init__(settings, **means)
-        options, connection = self.options, self.connection()
-        assert isinstance(options, FalOptions)
-        url = choose_platform(connection.base_url, options.platform_url, queue=self.address)
+        connection, chosen = self.connection(), self._own.platform_url
+        url = choose_platform(connection.base_url, chosen, queue=self.address)
         self._platform = replace(connection, base_url=url).open(
             settings.secrets,
             transport=means.get("transport"),
             sleep=means.get("sleep", asyncio.sleep),
         )
 
+    @property
+    def _own(self) -> FalOptions:
+        options = self.options
+        assert isinstance(options, FalOptions)
+        return options
+
     def describe(self, model_id: str) -> Capabilities:
         """Say what a model can do: some take several shots; without a seed nothing is proved."""
         found = super().describe(model_id)
-        changes: dict[str, object] = {}
+        changes: dict[str, object] = {"lookup_seconds": self._own.lookup_seconds}
         if model_id in MODELS.by_id and takes_shots(model_id):
             changes["max_shots"] = MOST_SHOTS
         if found.seed is False:  # a person has to look anyway, and can as well later
