@@ -5,6 +5,7 @@ it is ended. It speaks the shapes of the simulators that the tests use. `GET /__
 often each job was accepted: what is paid.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -114,7 +115,13 @@ class MoneyOpenAI(MoneyProvider, OpenAISimulator):
 
 
 class MoneyFal(MoneyProvider, FalSimulator):
-    """fal's queue."""
+    """fal's queue and list; the address of a video is signed anew whenever it is told."""
+
+    _signatures = itertools.count(1)
+
+    def video_url(self, job: SimulatedJob) -> str:
+        """Return an address that differs from those told before, as a signed one does."""
+        return f"{super().video_url(job)}?signature={next(self._signatures)}"
 
 
 def main() -> None:
