@@ -2,7 +2,7 @@
 
 The native engine, the sandbox, a hosted service (its local simulator), and two local diffusers
 pipelines with tiny random weights: only one word of the settings changes each time. Then the
-service hangs up after accepting a paid job: the request is not sent a second time.
+service hangs up after accepting a paid job: it is found in its list, and not sent a second time.
 
     pip install -e '.[magi,diffusers]'
     python examples/three_ways.py
@@ -10,9 +10,6 @@ service hangs up after accepting a paid job: the request is not sent a second ti
 
 import argparse
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,20 +124,14 @@ def show(made: Sequence[Made]) -> None:
 
 
 def lost_reply(settings: Path, request: dict[str, Any]) -> None:
-    """Let the service hang up after accepting: no second submission, and what is known."""
+    """Let the service hang up after accepting: the work is found, and there is no second one."""
     request = request | {"idempotency_key": "the one whose reply is lost"}
-    with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
+    lost = Fault("submit", "close_after_accept")
+    with FalSimulator([lost], lists_unended=True) as simulator:
         first = make("fal", settings, simulator.url, request)
         again = make("fal", settings, simulator.url, request)
         print(f"status: {first['status']}; asked again: {again['status']}, the same job: ", end="")
         print("yes" if first["job_id"] == again["job_id"] else "no")
-        print(f"next: {first['next']}")
-        print(f"submissions that the service accepted: {simulator.accepted}")
-        print(f"$ media-agent jobs reconcile {first['job_id']}", flush=True)
-        command = [sys.executable, "-m", "media_agent.cli", "jobs", "reconcile", first["job_id"]]
-        environment = {**os.environ, "MEDIA_AGENT_CONFIG": str(settings)}
-        said = subprocess.run(command, env=environment, capture_output=True, text=True)
-        print((said.stdout + said.stderr).strip())
         print(f"submissions that the service accepted: {simulator.accepted}")
 
 

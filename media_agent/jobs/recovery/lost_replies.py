@@ -67,7 +67,7 @@ class LostReplies:
             tell(JobProgressed(phase=_say_search(backend.name, seconds)))
         is_last = is_stopped()  # then one look must do: what is found can be stopped
         looking = self._search(submission, _pauses(seconds) if can_ask and not is_last else ())
-        under = "its key" if capabilities.lookup == "key" else "its list"
+        where = "under its key" if capabilities.lookup == "key" else "in its list"
         longest = seconds + _FOR_ANSWERS
         trouble: str | None
         try:
@@ -76,7 +76,7 @@ class LostReplies:
             if isinstance(found, OperationRef):
                 await keep_ref(submission, found, self._context)  # however long that takes
                 return found
-            trouble = found or f"it shows no work under {under}"
+            trouble = found or f"it shows no such work {where}"
         except TimeoutError:
             trouble = f"it could not be asked within {longest:g} s"
         except JobCancelledError:
