@@ -89,10 +89,10 @@ class MiniMaxBackend(HostedBackend):
             return found
         return replace(found, base_url=_MAINLAND)
 
-    def capabilities(self, model: str | None = None) -> Capabilities:
+    def describe(self, model_id: str) -> Capabilities:
         """Say what a model can do; version 1 stops nothing, and has no list."""
-        found = super().capabilities(model)
-        known = self.models.by_id.get(found.model)
+        found = super().describe(model_id)
+        known = self.models.by_id.get(model_id)
         if known is None or known.path != OLDER:
             return found
         return found.model_copy(update={"cancel_rule": CancelRule.NONE, "lookup": "none"})
