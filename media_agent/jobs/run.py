@@ -39,6 +39,7 @@ from media_agent.jobs.settle import Work, settled
 from media_agent.jobs.sharing import Sharing
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError, SubmissionState
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.storage.destination import Destination
 from media_agent.telemetry.jobs import JobTelemetry
 from media_agent_schemas.capabilities import Capabilities
@@ -141,7 +142,7 @@ class JobRun:
             JobError: another process works on it.
             OwnershipLostError: another process took it over meanwhile.
             StillWaitingError: it was accepted, and is waited for elsewhere.
-            LedgerBusyError: the ledger is away, and the run is one that is retried.
+            LedgerBusyError, UndecidedError: the ledger is away, and the run is one that is retried.
             MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
                 written, so that the end could not be kept.
         """
@@ -277,7 +278,7 @@ class JobRun:
             info = to_info(error)
             return JobOutcomeUnknown(error=info) if info.hint else self._as_unknown(info)
         except MediaAgentError as error:
-            if self._is_retried and isinstance(error, LedgerBusyError):
+            if self._is_retried and isinstance(error, LedgerBusyError | UndecidedError):
                 raise
             return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data

@@ -16,6 +16,7 @@ from media_agent.errors import (
     PluginError,
     PolicyFailedError,
     PolicyRefusedError,
+    StorageError,
     UnsupportedRequestError,
     from_info,
     to_info,
@@ -35,6 +36,13 @@ from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)
+
+
+class _NotSentError(Exception):
+    """The ledger could not say that the intent is safe, so that nobody was asked."""
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
 
 
 class Submitter:
@@ -112,15 +120,7 @@ class Submitter:
             answer = await self._offer(backend, intent, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
-            await write_patiently(
-                partial(
-                    self._store.submissions.mark_refused,
-                    intent,
-                    to_info(answer),
-                    self._context.now(),
-                ),
-                self._context,
-            )
+            await self._keep_refusal(intent, answer)
             number = self._next(intent, answer)
 
     async def _ask_policies(self, number: int, backend: VideoBackend) -> None:
@@ -179,6 +179,9 @@ class Submitter:
             raise
         except NotKeptError:
             raise
+        except _NotSentError as trouble:
+            await self._withdraw(intent)
+            raise trouble.error from None
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
             if capabilities.resubmits and not isinstance(error, MediaAgentError):
                 raise
@@ -195,9 +198,12 @@ class Submitter:
     ) -> OperationRef:
         request = self._plans[intent.number].request
         sent.is_reporting = True  # nothing can be accepted before the intent is on disk
-        await self._store.flushed(key=intent.key)
-        if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
-            await asyncio.to_thread(self._store.owners.hold, self.job.id)
+        try:
+            await self._store.flushed(key=intent.key)
+            if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
+                await asyncio.to_thread(self._store.owners.hold, self.job.id)
+        except StorageError as error:
+            raise _NotSentError(error) from error
         sent.is_reporting = False  # unless the backend says so
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
@@ -205,6 +211,17 @@ class Submitter:
             with contextlib.suppress(MediaAgentError):  # those read before the intent stand there
                 self._store.jobs.note_inputs(self.job.id, sent.inputs)
         return ref
+
+    async def _keep_refusal(self, intent: Submission, error: MediaAgentError) -> None:
+        mark = self._store.submissions.mark_refused
+        await write_patiently(
+            partial(mark, intent, to_info(error), self._context.now()), self._context
+        )
+
+    async def _withdraw(self, intent: Submission) -> None:
+        """Forget an intent of which nothing was sent, now or before: it can be offered again."""
+        if intent.attempts == 1:
+            await write_patiently(partial(self._store.submissions.withdraw, intent), self._context)
 
     async def _to_its_end(
         self, sending: "asyncio.Task[OperationRef]", sent: Sending
@@ -238,6 +255,10 @@ class Submitter:
         """Wait for the reply though nobody continues here: whoever does is to know what it said."""
         await asyncio.wait({sending})
         error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, _NotSentError):
+            with contextlib.suppress(Exception, OwnershipLostError):
+                await self._withdraw(intent)
+            return
         if (
             capabilities.resubmits
             or not isinstance(error, Exception)
@@ -247,15 +268,7 @@ class Submitter:
         refusal = as_refusal(error, backend.name, sent)
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
-                await write_patiently(
-                    partial(
-                        self._store.submissions.mark_refused,
-                        intent,
-                        to_info(refusal),
-                        self._context.now(),
-                    ),
-                    self._context,
-                )
+                await self._keep_refusal(intent, refusal)
 
     async def _find(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None

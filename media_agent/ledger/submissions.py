@@ -35,6 +35,9 @@ SELECT key, job_id FROM submissions
 WHERE settled_at IS NULL AND state != 'refused' AND (job_id = :job OR job_id IN (
     SELECT id FROM jobs WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))
 ORDER BY id"""
+_SUBMISSION = """
+SELECT job_id, number, key, backend, model, state, ref, error, attempts, created_at
+FROM submissions WHERE job_id = :job AND number = :number"""
 _MOST_USD = 1e6  # that one job can cost
 _TAKE_FROM_RESERVED = """
 UPDATE submissions
@@ -143,6 +146,23 @@ class Submissions:
             change_job(transaction, job_id, plan_number=number, **plan_columns(plan))
             return self._submission(transaction, job_id, number)
 
+    def withdraw(self, submission: Submission) -> None:
+        """Forget an intent of a job of ours of which nothing was ever sent.
+
+        Raises:
+            OwnershipLostError: another process took the job over, and looks for the work.
+        """
+        intended = "key = :key AND state = 'intended' AND attempts = 1"
+        with self._database.writing() as transaction:
+            terms = terms_of(self._owners.own_row(transaction, submission.job_id))
+            is_there = f"SELECT 1 FROM submissions WHERE {intended}"
+            if transaction.row(is_there, key=submission.key) is None:
+                return
+            transaction.change(f"DELETE FROM submissions WHERE {intended}", key=submission.key)
+            if terms.part_of is not None:
+                price = terms.plans[submission.number].estimate.bound_usd or 0.0
+                transaction.change(_TAKE_FROM_RESERVED, usd=-price, key=terms.part_of)
+
     def record_retry(self, submission: Submission) -> Submission:
         """Keep that a submission is about to be repeated, where that costs nothing."""
         again = "UPDATE submissions SET attempts = attempts + 1 WHERE key = :key"
@@ -233,8 +253,7 @@ class Submissions:
             raise OwnershipLostError(said) from None
 
     def _submission(self, transaction: Transaction, job_id: str, number: int) -> Submission:
-        query = "SELECT * FROM submissions WHERE job_id = :job AND number = :number"
-        (row,) = transaction.rows(query, job=job_id, number=number)
+        (row,) = transaction.rows(_SUBMISSION, job=job_id, number=number)
         return submission_of(row)
 
 

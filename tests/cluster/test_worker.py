@@ -18,6 +18,8 @@ from media_agent.config.jobs_section import QueueSection
 from media_agent.config.settings import load_settings
 from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
 from media_agent.jobs import stopping
+from media_agent.ledger.state import SubmissionState
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
@@ -257,21 +259,34 @@ async def test_a_queue_that_no_job_ever_waits_in_is_refused(tmp_path: Path) -> N
         await find_limits(("b/m",), {}, opening(service))
 
 
+@pytest.mark.parametrize("trouble", [LedgerBusyError, UndecidedError])
+@pytest.mark.parametrize("step", ["intent", "flush", "lease"])
 async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, trouble: type[StorageError]
 ) -> None:
     monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
     async with serving(tmp_path) as scene:
         job_id = await scene.keep()
-        submissions = scene.client.store.submissions
-        record, failures = submissions.record_intent, [LedgerBusyError("it is away")] * 2
+        store, failures = scene.client.store, [trouble("it is away")] * 2
 
-        def fail_twice(*words: object, **named: object):  # type: ignore[no-untyped-def]  # as that
-            if failures:
-                raise failures.pop()
-            return record(*words, **named)  # type: ignore[arg-type]  # as that
+        def fail_twice(method: Callable[..., object]) -> Callable[..., object]:
+            def call(*words: object, **named: object) -> object:
+                if failures and (step != "flush" or named):
+                    raise failures.pop()
+                return method(*words, **named)
 
-        monkeypatch.setattr(submissions, "record_intent", fail_twice)
+            return call
+
+        owner, name = {
+            "intent": (store.submissions, "record_intent"),
+            "flush": (store, "flushed"),
+            "lease": (store.owners, "hold"),
+        }[step]
+        monkeypatch.setattr(store.owners, "is_safe", lambda: step != "lease")
+        monkeypatch.setattr(owner, name, fail_twice(getattr(owner, name)))
 
         assert await scene.engine.work(job_id, False) == "waiting"
         assert failures == []
+        (sent,) = store.submissions.of(job_id)
+        assert (sent.state, sent.attempts) == (SubmissionState.ACCEPTED, 1)
+        assert scene.service.sent == [job_id]

@@ -172,6 +172,41 @@ def test_what_a_removed_video_in_segments_had_reserved_is_free_again(ledger: Led
     ledger.submissions.record_intent("other", 0, NOW, per_day=1.0)
 
 
+def test_an_intent_of_which_nothing_was_sent_is_withdrawn_as_if_it_never_was(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(*in_parts("video", 0.4, 0.4))
+    ledger.jobs.create(*part_of("video", "part", 0.4))
+    ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
+    part = ledger.submissions.record_intent("part", 0, NOW, per_day=1.0)
+
+    ledger.submissions.withdraw(part)
+    ledger.submissions.withdraw(part)
+
+    assert (ledger.submissions.of("part"), ledger.submissions.spent(NOW)) == ([], 0.8)
+    assert ledger.submissions.record_intent("part", 0, NOW, per_day=1.0) == part
+    assert ledger.submissions.spent(NOW) == 0.8
+
+
+def test_what_was_sent_or_is_looked_for_by_another_process_is_not_withdrawn(
+    ledger: Ledger, place: Place
+) -> None:
+    for name in ("one", "two"):
+        ledger.jobs.create(job(name, cost=0.4))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    taken = ledger.submissions.record_intent("two", 0, NOW)
+
+    ledger.submissions.withdraw(sent)
+    with (
+        place.open().owners.claim("two", force=True),
+        pytest.raises(OwnershipLostError),
+    ):
+        ledger.submissions.withdraw(taken)
+
+    assert ledger.submissions.spent(NOW) == 0.8
+
+
 @pytest.mark.parametrize("names", ["video", "video-2", "another job", ""])
 def test_a_label_of_the_caller_takes_nothing_from_what_a_video_in_segments_reserved(
     ledger: Ledger, names: str

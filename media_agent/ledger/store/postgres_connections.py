@@ -1,10 +1,8 @@
 """The connections to one Postgres database: made at first use, kept, and begun on again."""
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
 from typing import TypeAlias, cast
 
 import psycopg
@@ -13,7 +11,7 @@ from psycopg.types.numeric import FloatLoader
 
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import Row
-from media_agent.ledger.store.postgres_errors import is_lasting
+from media_agent.ledger.store.postgres_errors import is_broken, is_lasting
 from media_agent.ledger.store.postgres_tables import SCHEMA, prepare_tables
 
 Connection: TypeAlias = psycopg.Connection[Row]
@@ -43,7 +41,7 @@ class Connections:
 
     def __init__(self, address: Address, busy_seconds: float) -> None:
         self._address = address
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
         self._changing = threading.Lock()
         self._idle: list[Connection] = []
         self._is_ready = False  # the tables are known to be there
@@ -58,21 +56,38 @@ class Connections:
         """Leave them to the parent for ever: closing them would harm it."""
         _OF_PARENTS.extend(self._idle)
 
-    @contextlib.contextmanager
-    def begun(self, statement: str) -> Iterator[Connection]:
-        """Give a connection that has run a statement; it is waited for as long as may be.
+    def begin(self, statement: str, deadline: float | None = None) -> Connection:
+        """Return a connection that has run a statement; it is waited for as long as may be.
+
+        That is until the deadline, of a monotonic clock, else for the usual time.
 
         Raises:
             psycopg.Error: nobody is let in, or the server stayed away.
         """
-        connection = self._begin(statement)
-        try:
-            yield connection
-        except BaseException:
-            connection.close()  # which undoes what was begun
-            raise
+        if deadline is None:
+            deadline = time.monotonic() + self.busy_seconds
+        while True:
+            connection = None
+            try:
+                connection = self._take()
+                connection.execute(statement.encode())
+            except psycopg.Error as error:
+                is_away = not is_lasting(error) if connection is None else is_broken(error)
+                if connection is not None:
+                    connection.close()
+                if not is_away or time.monotonic() >= deadline:
+                    raise
+            else:
+                return connection
+            if self._idle:
+                self.close()  # where one is broken, all may be
+            else:
+                time.sleep(_PAUSE)
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection on which nothing is begun any more, for whoever is next."""
         with self._changing:
-            if len(self._idle) < _MOST_IDLE:
+            if len(self._idle) < _MOST_IDLE and not connection.closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -82,25 +97,6 @@ class Connections:
         with self._changing:
             while self._idle:
                 self._idle.pop().close()
-
-    def _begin(self, statement: str) -> Connection:
-        deadline = time.monotonic() + self._busy_seconds
-        while True:
-            connection = None
-            try:
-                connection = self._take()
-                connection.execute(statement.encode())
-            except psycopg.Error as error:
-                if connection is not None:
-                    connection.close()
-                if is_lasting(error) or time.monotonic() >= deadline:
-                    raise
-            else:
-                return connection
-            if self._idle:
-                self.close()  # where one is broken, all may be
-            else:
-                time.sleep(_PAUSE)
 
     def _take(self) -> Connection:
         with self._changing:
@@ -113,7 +109,7 @@ class Connections:
         )
         try:
             connection.adapters.register_loader("numeric", FloatLoader)
-            _set_up(connection, max(1, int(self._busy_seconds * 1000)))
+            _set_up(connection, max(1, int(self.busy_seconds * 1000)))
             if not self._is_ready:
                 prepare_tables(connection, self._address.name)
         except BaseException:
