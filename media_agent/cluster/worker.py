@@ -27,6 +27,9 @@ from media_agent.jobs.runner import JobRunner
 from media_agent.jobs.turns import BEGINNING
 from media_agent.ledger.state import OwnershipLostError
 
+LEDGER_SECONDS = 2.0
+"""How long a call in the event loop of a worker waits for a ledger that is away; then its job does,
+beside the others."""
 TEND_SECONDS = 5.0  # between two rounds of the watchdog
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 18)  # seconds between attempts: 10 minutes in all
 _PATIENCE = 8  # attempts at a job that another process works on: longer than the dead are trusted

@@ -28,6 +28,7 @@ from media_agent.jobs.continuing.branch_state import token_of
 from media_agent.jobs.recovery.lost_replies import LostReplies
 from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.policy.decisions import PolicyCall
 from media_agent.provenance.c2pa.ready import check_before_work
 from media_agent_schemas.capabilities import Capabilities, Plan
@@ -109,13 +110,7 @@ class Submitter:
             self._check_wanted()
             capabilities = _capabilities(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
-            intent = self._store.submissions.record_intent(
-                self.job.id,
-                number,
-                self._context.now(),
-                per_day=self._context.max_cost_usd_per_day,
-                durably=False,  # it is flushed with others before anything is sent
-            )
+            intent = await self._record_intent(number)
             self._context.pass_checkpoint("intent")
             answer = await self._offer(backend, intent, token, capabilities)
             if isinstance(answer, OperationRef):
@@ -180,7 +175,7 @@ class Submitter:
         except NotKeptError:
             raise
         except _NotSentError as trouble:
-            await self._withdraw(intent)
+            await self._withdraw(intent.number)
             raise trouble.error from None
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
             if capabilities.resubmits and not isinstance(error, MediaAgentError):
@@ -218,10 +213,23 @@ class Submitter:
             partial(mark, intent, to_info(error), self._context.now()), self._context
         )
 
-    async def _withdraw(self, intent: Submission) -> None:
+    async def _record_intent(self, number: int) -> Submission:
+        try:
+            return self._store.submissions.record_intent(
+                self.job.id,
+                number,
+                self._context.now(),
+                per_day=self._context.max_cost_usd_per_day,
+                durably=False,  # it is flushed with others before anything is sent
+            )
+        except UndecidedError:
+            await self._withdraw(number)
+            raise
+
+    async def _withdraw(self, number: int) -> None:
         """Forget an intent of which nothing was sent, now or before: it can be offered again."""
-        if intent.attempts == 1:
-            await write_patiently(partial(self._store.submissions.withdraw, intent), self._context)
+        withdraw = self._store.submissions.withdraw
+        await write_patiently(partial(withdraw, self.job.id, number), self._context)
 
     async def _to_its_end(
         self, sending: "asyncio.Task[OperationRef]", sent: Sending
@@ -257,7 +265,7 @@ class Submitter:
         error = None if sending.cancelled() else sending.exception()
         if isinstance(error, _NotSentError):
             with contextlib.suppress(Exception, OwnershipLostError):
-                await self._withdraw(intent)
+                await self._withdraw(intent.number)
             return
         if (
             capabilities.resubmits

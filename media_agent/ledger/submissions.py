@@ -119,7 +119,7 @@ class Submissions:
                     "submissions",
                     job_id=job_id,
                     number=number,
-                    key=job_id if number == 0 else f"{job_id}-{number + 1}",
+                    key=_key_of(job_id, number),
                     backend=plan.backend,
                     model=plan.model,
                     # the parts of a video are paid one by one
@@ -146,21 +146,21 @@ class Submissions:
             change_job(transaction, job_id, plan_number=number, **plan_columns(plan))
             return self._submission(transaction, job_id, number)
 
-    def withdraw(self, submission: Submission) -> None:
-        """Forget an intent of a job of ours of which nothing was ever sent.
+    def withdraw(self, job_id: str, number: int) -> None:
+        """Forget an intent of a job of ours of which nothing was ever sent, if it stands here.
 
         Raises:
             OwnershipLostError: another process took the job over, and looks for the work.
         """
         intended = "key = :key AND state = 'intended' AND attempts = 1"
+        key = _key_of(job_id, number)
         with self._database.writing() as transaction:
-            terms = terms_of(self._owners.own_row(transaction, submission.job_id))
-            is_there = f"SELECT 1 FROM submissions WHERE {intended}"
-            if transaction.row(is_there, key=submission.key) is None:
+            terms = terms_of(self._owners.own_row(transaction, job_id))
+            if transaction.row(f"SELECT 1 FROM submissions WHERE {intended}", key=key) is None:
                 return
-            transaction.change(f"DELETE FROM submissions WHERE {intended}", key=submission.key)
+            transaction.change(f"DELETE FROM submissions WHERE {intended}", key=key)
             if terms.part_of is not None:
-                price = terms.plans[submission.number].estimate.bound_usd or 0.0
+                price = terms.plans[number].estimate.bound_usd or 0.0
                 transaction.change(_TAKE_FROM_RESERVED, usd=-price, key=terms.part_of)
 
     def record_retry(self, submission: Submission) -> Submission:
@@ -255,6 +255,10 @@ class Submissions:
     def _submission(self, transaction: Transaction, job_id: str, number: int) -> Submission:
         (row,) = transaction.rows(_SUBMISSION, job=job_id, number=number)
         return submission_of(row)
+
+
+def _key_of(job_id: str, number: int) -> str:
+    return job_id if number == 0 else f"{job_id}-{number + 1}"
 
 
 def _check_caller(

@@ -1,6 +1,7 @@
 """What a worker does with a turn, and with what it has when it is to end."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from media_agent.config.jobs_section import QueueSection
 from media_agent.config.settings import load_settings
 from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
 from media_agent.jobs import stopping
+from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
@@ -25,6 +27,7 @@ from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
 from media_agent_schemas import Artifact, JobCompleted, JobStatus, VideoRequest
 from tests.cluster.fakes import MemoryQueue, Service
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -48,12 +51,14 @@ class Scene:
 
     drain: Drain
 
-    def __init__(self, folder: Path, limits: QueueSection | None = None) -> None:
+    def __init__(
+        self, folder: Path, limits: QueueSection | None = None, store: Ledger | None = None
+    ) -> None:
         queue = QueueSection() if limits is None else limits
         sections = {"b": BackendSection(queue=queue)}
         settings = load_settings(data_dir=folder / "data", default_backend="b", backends=sections)
         registry = Registry(Discovery({"b": BackendSpec("b", self._make)}))
-        self.client = VideoClient(settings=settings, registry=registry)
+        self.client = VideoClient(settings=settings, registry=registry, store=store)
         self.queue, self.engine = MemoryQueue(), Engine()
         self.said: list[str] = []
         self.worker = QueueWorker(
@@ -97,9 +102,13 @@ def _options():  # type: ignore[no-untyped-def]  # of a call without any
 
 @asynccontextmanager
 async def serving(
-    folder: Path, limits: QueueSection | None = None, *, drain: float = 0.2
+    folder: Path,
+    limits: QueueSection | None = None,
+    *,
+    drain: float = 0.2,
+    store: Ledger | None = None,
 ) -> AsyncGenerator[Scene, None]:
-    scene = Scene(folder, limits)
+    scene = Scene(folder, limits, store)
     scene.drain = Drain(asyncio.Event(), drain)
     task = asyncio.create_task(scene.worker.run(scene.drain))
     try:
@@ -290,3 +299,41 @@ async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
         (sent,) = store.submissions.of(job_id)
         assert (sent.state, sent.attempts) == (SubmissionState.ACCEPTED, 1)
         assert scene.service.sent == [job_id]
+
+
+async def test_while_postgres_is_away_the_loop_goes_on_and_no_job_ends(
+    tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.1,) * 100)
+    url = postgres_server.new_database()
+    ledger = Ledger(tmp_path / "ledger.sqlite", url=url, busy_seconds=0.5)
+    longest = 0.0
+
+    async def watch_the_loop() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - began)
+            await asyncio.sleep(0.01)
+
+    async with serving(tmp_path, store=ledger) as scene:
+        job_ids = [await scene.keep() for _ in range(8)]
+        for job_id in job_ids[:4]:
+            assert await scene.engine.work(job_id, False) == "waiting"
+        watching = asyncio.create_task(watch_the_loop())
+        await asyncio.to_thread(postgres_server.stop)
+        turns = [asyncio.create_task(scene.engine.work(each, False)) for each in job_ids[4:]]
+        for job_id in job_ids:
+            scene.complete(job_id)
+        await asyncio.sleep(3)
+        assert not any(turn.done() for turn in turns)
+        await asyncio.to_thread(postgres_server.start)
+        assert await asyncio.gather(*turns) == ["waiting"] * 4
+        for job_id in job_ids:
+            await scene.until(job_id, JobStatus.COMPLETED)
+        watching.cancel()
+        assert sorted(scene.service.sent) == sorted(job_ids)
+
+    postgres_server.drop_database(url)
+    assert longest < 2.0, "twice as long as one call may wait, and what the machine does besides"

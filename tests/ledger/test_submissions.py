@@ -180,8 +180,8 @@ def test_an_intent_of_which_nothing_was_sent_is_withdrawn_as_if_it_never_was(
     ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
     part = ledger.submissions.record_intent("part", 0, NOW, per_day=1.0)
 
-    ledger.submissions.withdraw(part)
-    ledger.submissions.withdraw(part)
+    ledger.submissions.withdraw("part", 0)
+    ledger.submissions.withdraw("part", 0)
 
     assert (ledger.submissions.of("part"), ledger.submissions.spent(NOW)) == ([], 0.8)
     assert ledger.submissions.record_intent("part", 0, NOW, per_day=1.0) == part
@@ -195,14 +195,14 @@ def test_what_was_sent_or_is_looked_for_by_another_process_is_not_withdrawn(
         ledger.jobs.create(job(name, cost=0.4))
     sent = ledger.submissions.record_intent("one", 0, NOW)
     ledger.submissions.mark_accepted(sent, REF)
-    taken = ledger.submissions.record_intent("two", 0, NOW)
+    ledger.submissions.record_intent("two", 0, NOW)
 
-    ledger.submissions.withdraw(sent)
+    ledger.submissions.withdraw("one", 0)
     with (
         place.open().owners.claim("two", force=True),
         pytest.raises(OwnershipLostError),
     ):
-        ledger.submissions.withdraw(taken)
+        ledger.submissions.withdraw("two", 0)
 
     assert ledger.submissions.spent(NOW) == 0.8
 

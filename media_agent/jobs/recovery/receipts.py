@@ -12,7 +12,7 @@ from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent_schemas.jobs import OperationRef
 
 _LOGGER = logging.getLogger(__name__)
-_WRITE_AGAIN = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds between two attempts
+_WRITE_AGAIN = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, *(60.0,) * 5)  # seconds: 6 minutes in all
 
 
 class NotKeptError(SubmitUncertainError):

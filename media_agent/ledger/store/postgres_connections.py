@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import psycopg
@@ -36,6 +37,14 @@ _SESSION = {
 _OF_PARENTS: list[Connection] = []  # kept, so that this process never closes them
 
 
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """A server that was waited for in vain: what was said, and until when nobody asks again."""
+
+    said: str
+    until: float
+
+
 class Connections:
     """Hands out connections on which something was begun; of one process."""
 
@@ -45,6 +54,8 @@ class Connections:
         self._changing = threading.Lock()
         self._idle: list[Connection] = []
         self._is_ready = False  # the tables are known to be there
+        self._away: _Away | None = None
+        self._looking = threading.Lock()
         self._process = os.getpid()
 
     @property
@@ -59,15 +70,27 @@ class Connections:
     def begin(self, statement: str, deadline: float | None = None) -> Connection:
         """Return a connection that has run a statement; it is waited for as long as may be.
 
-        That is until the deadline, of a monotonic clock, else for the usual time.
+        That is until the deadline, of a monotonic clock, else for the usual time. A server that was
+        waited for in vain is only looked for, by one caller at a time and half of the time: the
+        calls of an event loop would hold it up one after the other.
 
         Raises:
             psycopg.Error: nobody is let in, or the server stayed away.
         """
-        if deadline is None:
-            deadline = time.monotonic() + self.busy_seconds
+        away = self._away
+        if away is None:
+            usual = time.monotonic() + self.busy_seconds
+            return self._begin(statement, usual if deadline is None else deadline)
+        if time.monotonic() < away.until or not self._looking.acquire(blocking=False):
+            raise psycopg.OperationalError(away.said)
+        try:
+            return self._begin(statement, 0.0)
+        finally:
+            self._looking.release()
+
+    def _begin(self, statement: str, deadline: float) -> Connection:
         while True:
-            connection = None
+            connection, began = None, time.monotonic()
             try:
                 connection = self._take()
                 connection.execute(statement.encode())
@@ -75,9 +98,15 @@ class Connections:
                 is_away = not is_lasting(error) if connection is None else is_broken(error)
                 if connection is not None:
                     connection.close()
-                if not is_away or time.monotonic() >= deadline:
+                now = time.monotonic()
+                if not is_away:
+                    self._away = None
+                    raise
+                if now >= deadline:
+                    self._away = _Away(str(error), until=2 * now - began)
                     raise
             else:
+                self._away = None
                 return connection
             if self._idle:
                 self.close()  # where one is broken, all may be

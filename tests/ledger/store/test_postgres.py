@@ -171,6 +171,30 @@ def test_a_server_that_is_away_is_waited_for_and_then_said(
     assert {kept.id for kept in ledger.jobs.list()} == {"one", "three"}
 
 
+def test_a_server_that_was_waited_for_in_vain_holds_up_no_further_call_until_it_is_back(
+    open_ledger: Open, changed_server: PostgresServer
+) -> None:
+    ledger = open_ledger(busy_seconds=1.0)
+    ledger.jobs.create(job())
+    changed_server.stop()
+    with pytest.raises(LedgerBusyError):
+        ledger.jobs.get("one")
+
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(LedgerBusyError, match="cannot be reached"):
+            ledger.jobs.get("one")
+    waited = time.monotonic() - began
+    changed_server.start()
+
+    assert waited < 1.0
+    time.sleep(0.05)  # it may just have been looked for
+    assert ledger.jobs.get("one") == job()
+    changed_server.kill()
+    threading.Timer(0.5, changed_server.start).start()
+    assert ledger.jobs.get("one") == job(), "it is waited for again"
+
+
 def test_a_write_waits_until_the_server_is_back(
     open_ledger: Open, changed_server: PostgresServer
 ) -> None:
