@@ -453,7 +453,7 @@ class JobRun:
         job = self._store.jobs.get(self.job.id)
         has_begun = job.status is JobStatus.IN_PROGRESS
         was_sent = self._may_be_accepted()
-        return Work(job.plan, self._capabilities(), has_begun, was_sent, job.held_usd)
+        return Work(job.plan, self._capabilities(), has_begun, was_sent)
 
     def _build_remaker(self) -> Remaker | None:
         if self._parts is None:

@@ -86,11 +86,19 @@ def test_an_unknown_outcome_stays_held_until_it_is_known_or_settled_by_hand(
     ledger.jobs.create(job("one", cost=0.5))
     ledger.submissions.mark_unknown(ledger.submissions.record_intent("one", 0, NOW))
     ledger.events.append("one", UNKNOWN, NOW)
-    assert ledger.jobs.get("one").held_usd == 0.5
+    ledger.jobs.warn("one", "it was dark")
+    held = ledger.jobs.get("one")
+    assert held.held_usd == 0.5
+    assert [said[:35] for said in held.warnings] == [
+        "it was dark",
+        "0.50 USD stay held in the budgets u",
+    ]
+    assert ledger.jobs.unsettled() == (held,)
 
     ledger.submissions.settle("one", 0.0, NOW)
 
     assert (ledger.jobs.get("one").held_usd, ledger.submissions.spent(NOW)) == (0, 0)
+    assert ledger.jobs.get("one").warnings == ("it was dark",)
     with pytest.raises(JobError, match="nothing of it waits to be settled"):
         ledger.submissions.settle("one", 0.0, NOW)
 
