@@ -33,7 +33,7 @@ from media_agent.jobs.delivering.places import clean_up, reserve_destination
 from media_agent.jobs.delivering.remake import Remaker
 from media_agent.jobs.housekeeping.expire import expire_states
 from media_agent.jobs.lookout import Lookout
-from media_agent.jobs.recovery.hearing import observe_work
+from media_agent.jobs.recovery.hearing import observe_work, take_pause
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.settle import Work, settled
 from media_agent.jobs.sharing import Sharing
@@ -341,7 +341,7 @@ class JobRun:
             except BackendUnavailableError:
                 if failures == len(_PAUSES):
                     raise
-                await self._context.sleep(_PAUSES[failures])
+                await self._context.sleep(take_pause(backend, ref, _PAUSES[failures]))
                 failures += 1
 
     async def _after_trouble(self, error: MediaAgentError) -> TerminalEvent:

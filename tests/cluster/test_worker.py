@@ -17,7 +17,13 @@ from media_agent.cluster.worker import Drain, QueueWorker, find_limits, find_wai
 from media_agent.config.backend_section import BackendSection
 from media_agent.config.jobs_section import QueueSection
 from media_agent.config.settings import load_settings
-from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
+from media_agent.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    LedgerBusyError,
+    StorageError,
+    UnsupportedRequestError,
+)
 from media_agent.jobs import stopping
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
@@ -25,7 +31,7 @@ from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
-from media_agent_schemas import Artifact, JobCompleted, JobStatus, VideoRequest
+from media_agent_schemas import Artifact, JobCompleted, JobStatus, OperationRef, VideoRequest
 from tests.cluster.fakes import MemoryQueue, Service
 from tests.postgres import PostgresServer
 
@@ -76,9 +82,9 @@ class Scene:
         self.service = Service(settings)
         return self.service
 
-    async def keep(self) -> str:
+    async def keep(self, request: VideoRequest = REQUEST) -> str:
         """Keep a job that nobody works on."""
-        job, _ = await self.client._intake.take(REQUEST, _options())
+        job, _ = await self.client._intake.take(request, _options())
         with self.client.store.owners.claim(job.id):
             return job.id
 
@@ -299,6 +305,30 @@ async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
         (sent,) = store.submissions.of(job_id)
         assert (sent.state, sent.attempts) == (SubmissionState.ACCEPTED, 1)
         assert scene.service.sent == [job_id]
+
+
+@pytest.mark.parametrize("trouble", [None, BackendUnavailableError("no answer")])
+async def test_a_job_that_waits_ends_at_its_deadline_and_is_not_waited_for_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.waiting._PAUSES", (1.0,) * 5)
+
+    async def cannot(service: Service, ref: OperationRef) -> None:
+        raise UnsupportedRequestError("it cannot stop work")
+
+    monkeypatch.setattr(Service, "cancel_once", cannot)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep(REQUEST.model_copy(update={"deadline": 1.5}))
+        assert await scene.engine.work(job_id, False) == "waiting"
+        if trouble is not None:
+            scene.service.answers[job_id] = trouble
+
+        began = time.monotonic()
+        await scene.until(job_id, JobStatus.OUTCOME_UNKNOWN)
+
+        assert 1.4 <= time.monotonic() - began < 2.5
+        job = await scene.client.get(job_id)
+        assert "within 1.5 s" in str(job.error)
 
 
 async def test_while_postgres_is_away_the_loop_goes_on_and_no_job_ends(
