@@ -325,6 +325,7 @@ class JobRunner:
 
         Raises:
             JobError: a living process works on it, and it is not to be taken over.
+            BudgetExceededError: as `_can_resume`.
         """
         job = self._store.jobs.get(job_id)
         if job.status.is_terminal and not await self._can_resume(job):
@@ -339,7 +340,11 @@ class JobRunner:
         return job, True
 
     async def _can_resume(self, job: VideoJob) -> bool:
-        """Return whether a job that has ended can be taken up again."""
+        """Return whether a job that has ended can be taken up again.
+
+        Raises:
+            BudgetExceededError: what it would cost is not left of a budget.
+        """
         match job.status:
             case JobStatus.OUTCOME_UNKNOWN:
                 return True
@@ -349,7 +354,11 @@ class JobRunner:
                 if self._store.events.resume_token(job.id) is None and job.plan.origin is None:
                     return False
                 backend = await self._context.open_backend(job.plan)
-                return backend.capabilities(job.plan.model).resubmits
+                if not backend.capabilities(job.plan.model).resubmits:
+                    return False
+                now, per_day = self._context.now(), self._context.max_cost_usd_per_day
+                self._store.submissions.check_again(job.id, now, per_day=per_day)
+                return True
         return False
 
 

@@ -26,7 +26,7 @@ from media_agent.jobs.commands import check_prompts
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import token_of
 from media_agent.jobs.recovery.lost_replies import LostReplies
-from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
+from media_agent.jobs.recovery.receipts import NotKeptError, NotSentError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import UndecidedError
 from media_agent.policy.decisions import PolicyCall
@@ -37,13 +37,6 @@ from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
 
 _LOGGER = logging.getLogger(__name__)
 _FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)
-
-
-class _NotSentError(Exception):
-    """The ledger could not say that the intent is safe, so that nobody was asked."""
-
-    def __init__(self, error: StorageError) -> None:
-        self.error = error
 
 
 class Submitter:
@@ -89,7 +82,9 @@ class Submitter:
             if not self._plans[last.number].segments:  # which may be at work at a provider
                 self._check_wanted()
             token = self._token(self._plans[last.number])
-            again = self._store.submissions.record_retry(last)
+            again = self._store.submissions.record_retry(
+                last, self._context.now(), per_day=self._context.max_cost_usd_per_day
+            )
             answer = await self._offer(backend, again, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
@@ -174,7 +169,7 @@ class Submitter:
             raise
         except NotKeptError:
             raise
-        except _NotSentError as trouble:
+        except NotSentError as trouble:
             await self._withdraw(intent.number)
             raise trouble.error from None
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
@@ -198,7 +193,7 @@ class Submitter:
             if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
                 await asyncio.to_thread(self._store.owners.hold, self.job.id)
         except StorageError as error:
-            raise _NotSentError(error) from error
+            raise NotSentError(error) from error
         sent.is_reporting = False  # unless the backend says so
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
@@ -263,7 +258,7 @@ class Submitter:
         """Wait for the reply though nobody continues here: whoever does is to know what it said."""
         await asyncio.wait({sending})
         error = None if sending.cancelled() else sending.exception()
-        if isinstance(error, _NotSentError):
+        if isinstance(error, NotSentError):
             with contextlib.suppress(Exception, OwnershipLostError):
                 await self._withdraw(intent.number)
             return

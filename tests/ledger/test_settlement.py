@@ -60,13 +60,43 @@ def test_work_that_is_made_again_holds_its_price_beside_what_it_has_cost(ledger:
     ledger.events.append("one", JobFailed(error=ErrorInfo(code="x", message="no")), NOW)
     assert ledger.submissions.spent(NOW) == 0.1
 
-    again = ledger.submissions.record_retry(sent)
+    again = ledger.submissions.record_retry(sent, NOW)
     ledger.events.reopen("one", "again", NOW)
     assert ledger.submissions.spent(NOW) == 1.1
 
     ledger.submissions.bill(again, Cost(usd=0.25))
     ledger.events.append("one", DONE, NOW)
     assert ledger.submissions.spent(NOW) == 0.35
+
+
+def test_work_that_is_made_again_on_a_later_day_takes_of_the_budget_of_that_day(
+    ledger: Ledger,
+) -> None:
+    tomorrow = NOW + timedelta(days=1)
+    for name in ("one", "two"):
+        ledger.jobs.create(job(name, cost=0.5))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0.1))
+    failed = JobFailed(error=ErrorInfo(code="x", message="no"))
+    ledger.events.append("one", failed, NOW)
+    assert ledger.submissions.spent(tomorrow) == 0
+
+    for attempt in (ledger.submissions.record_retry, ledger.submissions.check_again):
+        target = sent if attempt == ledger.submissions.record_retry else "one"
+        with pytest.raises(BudgetExceededError, match=r"0\.10 USD are spent"):
+            attempt(target, tomorrow, per_day=0.55)  # type: ignore[arg-type]  # of either
+    again = ledger.submissions.record_retry(sent, tomorrow, per_day=0.6)
+    ledger.events.reopen("one", "again", tomorrow)
+
+    assert ledger.submissions.spent(tomorrow) == 0.6
+    with pytest.raises(BudgetExceededError):
+        ledger.submissions.record_intent("two", 0, tomorrow, per_day=1.0)
+    ledger.submissions.check_again("one", tomorrow, per_day=0.6)  # it is held for already
+    ledger.submissions.bill(again, Cost(usd=0.2))
+    ledger.events.append("one", DONE, tomorrow)
+    assert ledger.submissions.spent(tomorrow - timedelta(hours=1)) == pytest.approx(0.3)
+    assert ledger.submissions.spent(tomorrow + timedelta(days=1)) == 0
 
 
 def test_what_failed_for_free_gives_its_hold_back(ledger: Ledger) -> None:

@@ -43,7 +43,7 @@ def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
 
     ledger.submissions.mark_refused(refused, reason, NOW)
     ledger.submissions.mark_unknown(accepted)
-    ledger.submissions.record_retry(accepted)
+    ledger.submissions.record_retry(accepted, NOW)
     ledger.submissions.mark_accepted(accepted, REF)
 
     first, second = ledger.submissions.of("one")
