@@ -74,6 +74,7 @@ class JobIntake:
             label=options.label,
             caller=options.caller,
             fingerprint=options.fingerprint,
+            resale_factor=options.resale_factor,
         )
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 

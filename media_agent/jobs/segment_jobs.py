@@ -151,8 +151,7 @@ class SegmentRunner:
             if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
                 return await self._resume(tried[-1].id, on_event)
         name = _attempt(job_id, len(named))
-        label, caller = self._marks(part_of)
-        terms = JobOptions((plan,), part_of=part_of, label=label, caller=caller)
+        terms = self._terms(plan, part_of)
         segment, _ = await self._running.keep(name, plan.request, terms)
         if job_id in self._stopped:
             self._store.owners.request_cancel(name)
@@ -185,13 +184,19 @@ class SegmentRunner:
         """Return those of the video of a key; each but the last failed or was cancelled."""
         return tuple(each for each in named if self._store.jobs.terms(each.id).part_of == key)
 
-    def _marks(self, key: str | None) -> tuple[str | None, str | None]:
-        """Return label and caller of the video of a key: its segments are counted under them."""
+    def _terms(self, plan: Plan, key: str | None) -> JobOptions:
+        """Return the terms of a segment, which is counted and paid as the video of the key is."""
         video = None if key is None else self._store.submissions.job_of(key)
         if video is None:
-            return None, None
-        terms = self._store.jobs.terms(video)
-        return terms.label, terms.caller
+            return JobOptions((plan,), part_of=key)
+        whole = self._store.jobs.terms(video)
+        return JobOptions(
+            (plan,),
+            part_of=key,
+            label=whole.label,
+            caller=whole.caller,
+            resale_factor=whole.resale_factor,
+        )
 
     def _ended_at(self, key: str) -> datetime | None:
         """Return when the video under this key last failed or was cancelled, None if never."""

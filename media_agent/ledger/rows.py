@@ -82,6 +82,7 @@ def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
         "label": terms.label,
         "caller": terms.caller,
         "fingerprint": terms.fingerprint,
+        "resale_factor": terms.resale_factor,
         "title": _title_of(job.request),
         **plan_columns(job.plan),
         "cancel_requested": False,
@@ -155,6 +156,7 @@ def terms_of(row: Row) -> JobOptions:
         label=row["label"],
         caller=row["caller"],
         fingerprint=row["fingerprint"],
+        resale_factor=float(row["resale_factor"]),
     )
 
 

@@ -67,6 +67,8 @@ class JobOptions:
     """Who asked a server for it; None: this machine."""
     fingerprint: str | None = None
     """Of the call: the same for a repetition that has no idempotency key."""
+    resale_factor: float = 1.0
+    """By which the caller pays for it: that of the API key that it was asked with."""
 
 
 @dataclass(frozen=True, slots=True)

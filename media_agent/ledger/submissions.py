@@ -14,7 +14,7 @@ from media_agent.ledger.rows import (
     submission_of,
     terms_of,
 )
-from media_agent.ledger.serving.api_keys import LOCAL, limits_of
+from media_agent.ledger.serving.api_keys import LOCAL
 from media_agent.ledger.settlement import settle
 from media_agent.ledger.spending import check_again, check_caller_budgets, spent_since
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
@@ -108,7 +108,6 @@ class Submissions:
             terms = terms_of(self._owners.own_row(transaction, job_id))
             plan = terms.plans[number]
             price = plan.estimate.bound_usd or 0.0
-            limits = limits_of(transaction, terms.caller or LOCAL, time)
             try:
                 insert(
                     transaction,
@@ -122,7 +121,7 @@ class Submissions:
                     quoted_usd=0.0 if plan.segments else plan.estimate.cost_usd,
                     held_usd=0.0 if plan.segments else plan.estimate.bound_usd,
                     has_old_price=plan.estimate.has_old_price(time.astimezone(UTC).date()),
-                    resale_factor=limits.resale_factor,
+                    resale_factor=terms.resale_factor,
                     reserved_usd=price if plan.segments else 0.0,
                     state=SubmissionState.INTENDED,
                     attempts=1,

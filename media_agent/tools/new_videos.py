@@ -33,6 +33,8 @@ class Asking:
     """Whose job it becomes at a server; None: of this machine."""
     admit: Admit | None = None
     """Checks the requests of an agent that may be elsewhere; None: it is on this machine."""
+    resale_factor: float = 1.0
+    """By which the owner pays for it."""
 
     @asynccontextmanager
     async def admitted(
@@ -100,6 +102,7 @@ async def create_video(
             idempotency_key=key,
             fingerprint=fingerprint,
             caller=asking.owner,
+            resale_factor=asking.resale_factor,
         )
 
 
@@ -137,6 +140,7 @@ async def extend_video(
             idempotency_key=key,
             fingerprint=fingerprint,
             caller=asking.owner,
+            resale_factor=asking.resale_factor,
         )
 
 

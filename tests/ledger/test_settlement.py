@@ -252,24 +252,27 @@ def test_a_clock_that_jumps_an_hour_lets_no_day_spend_more_than_its_budget(
 def test_usage_is_counted_by_caller_label_and_model_with_the_price_of_resale(
     ledger: Ledger,
 ) -> None:
-    terms = KeyTerms(owner="alice", scopes=frozenset({"videos:read"}), resale_factor=1.5)
+    terms = KeyTerms(owner="alice", scopes=frozenset({"videos:read"}), resale_factor=3.0)
     ledger.api_keys.add(terms, NOW)
-    for name, caller in (("one", "alice"), ("two", "alice"), ("own", None)):
+    asked = (("one", "alice", 1.5), ("two", "alice", 2.0), ("plain", "alice", 1.0))
+    for name, caller, factor in (*asked, ("own", None, 1.0)):
         made = job(name, cost=0.4)
-        ledger.jobs.create(made, JobOptions((made.plan,), caller=caller, label="trailer"))
+        options = JobOptions((made.plan,), caller=caller, label="trailer", resale_factor=factor)
+        ledger.jobs.create(made, options)
         sent = ledger.submissions.record_intent(name, 0, NOW)
         ledger.submissions.mark_accepted(sent, replace_ref(name))
-    ledger.events.append("one", DONE, NOW)
+    for name in ("one", "plain"):
+        ledger.events.append(name, DONE, NOW)
 
     rows = read_usage(ledger.database, NOW, NOW + timedelta(days=1))
 
     assert [(row.caller, row.label, row.jobs) for row in rows] == [
         ("", "trailer", 1),
-        ("alice", "trailer", 2),
+        ("alice", "trailer", 3),
     ]
     alice = rows[1]
-    assert (alice.cost_usd, alice.resale_usd, alice.held_usd) == (0.4, 0.6, 0.4)
-    ledger.api_keys.add(replace(terms, resale_factor=3.0), NOW)
+    assert (alice.cost_usd, alice.resale_usd, alice.held_usd) == (0.8, 1.0, 0.4)
+    ledger.api_keys.add(replace(terms, resale_factor=4.0), NOW)
     assert read_usage(ledger.database, NOW, NOW + timedelta(days=1))[1] == alice
     assert read_usage(ledger.database, NOW + timedelta(days=1), NOW + timedelta(days=2)) == []
 
