@@ -22,8 +22,9 @@ from media_agent.config.backend_section import BackendSection
 from media_agent.config.jobs_section import QueueSection
 from media_agent.errors import InvalidRequestError, JobError, MediaAgentError, StorageError
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.run import StillWaitingError
 from media_agent.jobs.runner import JobRunner
+from media_agent.jobs.running.observing import StillWaitingError
+from media_agent.jobs.running.unsent import fail_unsent
 from media_agent.jobs.turns import BEGINNING
 from media_agent.ledger.state import OwnershipLostError
 
@@ -181,7 +182,7 @@ class QueueWorker:
             raise
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot continue: %s", job_id, error.message)
-            self._runner.fail_unsent(job_id, error)
+            fail_unsent(job_id, error, self._context)
             return "stopped"
 
     def _limits_of(self, queue: str) -> QueueSection:
