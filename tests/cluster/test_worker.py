@@ -356,7 +356,7 @@ async def test_while_postgres_is_away_the_loop_goes_on_and_no_job_ends(
         turns = [asyncio.create_task(scene.engine.work(each, False)) for each in job_ids[4:]]
         for job_id in job_ids:
             scene.complete(job_id)
-        await asyncio.sleep(3)
+        await asyncio.sleep(2)
         assert not any(turn.done() for turn in turns)
         await asyncio.to_thread(postgres_server.start)
         assert await asyncio.gather(*turns) == ["waiting"] * 4

@@ -188,7 +188,8 @@ class PostgresDatabase(Database):
         try:
             with self._begun(_WRITING) as transaction:  # so that it ended, either way
                 found = transaction.row(_FIND, writer=self._writer)
-                transaction.end("COMMIT")
+                with contextlib.suppress(psycopg.OperationalError):  # nothing was changed
+                    transaction.end("COMMIT")
         except psycopg.Error as error:
             raise UndecidedError(
                 f"{self.name} went away while something was written, and nobody knows whether "

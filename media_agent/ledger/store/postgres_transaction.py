@@ -3,7 +3,8 @@
 Where the connection breaks before COMMIT was sent, nothing was kept. So the statements are run
 again in a new transaction, and the work goes on if the rows they find are the same: then whoever
 decides by those rows would decide so again. (Oracle calls this Application Continuity.) An `id`
-that the database counts is another one then, so whoever inserts a row does not read it.
+that the database counts is another one then, so whoever inserts a row does not read it. Times of
+the server, and heartbeats, stay those of before.
 """
 
 import contextlib
@@ -17,6 +18,8 @@ from media_agent.ledger.store.database import Column, DuplicateError, Row, Trans
 from media_agent.ledger.store.postgres_connections import Connection, Connections
 from media_agent.ledger.store.postgres_errors import is_broken
 from media_agent.ledger.store.statements import as_named
+
+_MOVING = frozenset({"seen"})  # columns of heartbeats, which go on meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ class PostgresTransaction(Transaction):
 
     def _finds_again(self, done: _Done) -> bool:
         cursor = _execute(self._connection, done.statement, done.values)
-        return done.rows is None or cursor.fetchall() == done.rows
+        return done.rows is None or _lasting(cursor.fetchall()) == _lasting(done.rows)
 
 
 @contextlib.contextmanager
@@ -132,6 +135,11 @@ def _execute(
     connection: Connection, statement: str, values: Mapping[str, Column]
 ) -> "psycopg.Cursor[Row]":
     return connection.execute(as_named(statement), values)
+
+
+def _lasting(rows: list[Row]) -> list[dict[str, object]]:
+    """Return rows as far as they are the same unless somebody decided otherwise."""
+    return [{name: row[name] for name in set(row.keys()) - _MOVING} for row in rows]
 
 
 def _kept(values: Mapping[str, Column]) -> dict[str, Column]:

@@ -290,6 +290,43 @@ def test_an_intent_whose_transaction_is_cut_after_each_statement_is_kept_once(
     assert ledger.submissions.spent(NOW) == 0.5
 
 
+def test_heartbeats_that_go_on_meanwhile_keep_no_transaction_from_being_done_again(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr
+) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    with ledger.database.writing() as transaction:
+        assert ledger.owners.own_row(transaction, "one")["seen"] is not None
+        cut(postgres_server, postgres_url)
+        postgres_server.execute("UPDATE media_agent.owners SET seen = seen + 2", postgres_url)
+        transaction.change("UPDATE jobs SET label = 'kept'")
+
+    assert ledger.jobs.get("one").label == "kept"
+
+
+def test_whatever_is_cut_every_event_is_kept_once(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr
+) -> None:
+    ledger, has_ended = open_ledger(), threading.Event()
+    ledger.jobs.create(job())
+
+    def cut_on() -> None:
+        while not has_ended.wait(0.02):
+            cut(postgres_server, postgres_url)
+
+    cutting = threading.Thread(target=cut_on)
+    cutting.start()
+    try:
+        kept = append_all(ledger, *map(progress, range(60)))
+    finally:
+        has_ended.set()
+        cutting.join()
+
+    assert kept == [*range(60)]
+    assert [event.sequence for event in ledger.events.read("one")] == kept
+
+
 @pytest.mark.parametrize("is_kept", [True, False])
 def test_what_was_committed_as_the_connection_broke_is_looked_up_and_kept_once(
     open_ledger: Open, monkeypatch: pytest.MonkeyPatch, is_kept: bool
