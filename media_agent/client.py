@@ -52,10 +52,10 @@ from media_agent.routing.learning.recall import Recall
 from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, JobSummary, VideoJob
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.plan import Plan, PlanReport
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:

@@ -47,7 +47,8 @@ from media_agent.programs.turns import take_turn
 from media_agent.storage.files import make_folder, storage_errors
 from media_agent.video.codec import LARGEST_VIDEO, describe
 from media_agent_schemas.base import Seconds
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import JobCancelled, JobCompleted, JobFailed, JobStarted, Timing
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact, MediaInput

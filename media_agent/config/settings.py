@@ -72,7 +72,7 @@ from media_agent.storage.shared_files import SharedFiles
 from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Seconds
-from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.quality import FindingKind
 
 PREFIX = "MEDIA_AGENT_"

@@ -15,10 +15,10 @@ from media_agent.errors import (
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent.provenance.marking import build_mark, describe_marking
-from media_agent_schemas.capabilities import Plan, Segment
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, Marking, MediaInput
+from media_agent_schemas.plan import Plan, Segment
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from media_agent.config.file import find_project_file, read_file
 from media_agent.config.settings import Sources, load_settings
 from media_agent.errors import ConfigurationError, UnsupportedRequestError
 from media_agent.setup.check import check
-from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import RoutingPreference, VideoRequest
 
 SECRET = "sk-very-secret-4711"

@@ -127,7 +127,7 @@ def has_old_price(priced: "Candidate | Listed") -> bool:
 
 def old_price_note() -> str:
     """Return what is said of the prices that are marked as old."""
-    from media_agent_schemas.capabilities import PRICE_DAYS
+    from media_agent_schemas.estimate import PRICE_DAYS
 
     return f"read more than {PRICE_DAYS} days ago; media-agent catalogue update reads newer ones"
 

@@ -48,7 +48,8 @@ from media_agent_hosted.providers.comfyui.replies import (
 )
 from media_agent_hosted.providers.comfyui.server import Server
 from media_agent_hosted.providers.comfyui.values import build_values
-from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Estimate
+from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     Cost,

@@ -45,13 +45,8 @@ from media_agent_hosted.providers.gradio.options import (
 )
 from media_agent_hosted.providers.gradio.outputs import find_video
 from media_agent_hosted.providers.gradio.session import Session, file_argument
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Estimate,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -60,6 +55,7 @@ from media_agent_schemas.events import (
     JobOutcomeUnknown,
     JobProgressed,
 )
+from media_agent_schemas.facts import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 

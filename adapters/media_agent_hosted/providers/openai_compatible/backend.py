@@ -68,7 +68,8 @@ from media_agent_hosted.providers.openai_compatible.video import (
     parse_video,
     read_expiry,
 )
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact

@@ -42,9 +42,9 @@ from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.body import build_body
 from media_agent_hosted.providers.fal.simulator import FalSimulator
-from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 from tests.hosted.provider_kit import Replies, no_sleep
 
