@@ -45,7 +45,8 @@ from media_agent.programs.guarded import start_guarded
 from media_agent.programs.log import ProgramLog
 from media_agent.programs.turns import take_turn
 from media_agent.storage.files import make_folder, storage_errors
-from media_agent.video.codec import LARGEST_VIDEO, describe
+from media_agent.video.container import LARGEST_VIDEO
+from media_agent.video.probe import describe
 from media_agent_schemas.base import Seconds
 from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.estimate import Estimate

@@ -91,8 +91,8 @@ class SegmentJobs:
 
     def join(self, complete: bool, request: VideoRequest, key: str) -> Artifact:
         """Write one video from all segments, with the marks that the request of this key wants."""
-        from media_agent.video.codec import describe
         from media_agent.video.concat import join_videos
+        from media_agent.video.probe import describe
 
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / ("video.mp4" if complete else "video.partial.mp4")

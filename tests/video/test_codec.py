@@ -8,16 +8,15 @@ from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import sha256_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.codec import (
-    describe,
     encode_chunk,
     iterate_frames,
     iterate_images,
-    probe,
     read_frames,
     split_header,
     to_frame_rate,
     write_images,
 )
+from media_agent.video.probe import describe, probe
 from media_agent.video.remux import remux
 
 

@@ -12,7 +12,7 @@ from media_agent.errors import (
     VideoNotFetchedError,
     to_info,
 )
-from media_agent.video.codec import describe as describe_video
+from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.calls import Answer, Call, End, Submission
 from media_agent_hosted.base.hooks import Hooks
 from media_agent_hosted.base.inputs import take_input

@@ -21,7 +21,7 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.video.codec import describe
+from media_agent.video.probe import describe
 from media_agent_hosted.base.calls import Answer, Call, End, Status
 from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of, marks_of
 from media_agent_hosted.base.service import Connection, Means, ServiceBackend

@@ -44,7 +44,7 @@ from media_agent.storage.network import (
     reason_of,
     safe_cause,
 )
-from media_agent.video.codec import LARGEST_VIDEO
+from media_agent.video.container import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.body import BodyReader
 from media_agent_hosted.http.headers import check_headers

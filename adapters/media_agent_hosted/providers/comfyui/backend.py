@@ -26,7 +26,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent.video.codec import describe as describe_video
+from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.service import Connection
 from media_agent_hosted.base.submit import submit

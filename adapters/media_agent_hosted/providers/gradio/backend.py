@@ -30,7 +30,7 @@ from media_agent.errors import (
 from media_agent.redact import redact
 from media_agent.storage.files import checked_key
 from media_agent.storage.network import TROUBLE, reason_of
-from media_agent.video.codec import describe as describe_video
+from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.service import Connection
 from media_agent_hosted.http.auth import written_header
 from media_agent_hosted.http.client import Transport

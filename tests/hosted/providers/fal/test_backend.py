@@ -29,7 +29,7 @@ from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.base.calls import Answer, Status, Submission
 from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.base.runs import read_queue, verdict_of_queue
