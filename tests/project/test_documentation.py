@@ -11,7 +11,8 @@ import pytest
 
 from media_agent.config.backend_section import BackendSection
 from media_agent.config.server_section import ServerSection
-from media_agent.config.settings import PREFIX, Settings
+from media_agent.config.settings import Settings
+from media_agent.config.sources import PREFIX
 from media_agent.errors import OUTCOMES, error_classes
 from media_agent_magi.world.captions import WORDS
 from media_agent_schemas import events

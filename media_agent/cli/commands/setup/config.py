@@ -60,10 +60,10 @@ def show_settings(*, json: Flag = False) -> int:
         json: Print JSON: {"NAME": {"value": ..., "from": ...}}.
     """
     from media_agent.concealing import HIDDEN, without_keys
-    from media_agent.config.settings import Sources, load_settings
+    from media_agent.config.settings import load_settings, look_at_sources
 
     settings = load_settings()
-    sources = Sources.look()
+    sources = look_at_sources()
     data: dict[str, dict[str, JsonValue]] = {
         without_keys(".".join(place)): {"value": value, "from": sources.place(place)}
         for place, value in _leaves(settings.shown())
