@@ -20,12 +20,12 @@ from media_agent.cli.screen import (
 )
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
+from media_agent.error_codes import exit_code
 from media_agent.errors import (
     InvalidRequestError,
     JobCancelledError,
     JobNotFoundError,
     MediaAgentError,
-    exit_code,
     in_full,
     to_info,
 )

@@ -42,7 +42,7 @@ def plan(
     import asyncio
 
     from media_agent.cli.plan_json import dump_plan, find_refusal, shorten_plan
-    from media_agent.errors import exit_code
+    from media_agent.error_codes import exit_code
 
     best = None if all_candidates else _BEST
     report = asyncio.run(_build_report(prompt, video, routing, best, device_memory))

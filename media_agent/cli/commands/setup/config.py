@@ -31,7 +31,8 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
         file: Check this file instead of the usual ones.
         json: Print JSON: {"data": [{"level", "file", "line", "variable", "key", "message"}, ...]}.
     """
-    from media_agent.errors import ConfigurationError, exit_code
+    from media_agent.error_codes import exit_code
+    from media_agent.errors import ConfigurationError
     from media_agent.setup.check import check
 
     report = check(file)
