@@ -10,12 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, JsonValue, field_validator
 
-from media_agent.backend.declaration import (
-    Declaration,
-    fill,
-    find_first_frame,
-    placeholder_values,
-)
+from media_agent.backend.declaration import Declaration, fill, find_first_frame, placeholder_values
 from media_agent.builtin.program_environment import VariableName
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.files import storage_errors

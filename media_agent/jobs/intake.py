@@ -7,11 +7,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from media_agent.errors import (
-    BudgetExceededError,
-    IdempotencyConflictError,
-    InvalidRequestError,
-)
+from media_agent.errors import BudgetExceededError, IdempotencyConflictError, InvalidRequestError
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.options import GenerateOptions
 from media_agent.jobs.runner import JobRunner

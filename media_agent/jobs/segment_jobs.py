@@ -6,12 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import (
-    BackendResponseError,
-    InvalidRequestError,
-    JobError,
-    JobNotFoundError,
-)
+from media_agent.errors import BackendResponseError, InvalidRequestError, JobError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent.provenance.marking import build_mark, describe_marking

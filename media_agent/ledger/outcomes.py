@@ -9,13 +9,7 @@ from enum import StrEnum
 
 from media_agent.errors import BackendError, ContentRejectedError, SubmitUncertainError
 from media_agent.ledger.rows import plan_of, text_of
-from media_agent.ledger.store.database import (
-    DamagedRowError,
-    Database,
-    Row,
-    Transaction,
-    reads_row,
-)
+from media_agent.ledger.store.database import DamagedRowError, Database, Row, Transaction, reads_row
 from media_agent.negotiation.sizes import find_short_side
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, TerminalEvent

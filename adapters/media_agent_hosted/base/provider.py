@@ -7,11 +7,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from media_agent.errors import (
-    BackendAuthenticationError,
-    VideoNotFetchedError,
-    to_info,
-)
+from media_agent.errors import BackendAuthenticationError, VideoNotFetchedError, to_info
 from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.calls import Answer, Call, End, Submission
 from media_agent_hosted.base.hooks import Hooks

@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from media_agent.errors import (
-    InvalidRequestError,
-    JobError,
-    NotResumableError,
-)
+from media_agent.errors import InvalidRequestError, JobError, NotResumableError
 from media_agent.jobs.continuing.branch_state import (
     check_branches,
     chunks_of,

@@ -25,12 +25,7 @@ from media_agent.server.openai.inputs.sources import (
     find_finished,
     take_source,
 )
-from media_agent.server.openai.new_video import (
-    ParsedCall,
-    bring_inputs,
-    parse_call,
-    start,
-)
+from media_agent.server.openai.new_video import ParsedCall, bring_inputs, parse_call, start
 from media_agent.server.openai.videos import answer_video
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video

@@ -39,10 +39,7 @@ from media_agent_hosted.parsing.lenient import trim
 from media_agent_hosted.providers.gradio.bounds import in_daemon_thread
 from media_agent_hosted.providers.gradio.caller import Caller
 from media_agent_hosted.providers.gradio.errors import error_of_end
-from media_agent_hosted.providers.gradio.options import (
-    GradioOptions,
-    build_arguments,
-)
+from media_agent_hosted.providers.gradio.options import GradioOptions, build_arguments
 from media_agent_hosted.providers.gradio.outputs import find_video
 from media_agent_hosted.providers.gradio.session import Session, file_argument
 from media_agent_schemas.capabilities import CancelRule, Capabilities
