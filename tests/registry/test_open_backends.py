@@ -14,7 +14,6 @@ from media_agent.registry.open_backends import OpenBackends
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 
-
 pytestmark = pytest.mark.anyio
 
 
