@@ -23,7 +23,6 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.storage.files import checked_key
-from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -33,6 +32,7 @@ from media_agent_schemas.events import (
     JobStarted,
     TerminalEvent,
 )
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 

@@ -13,8 +13,8 @@ from pydantic import JsonValue, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import Size
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import Budget, Shot
 
 

@@ -6,19 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import (
-    BackendResponseError,
-    InvalidRequestError,
-    JobError,
-    JobNotFoundError,
-)
+from media_agent.errors import BackendResponseError, InvalidRequestError, JobError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent.provenance.marking import build_mark, describe_marking
-from media_agent_schemas.capabilities import Plan, Segment
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, Marking, MediaInput
+from media_agent_schemas.plan import Plan, Segment
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -91,8 +86,8 @@ class SegmentJobs:
 
     def join(self, complete: bool, request: VideoRequest, key: str) -> Artifact:
         """Write one video from all segments, with the marks that the request of this key wants."""
-        from media_agent.video.codec import describe
         from media_agent.video.concat import join_videos
+        from media_agent.video.probe import describe
 
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / ("video.mp4" if complete else "video.partial.mp4")

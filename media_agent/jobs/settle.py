@@ -7,7 +7,7 @@ what comes of it.
 from dataclasses import dataclass
 
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import CancelRule, Capabilities, Plan
+from media_agent_schemas.capabilities import CancelRule, Capabilities
 from media_agent_schemas.events import (
     Cost,
     JobCancelled,
@@ -15,6 +15,7 @@ from media_agent_schemas.events import (
     TerminalEvent,
 )
 from media_agent_schemas.jobs import Cancellation
+from media_agent_schemas.plan import Plan
 
 UNSENT = Cancellation(
     stopped=True, may_bill_usd=0, said="stopped before anything was sent: nothing is billed"

@@ -31,9 +31,10 @@ from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission,
 from media_agent.ledger.store.database import UndecidedError
 from media_agent.policy.decisions import PolicyCall
 from media_agent.provenance.c2pa.ready import check_before_work
-from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
+from media_agent_schemas.plan import Plan
 
 _LOGGER = logging.getLogger(__name__)
 _FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)

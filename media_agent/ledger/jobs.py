@@ -35,9 +35,9 @@ from media_agent.ledger.store.database import (
 from media_agent.ledger.store.tables import LISTED, UNSETTLED
 from media_agent.shorten import shorten
 from media_agent.storage.files import is_folder_name
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)

@@ -12,11 +12,11 @@ from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, 
 from media_agent.ledger.store.database import Column, Row, Transaction, reads_row
 from media_agent.ledger.store.kept_text import mend, text_that_reads_back
 from media_agent.storage.files import is_folder_name
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import Cancellation, JobStatus, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 _CHANGEABLE = (

@@ -21,10 +21,10 @@ from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionS
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
 from media_agent.negotiation.budget import begin_of_day, check_day
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import JobStatus, OperationRef
+from media_agent_schemas.plan import Plan
 
 _UNSETTLED = """
 SELECT key, job_id FROM submissions

@@ -17,9 +17,9 @@ from media_agent.tools.arguments import CreateVideo, Options, OptionTexts, PlanV
 from media_agent.tools.consent import Consent
 from media_agent.tools.elsewhere import Admit
 from media_agent.tools.job_arguments import ExtendVideo
-from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import VideoRequest
 
 

@@ -29,7 +29,8 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.audio import Audio, add_audio, fit_audio, to_pcm
-from media_agent.video.codec import open_video, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.container import open_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,

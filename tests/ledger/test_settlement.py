@@ -20,7 +20,8 @@ from media_agent_schemas import (
     OperationRef,
     VideoJob,
 )
-from media_agent_schemas.capabilities import Estimate, Segment
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.plan import Segment
 from tests.ledger.samples import NOW, REF, job, plan
 
 UNKNOWN = JobOutcomeUnknown(error=ErrorInfo(code="submit_uncertain", message="lost"))
