@@ -7,7 +7,7 @@ from media_agent.ledger.serving.api_keys import limits_of
 from media_agent.ledger.settlement import TAKEN
 from media_agent.ledger.store.database import Row, Transaction
 from media_agent.negotiation.budget import begin_of_day, check_caller, check_day
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 
 _SPENT = f"""
 SELECT sum({TAKEN}) AS usd FROM submissions JOIN jobs ON jobs.id = job_id
