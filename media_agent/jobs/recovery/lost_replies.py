@@ -15,9 +15,10 @@ from media_agent.jobs.context import JobContext
 from media_agent.jobs.recovery.receipts import keep_ref
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import Submission
-from media_agent_schemas.capabilities import USUAL_LOOKUP_SECONDS, Capabilities, Plan
+from media_agent_schemas.capabilities import USUAL_LOOKUP_SECONDS, Capabilities
 from media_agent_schemas.events import BackendEvent, JobProgressed
 from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.plan import Plan
 
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; a provider's list may lag behind
 _FURTHER_PAUSE = 30.0
