@@ -8,6 +8,7 @@ from media_agent.cli.arguments import Flag, Number, read_number
 from media_agent.cli.screen import write_stderr
 
 _DRAIN = "60"
+_LONGEST_DRAIN = 86400.0  # seconds
 
 
 def worker(
@@ -28,7 +29,7 @@ def worker(
     import asyncio
     import logging
 
-    seconds = read_number("--drain-seconds", drain_seconds) or 0.0
+    seconds = _read_drain(drain_seconds)
     names = _split("--queues", queues)
     logging.basicConfig(
         level=logging.INFO if log else logging.WARNING,
@@ -67,6 +68,23 @@ async def _work(names: tuple[str, ...], seconds: float) -> int:
     async with VideoClient(settings=settings, store=ledger) as client:
         await client.work_queues(names, drain, say=write_stderr)
     return 0
+
+
+def _read_drain(text: str | None) -> float:
+    """Return how long jobs may take to end.
+
+    Raises:
+        InvalidRequestError: nobody can wait for that long.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    seconds = read_number("drain-seconds", text) or 0.0
+    if not 0 <= seconds <= _LONGEST_DRAIN:
+        raise InvalidRequestError(
+            f"--drain-seconds is {seconds:g}; it is 0 to {_LONGEST_DRAIN:g}",
+            hint="what is not done by then, other workers continue",
+        )
+    return seconds
 
 
 def _split(flag: str, text: str) -> tuple[str, ...]:
