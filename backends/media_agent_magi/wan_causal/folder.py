@@ -16,7 +16,7 @@ from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.loading.damage import NoModelError, check_all
 from media_agent_magi.loading.headers import WeightFiles, find_unfinished, read_file
 from media_agent_magi.loading.pickled import read_pickled
-from media_agent_magi.loading.text_files import TOKENIZER
+from media_agent_magi.loading.tokenizer import TOKENIZER
 from media_agent_magi.wan_causal.config import WanCausalConfig
 from media_agent_magi.wan_causal.fetching import (
     ADAPTER_ENTRY,
@@ -95,7 +95,7 @@ class WanCausalFolder:
         Raises:
             WeightsError: Something is missing, damaged, or does not fit; all that is.
         """
-        check_all(self.read_weights, self.read_adapter, self.read_vae, self.text().check)
+        check_all(self.read_weights, self.read_adapter, self.read_vae, lambda: self.text().check())
 
     def read_weights(self) -> WeightFiles:
         """Read the header of the checkpoint, and compare it with the settings.

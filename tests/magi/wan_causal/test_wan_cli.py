@@ -63,6 +63,15 @@ def test_a_model_of_two_repositories_is_planned_fetched_and_makes_a_video(
         "wan2.1-t2v-1.3b/models_t5_umt5-xxl-enc-bf16.pth",
     }
     assert main(["models", "check", "longlive"]) == 0
+    capsys.readouterr()
+    vae = next(tmp_path.rglob("Wan2.1_VAE.pth"))
+    vae_bytes = vae.read_bytes()
+    vae.write_bytes(vae_bytes[:-999])
+    assert main(["models", "check", "longlive"]) != 0
+    said = capsys.readouterr().out
+    assert "Wan2.1_VAE.pth is cut off" in said
+    assert "hint: fetch what is missing again: media-agent models fetch" in said
+    vae.write_bytes(vae_bytes)
     assert main(["models", "smoke", "wan-causal/longlive"]) == 0
     capsys.readouterr()
     shots = ["generate", f"{CAPTIONS[0]}@0.75", "--shot", f"{CAPTIONS[1]}@0.75"]

@@ -177,6 +177,28 @@ def test_a_file_that_is_cut_off_is_named(root: Path) -> None:
     assert "lora.pt is cut off or damaged" in find_refusal(root / "longlive")
 
 
+def test_a_tokenizer_and_weights_that_are_cut_off_are_named_at_once(root: Path) -> None:
+    base = root / "wan2.1-t2v-1.3b"
+    for name, size in (("google/umt5-xxl/spiece.model", 99), ("Wan2.1_VAE.pth", 5000)):
+        (base / name).write_bytes((base / name).read_bytes()[:size])
+
+    said = find_refusal(root / "longlive")
+
+    assert "spiece.model is cut off or damaged: it has 99 bytes" in said
+    assert "Wan2.1_VAE.pth is cut off or damaged" in said
+
+
+def test_an_encoder_that_is_cut_off_hides_no_other_fault(root: Path) -> None:
+    text = root / "wan2.1-t2v-1.3b/models_t5_umt5-xxl-enc-bf16.pth"
+    for file in (text, root / "longlive/models/lora.pt"):
+        file.write_bytes(file.read_bytes()[:-1000])
+
+    said = find_refusal(root / "longlive")
+
+    assert f"{text.name} is cut off" in said
+    assert "lora.pt is cut off" in said
+
+
 def test_what_is_no_tensor_is_refused_and_never_run(root: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
