@@ -28,6 +28,10 @@ class StateError(ValueError):
     """A state that cannot be used; the message names the file and what is wrong with it."""
 
 
+class DamagedStateError(StateError):
+    """A state that is missing, cut off or damaged: an earlier one may still be whole."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplerState:
     """Everything needed to resume after a chunk was handed out. No tensor is ever written to.
@@ -136,8 +140,9 @@ def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any
     """Read a state and all its facts from `path`.
 
     Raises:
-        StateError: The file is missing, cut off, damaged, no state, of another version, or one of
-            its facts is not the `expected` one.
+        DamagedStateError: The file is missing, cut off or damaged.
+        StateError: It is no state, of another version, or one of its facts is not the `expected`
+            one.
     """
     try:
         with safe_open(path, framework="pt") as content:
@@ -145,14 +150,16 @@ def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any
             _check_format(path, metadata)
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise StateError(f"the state {path} is not there") from error
+        raise DamagedStateError(f"the state {path} is not there") from error
     except OSError as error:
-        raise StateError(f"cannot read the state {path}: {error.strerror or error}") from error
+        message = f"cannot read the state {path}: {error.strerror or error}"
+        raise DamagedStateError(message) from error
     except SafetensorError as error:
-        raise StateError(f"{path} is no state, or it is cut off or damaged: {error}") from error
+        message = f"{path} is no state, or it is cut off or damaged: {error}"
+        raise DamagedStateError(message) from error
     text = metadata.get("facts", "")
     if _checksum(tensors, text) != metadata.get("sha256"):
-        raise StateError(f"the state {path} is damaged: its checksum does not agree")
+        raise DamagedStateError(f"the state {path} is damaged: its checksum does not agree")
     facts: dict[str, Any] = json.loads(text)
     _check_facts(path, facts, expected)
     return SamplerState.from_tensors(tensors), facts
