@@ -188,7 +188,7 @@ class MagiBackend(LocalBackend):
             if due <= resumed:  # its frames are there; it was made again for what follows
                 if due == resumed and state is not None:
                     with storage_errors(str(state)), write_aside(state) as aside:
-                        video.saver()(aside)
+                        video.saver(context.work_dir)(aside)
                 continue
             is_kept = context.wants_state(due) or due == chunks
             token = ResumeToken(
@@ -198,12 +198,15 @@ class MagiBackend(LocalBackend):
                 exact=video.resumes_exactly,
                 data={"state": state_name(due), "first_chunk": how.first_chunk},
             )
+            save = None
+            if is_kept and chunk.is_whole:  # else no video continues from it
+                with storage_errors(str(context.work_dir)):
+                    save = video.saver(context.work_dir)
             yield Chunk(
                 chunk.index,
                 partial(_decode, engine, chunk, request.n),
                 token if is_kept else None,
-                # without a whole chunk no video continues from it
-                video.saver() if is_kept and chunk.is_whole else None,
+                save,
             )
 
     def _family(self, request: VideoRequest) -> Family:

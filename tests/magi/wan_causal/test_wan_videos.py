@@ -76,7 +76,7 @@ def test_a_video_continues_from_its_state_frame_for_frame(
 ) -> None:
     video = engine.video(prompts, [0, 1], OPTIONS)
     made = frames_of(engine, islice(video, after))
-    video.saver()(tmp_path / "state")
+    video.saver(tmp_path)(tmp_path / "state")
 
     rest = engine.video(prompts, [0, 1], OPTIONS, state=tmp_path / "state")
     assert np.array_equal(np.concatenate([made, frames_of(engine, rest)], axis=1), whole)
@@ -87,7 +87,7 @@ def test_a_branch_continues_the_first_video_with_other_seeds(
 ) -> None:
     video = engine.video(prompts, [0, 1], OPTIONS)
     list(islice(video, 3))
-    video.saver()(tmp_path / "state")
+    video.saver(tmp_path)(tmp_path / "state")
 
     options = replace(OPTIONS, branches=True, num_frames=45)
     branch = engine.video(prompts, [5, 6], options, state=tmp_path / "state")
