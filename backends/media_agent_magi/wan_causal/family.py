@@ -245,6 +245,7 @@ class WanCausalFamily:
             text_bytes=text * TEXT_BYTES[options.text_precision],
             vae=vae,
             fixed_window=options.window is not None,
+            moves=device != "cpu",
         )
 
     def _chosen(self, options: WanCausalOptions) -> WanCausalConfig:

@@ -14,6 +14,7 @@ from media_agent.testing.simulator.videos import Video as MadeVideo
 from media_agent.testing.simulator.videos import make_video
 from media_agent.video.codec import read_frames
 from media_agent_magi.backend import WanCausalBackend
+from media_agent_magi.engine.autoencoders import wan_vae_config
 from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.video import VideoChunk, VideoOptions
 from media_agent_magi.loading.memory import Holding
@@ -56,6 +57,20 @@ def frames_of(engine: Engine, chunks: Iterable[VideoChunk]) -> np.ndarray:
 @pytest.fixture(scope="module")
 def whole(engine: Engine) -> np.ndarray:
     return frames_of(engine, engine.video(prompts, [0, 1], OPTIONS))
+
+
+def test_frames_decoded_in_tiles_are_those_decoded_whole(
+    releases: Path, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wan_vae_config, "TILE", 16)
+    folder = WanCausalFolder.find(releases / "longlive")
+    holding = Holding(window=folder.config.causal.window, vae_in_tiles=True)
+    label, options = "wan-causal/longlive", WanCausalOptions()
+    tiling = load_wan_causal(folder, label, holding, device="cpu", options=options)
+
+    frames = frames_of(tiling, tiling.video(prompts, [0, 1], OPTIONS))
+
+    assert np.abs(frames.astype(int) - whole).max() <= 1  # of 255: a rounding
 
 
 def test_a_video_has_the_frames_asked_for(whole: np.ndarray) -> None:
