@@ -1,8 +1,9 @@
-"""Seven cells of the kill matrix; `make kill-matrix` plays all of them."""
+"""Eight cells of the kill matrix; `make kill-matrix` plays all of them."""
 
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from benchmarks import kill_matrix
 
@@ -33,6 +34,18 @@ def test_a_job_whose_process_is_killed_is_paid_once_and_ends_or_says_what_to_do(
     assert (outcome.status, outcome.accepted) == (status, accepted)
     assert outcome.holds
     assert outcome.is_resolved or outcome.lookup in ("none", "candidates") or not outcome.reply_lost
+
+
+def test_a_worker_that_is_killed_leaves_its_job_to_the_next_one(
+    tmp_path: Path, postgres_url: SecretStr
+) -> None:
+    pytest.importorskip("dbos", reason="the extra cluster is not installed")
+    cell = kill_matrix.Cell("fal", "429 with Retry-After", "ref")
+
+    outcome = kill_matrix.run_cell(cell, tmp_path, "dbos", postgres_url)
+
+    assert outcome.was_killed
+    assert (outcome.status, outcome.accepted, outcome.lives) == ("completed", 1, 2)
 
 
 def test_the_matrix_is_whole_and_its_numbers_tell_a_broken_promise() -> None:
