@@ -5,7 +5,7 @@ What does not fit is moved or made smaller step by step, in one order, that whic
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from media_agent.errors import BackendUnavailableError
 from media_agent_schemas.base import format_memory
@@ -81,6 +81,11 @@ class ModelSizes:
     is_quantised: bool = False
     smaller: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     tiled: TiledVAE | None = None
+
+    def without_tiles(self) -> Self:
+        """Return the same for an autoencoder that never decodes in tiles."""
+        smaller = (each for each in self.smaller if "vae_in_tiles" not in each[1])
+        return replace(self, smaller=tuple(smaller), tiled=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,19 @@ def plan_memory(sizes: ModelSizes, device_bytes: int, *, moves: bool = True) -> 
         if plan.device_bytes <= device_bytes:
             break
     assert plan is not None
+    return plan
+
+
+def plan_both(sizes: ModelSizes, device_bytes: int, main_bytes: int) -> MemoryPlan:
+    """Return the first way that fits into the device, where it can be one for the main memory too.
+
+    Tiles wait there: where it is too small for them, later steps may need less of it.
+    """
+    plan = plan_memory(sizes, device_bytes)
+    if plan.holding.vae_in_tiles and plan.main_bytes > main_bytes:
+        other = plan_memory(sizes.without_tiles(), device_bytes)
+        if other.device_bytes <= device_bytes and other.main_bytes < plan.main_bytes:
+            return other
     return plan
 
 

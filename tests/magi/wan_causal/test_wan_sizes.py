@@ -15,7 +15,7 @@ from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.engine.causal.rope import rotary_table
 from media_agent_magi.engine.text.keys import ChunkText
-from media_agent_magi.loading.memory import GIB, Holding, MemoryPlan, plan_memory
+from media_agent_magi.loading.memory import GIB, Holding, MemoryPlan, plan_both, plan_memory
 from media_agent_magi.loading.stream import on_meta
 from media_agent_magi.wan_causal.config import LONGLIVE, SELF_FORCING, WanCausalConfig
 from media_agent_magi.wan_causal.sizes import frame_tokens, key_bytes, wan_sizes, working_bytes
@@ -195,6 +195,17 @@ def test_what_is_moved_off_the_device_is_counted_in_the_main_memory() -> None:
     names = {"text encoder", "keys", "weights", "autoencoder"}
     assert {part.name for part in found.main} == names
     assert found.main_bytes / GIB == pytest.approx(10.6 + 3.4 + 2.6 + 2.1, abs=0.2)
+
+
+def test_tiles_are_left_out_where_the_main_memory_is_too_small_for_them() -> None:
+    sizes = wan_sizes(LONGLIVE, SIZE)
+    roomy, narrow = (plan_both(sizes, 8 * GIB, main * GIB) for main in (32, 15))
+
+    assert roomy.holding.vae_in_tiles
+    assert roomy.main_bytes > 15 * GIB > narrow.main_bytes
+    assert narrow.steps[-1] == "keys in the main memory"
+    assert narrow.device_bytes <= 8 * GIB
+    assert plan_both(sizes, 7 * GIB, 15 * GIB).main_bytes > 15 * GIB  # nothing else fits
 
 
 def test_several_videos_side_by_side_share_the_weights() -> None:
