@@ -15,7 +15,7 @@ from media_agent_magi.loading.memory import (
     plan_memory,
 )
 from media_agent_schemas.base import format_memory
-from media_agent_schemas.capabilities import MemoryUse
+from media_agent_schemas.estimate import MemoryUse
 
 
 @dataclass(frozen=True, slots=True)
