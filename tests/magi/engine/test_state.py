@@ -254,9 +254,9 @@ def test_a_state_that_was_not_sealed_is_damaged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_state_is_written_and_read_a_layer_at_a_time(tmp_path: Path, dtype: torch.dtype) -> None:
     """Of a ring of two videos, whose keys of a layer are not in one piece."""
-    layers, cache, path = 10, KVCache(room := 2**13), tmp_path / "state"
+    layers, cache, path = 10, KVCache(room := 2**11), tmp_path / "state"
     for layer in range(layers):
-        cache.write(layer, 0, *torch.randn(2, 2, room - 2**11, 4, 16, dtype=dtype))
+        cache.write(layer, 0, *torch.randn(2, 2, room - 2**9, 4, 16, dtype=dtype))
     state = replace(EMPTY, keys=cache.entries())
     each = state.keys[0].nbytes
 
