@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import announce_keys, describe_kept
+from media_agent.cli.run_job import announce_keys, announce_queue, describe_kept
 from media_agent.cli.screen import (
     error_as_json,
     format_size,
@@ -206,7 +206,9 @@ async def finish_video(job_id: str, *, json: bool) -> int:
 def _describe_queued(client: VideoClient, job_id: str, what: str, effect: str) -> str:
     if client.is_running(job_id):
         return f"{what} queued; it {effect}"
-    return f"{what} queued, but its process is gone; jobs resume applies it"
+    if client.settings.jobs.runner == "inline":
+        return f"{what} queued, but its process is gone; jobs resume applies it"
+    return f"{what} queued; the worker that takes the job applies it"
 
 
 def _report_command(job: VideoJob, said: str, *, json: bool, **facts: JsonValue) -> None:
@@ -225,6 +227,7 @@ async def _resume(
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
         announce_keys(client, [job.plan.backend])
+        announce_queue(client, job.plan)
         let_finish(client, job_id, job.plan, interruption)
         await note_place(client, job.plan, interruption)
     _announce_lookup(job)
