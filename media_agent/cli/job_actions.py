@@ -227,9 +227,10 @@ async def _resume(
     if job.status is not JobStatus.COMPLETED and (take_over or not client.is_running(job_id)):
         await confirm_rest(job, above=client.settings.confirm_above_usd, yes=yes)
         announce_keys(client, [job.plan.backend])
-        announce_queue(client, job.plan)
         let_finish(client, job_id, job.plan, interruption)
         await note_place(client, job.plan, interruption)
+    if not job.status.is_terminal:
+        announce_queue(client, job.plan)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)

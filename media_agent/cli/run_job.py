@@ -166,7 +166,7 @@ def announce_queue(client: VideoClient, plan: Plan) -> None:
     from media_agent.cluster.turns import name_queue
 
     queue = name_queue(plan, client.settings.backends)
-    write_stderr(f"queued for the workers of {queue}: media-agent worker --queues {queue}")
+    write_stderr(f"waits for the workers of {queue}: media-agent worker --queues {queue}")
 
 
 def announce(plan: Plan, *, free_bytes: int | None = None) -> None:
