@@ -182,7 +182,7 @@ async def _wait(url: str, where: str, count: int, minutes: float, folder: Path) 
     ledger = client.store
     plan = await client.plan(VideoRequest(prompt="a kite", seed=1))
     request, model = plan.request, plan.model
-    fenced = await client._backend(plan.backend)
+    fenced = await client._backends.get(plan.backend)
     assert isinstance(fenced, FencedBackend)
     backend = fenced.inner
     assert isinstance(backend, PolledBackend)

@@ -21,9 +21,10 @@ from media_agent.ledger.pages import JobFilter
 from media_agent.ledger.rows import insert, replace_artifacts, row_of
 from media_agent.ledger.state import JobOptions
 from media_agent.ledger.store.database import Transaction
-from media_agent_schemas.capabilities import Estimate, Plan, Policy
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import VideoRequest
 
 RESULTS = Path(__file__).parent / "results"

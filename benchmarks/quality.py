@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from media_agent.provenance.quality import findings, scores
 from media_agent.provenance.quality.report import inspect_video
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import iterate_images, probe
+from media_agent.video.codec import iterate_images
+from media_agent.video.probe import probe
 from media_agent_schemas.quality import FindingKind
 
 RESULTS = Path(__file__).parent / "results" / "inspect.json"

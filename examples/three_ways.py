@@ -22,7 +22,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.testing import Fault
 from media_agent.tools import ToolBox
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_diffusers.tiny import build_tiny
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import GenerationRecord

@@ -48,8 +48,9 @@ if TYPE_CHECKING:
     )
     from media_agent.provenance.record import read_record
     from media_agent.sync import BlockingVideoClient
-    from media_agent_schemas.capabilities import Adjustment, Capabilities, Estimate, Plan, Policy
+    from media_agent_schemas.capabilities import Capabilities
     from media_agent_schemas.errors import ErrorInfo
+    from media_agent_schemas.estimate import Estimate
     from media_agent_schemas.events import (
         ChunkReady,
         JobCancelled,
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
         SourceJoin,
         VideoMetadata,
     )
-    from media_agent_schemas.plan import PlanReport
+    from media_agent_schemas.plan import Adjustment, Plan, PlanReport, Policy
     from media_agent_schemas.records import GenerationRecord
     from media_agent_schemas.request import (
         Budget,
@@ -93,8 +94,9 @@ _NAMES = {
     "media_agent_schemas.jobs": "VideoJob JobStatus",
     "media_agent_schemas.events": "JobEvent JobStarted JobProgressed ChunkReady PromptChanged "
     "JobCompleted JobFailed JobCancelled JobOutcomeUnknown",
-    "media_agent_schemas.capabilities": "Plan Policy Adjustment Estimate Capabilities",
-    "media_agent_schemas.plan": "PlanReport",
+    "media_agent_schemas.plan": "Plan Policy Adjustment PlanReport",
+    "media_agent_schemas.estimate": "Estimate",
+    "media_agent_schemas.capabilities": "Capabilities",
     "media_agent_schemas.records": "GenerationRecord",
     "media_agent.provenance.record": "read_record",
     "media_agent.config.settings": "Settings load_settings",

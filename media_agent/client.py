@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -14,10 +13,10 @@ from pydantic import ValidationError
 
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.hints import Hints
-from media_agent.backend.protocol import VideoBackend
+from media_agent.backend.protocol import BackendSettings, VideoBackend
 from media_agent.config.keys import FoundKey
 from media_agent.config.settings import Settings, load_settings
-from media_agent.errors import InvalidRequestError, PolicyFailedError
+from media_agent.errors import InvalidRequestError
 from media_agent.jobs.commands import check_command
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing import branch, extend, repeated
@@ -43,19 +42,20 @@ from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.pages import JobFilter
 from media_agent.negotiation.budget import begin_of_day
 from media_agent.policy.asking import Policies
-from media_agent.policy.decisions import PolicyCall
-from media_agent.provenance.c2pa.ready import look_before_work
+from media_agent.policy.steering import screen_prompt
+from media_agent.provenance.c2pa.ready import warn_in_plans, warn_in_report
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.redact import redact
+from media_agent.registry.open_backends import OpenBackends
 from media_agent.registry.registry import Registry
 from media_agent.routing.learning.recall import Recall
 from media_agent.routing.listing import Listing
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, JobStatus, JobSummary, VideoJob
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.plan import Plan, PlanReport
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -86,7 +86,9 @@ class VideoClient:
         self.store = store
         kinds = self.settings.kinds()
         self._registry = Registry(kinds=kinds) if registry is None else registry
-        self._keys: set[str] = set()  # of the backends that were opened
+        self._free_memory = FreeMemory() if free_memory is None else free_memory
+        self._hints = Hints()
+        self._backends = OpenBackends(self._registry, self._backend_settings)
         self._policies = Policies(
             self.settings.policy_rules,
             lambda: self._registry.policies,
@@ -109,12 +111,10 @@ class VideoClient:
             signing=self.settings.signing(),
             files=self.settings.shared_files(),
         )
-        self._free_memory = FreeMemory() if free_memory is None else free_memory
-        self._hints = Hints()
         self._planner = Planner(
             self.settings,
             self._registry,
-            self._backend,
+            self._backends.get,
             draw_seed=draw_seed,
             policies=self._policies,
             free_memory=self._free_memory,
@@ -125,10 +125,8 @@ class VideoClient:
             ),
             spent_today=lambda: self.store.submissions.spent(begin_of_day(now())),
         )
-        self._backends: dict[str, VideoBackend] = {}
         self._running = self._build_runner()
         self._intake = JobIntake(self._context, self._planner, self._running)
-        self._opening = threading.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -145,9 +143,7 @@ class VideoClient:
         """Stop all work here and close the backends; what `start` began at a service continues."""
         await self._running.let_go()
         await self._running.aclose()
-        while self._backends:  # each once, also if this is called twice at the same time
-            _, backend = self._backends.popitem()
-            await backend.aclose()
+        await self._backends.aclose()
         self.store.close()
 
     async def capabilities(self, model: str | None = None) -> Capabilities:
@@ -160,7 +156,7 @@ class VideoClient:
         asked = model or self.settings.default_backend
         self._planner.check_one(asked)
         name, _, model_name = asked.partition("/")
-        return (await self._backend(name)).capabilities(model_name or None)
+        return (await self._backends.get(name)).capabilities(model_name or None)
 
     async def plan(self, request: VideoRequest, **options: Unpack[PlanKwargs]) -> Plan:
         """Return what would be sent to whom, with every change; nothing is started.
@@ -184,7 +180,7 @@ class VideoClient:
         plans = await self._planner.plans(
             request, asked.policy, allow_unknown_words=words, caller=asked.caller
         )
-        return await self._foresee_signing(*plans)
+        return await warn_in_plans(self._context.signing, *plans)
 
     async def plan_all(
         self, request: VideoRequest, *, best: int | None = None, **options: Unpack[PlanKwargs]
@@ -204,13 +200,7 @@ class VideoClient:
         report = await self._planner.report(
             request, asked.policy, allow_unknown_words=words, best=best, caller=asked.caller
         )
-        chosen = report.chosen
-        if chosen is None or chosen.plan is None:
-            return report
-        (plan,) = await self._foresee_signing(chosen.plan)
-        told = chosen.model_copy(update={"plan": plan})
-        candidates = tuple(told if each is chosen else each for each in report.candidates)
-        return report.model_copy(update={"candidates": candidates})
+        return await warn_in_report(self._context.signing, report)
 
     async def generate(
         self,
@@ -285,7 +275,7 @@ class VideoClient:
         if known is not None:
             return known.plan
         plan = await branch.plan_branch(job_id, self._context, self._planner, asked)
-        return (await self._foresee_signing(plan))[0]
+        return (await warn_in_plans(self._context.signing, plan))[0]
 
     async def branch(
         self,
@@ -359,7 +349,7 @@ class VideoClient:
         if known is not None:
             return known.request, (known.plan,)
         request, plans = await extend.plan_extension(video, self._context, self._planner, asked)
-        return request, await self._foresee_signing(*plans)
+        return request, await warn_in_plans(self._context.signing, *plans)
 
     async def find_extension_model(self, video: Path | str) -> str:
         """Return the model that continues a video unless another is named.
@@ -573,7 +563,8 @@ class VideoClient:
             command = ChangePrompt(prompt=prompt, at=at)
         except ValidationError as error:
             raise InvalidRequestError(in_words(error, ChangePrompt)) from None
-        command = await self._screen(job_id, command)
+        job = self.store.jobs.get(job_id)
+        command = await screen_prompt(self._policies, job, command)
         return await self._control(job_id, command, allow_unknown_words=allow_unknown_words)
 
     async def finish(self, job_id: str) -> VideoJob:
@@ -606,7 +597,7 @@ class VideoClient:
         from media_agent.cluster.start import work_queues
 
         await work_queues(
-            queues, drain, self._context, self._running, self.settings, self._backend, say=say
+            queues, drain, self._context, self._running, self.settings, self._backends.get, say=say
         )
 
     async def bring_files(self, job: VideoJob) -> VideoJob:
@@ -628,32 +619,13 @@ class VideoClient:
 
         return build_runner(self._context, self.settings)
 
-    async def _backend(self, name: str) -> VideoBackend:
-        known = self._backends.get(name)
-        return await asyncio.to_thread(self._open_backend, name) if known is None else known
-
-    def _open_backend(self, name: str) -> VideoBackend:
-        with self._opening:  # a server lists models in another loop than that of the jobs
-            if name not in self._backends:
-                own = self.settings.backend_settings(name, self._registry.spec(name))
-                settings = replace(own, free_memory=self._free_memory, hints=self._hints)
-                keys = (settings.key, *(each.key for each in settings.keys))
-                self._keys |= {each.get_secret_value() for each in keys if each is not None}
-                self._backends[name] = self._registry.create(name, settings)
-            return self._backends[name]
-
-    async def _foresee_signing(self, *plans: Plan) -> tuple[Plan, ...]:
-        """Return plans with what there is to say before an unsigned video is made."""
-        if not self._context.signing.is_on:
-            return plans
-        said = await look_before_work(self._context.signing)
-        return tuple(
-            plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans
-        )
+    def _backend_settings(self, name: str) -> BackendSettings:
+        settings = self.settings.backend_settings(name, self._registry.spec(name))
+        return replace(settings, free_memory=self._free_memory, hints=self._hints)
 
     async def _backend_of(self, plan: Plan) -> VideoBackend:
         """Return who follows a plan: the backend, or what puts its parts together."""
-        backend = await self._backend(plan.backend)
+        backend = await self._backends.get(plan.backend)
         if not plan.segments:
             return backend
         return SegmentedBackend(
@@ -664,24 +636,7 @@ class VideoClient:
         return self._registry.find_embedding(self.settings.embedding)
 
     def _without_keys(self, text: str) -> str:
-        return redact(self.settings.without_keys(text), self._keys)
-
-    async def _screen(self, job_id: str, command: ChangePrompt) -> ChangePrompt:
-        """Return a command as the policies let it pass.
-
-        Raises:
-            PolicyRefusedError: one refuses the prompt; or one failed.
-        """
-        job = self.store.jobs.get(job_id)
-        request = VideoRequest(prompt=command.prompt, consent=job.request.consent)
-        allowed = await self._policies.before_plan(request, PolicyCall(job.caller, job_id))
-        if allowed.request.prompt is None:
-            by = allowed.changes[-1].reason
-            raise PolicyFailedError(f"{by}: it left no prompt to steer with", notes=allowed.notes)
-        if allowed.request.prompt == command.prompt:
-            return command
-        why = "; ".join(change.reason for change in allowed.changes)
-        return command.model_copy(update={"prompt": allowed.request.prompt, "amended": why})
+        return redact(self.settings.without_keys(text), self._backends.keys)
 
     async def _control(
         self,

@@ -23,12 +23,14 @@ from media_agent.negotiation.smallest import smallest_request
 from media_agent.provenance.record import read_record
 from media_agent.storage.addresses import is_loopback
 from media_agent_schemas.base import Document, Schema
-from media_agent_schemas.capabilities import Adjustment, Capabilities, Verification
-from media_agent_schemas.capabilities import VerificationLevel as Level
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost, JobEvent
+from media_agent_schemas.facts import Verification
+from media_agent_schemas.facts import VerificationLevel as Level
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import VideoMetadata
+from media_agent_schemas.plan import Adjustment
 from media_agent_schemas.request import Budget
 
 _AN_ID = re.compile(r"[0-9a-fA-F-]{12,}|(?=[^/]*\d)[A-Za-z0-9_-]{20,}|\d+")

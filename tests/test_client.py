@@ -29,7 +29,7 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.sync import BlockingVideoClient
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import describe
+from media_agent.video.probe import describe
 from media_agent_schemas import (
     Artifact,
     ArtifactKind,

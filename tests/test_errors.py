@@ -3,8 +3,8 @@ import re
 import pytest
 
 from media_agent import errors
+from media_agent.error_codes import OUTCOMES, exit_code, http_status
 from media_agent.errors import (
-    OUTCOMES,
     BackendRateLimitError,
     GenerationFailedError,
     JobNotFoundError,
@@ -12,9 +12,7 @@ from media_agent.errors import (
     Mismatch,
     UnsupportedRequestError,
     error_classes,
-    exit_code,
     from_info,
-    http_status,
     to_info,
 )
 from media_agent_schemas import ErrorInfo

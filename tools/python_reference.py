@@ -12,7 +12,8 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel
 
 import media_agent
-from media_agent.errors import OUTCOMES, MediaAgentError
+from media_agent.error_codes import OUTCOMES
+from media_agent.errors import MediaAgentError
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "python.md"
 HEAD = """# Python reference

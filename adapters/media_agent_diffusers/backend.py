@@ -27,7 +27,8 @@ from media_agent_diffusers.model_folder.folder import ModelFolder, read_folder
 from media_agent_diffusers.pipelines.heap import share_heap
 from media_agent_diffusers.placement.foresee import Sizes, foresee, measure
 from media_agent_diffusers.settings import MEMORY_OPTION, NAME, DiffusersOptions
-from media_agent_schemas.capabilities import Capabilities, Estimate, MemoryUse
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate, MemoryUse
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 

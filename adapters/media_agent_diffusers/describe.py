@@ -6,9 +6,8 @@ from media_agent_diffusers.families.family import SEVERAL, Task, Variant
 from media_agent_diffusers.generating.windows import find_continuation
 from media_agent_diffusers.model_folder.folder import ModelFolder
 from media_agent_diffusers.settings import NAME
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
+from media_agent_schemas.capabilities import CancelRule, Capabilities
+from media_agent_schemas.facts import (
     FpsRange,
     ModeFacts,
     OptionSpec,

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 
 NAME = "diffusers"
 MEMORY = "on_out_of_memory"

@@ -27,7 +27,8 @@ from media_agent_opensora.memory import describe_need, find_shortage
 from media_agent_opensora.models import LONGEST, MODELS, STEPS, Model
 from media_agent_opensora.prompts import write_prompts
 from media_agent_opensora.settings import OpenSoraOptions, resolve_path
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.jobs import OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 

@@ -4,14 +4,8 @@ from collections.abc import Iterator
 
 from media_agent_opensora.checkout import UNSUPPORTED
 from media_agent_opensora.models import FPS, STEPS, Model
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    ModeFacts,
-    OptionSpec,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities
+from media_agent_schemas.facts import ModeFacts, OptionSpec, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

@@ -22,7 +22,8 @@ from media_agent_magi.families import Families, magi_families, wan_causal_famili
 from media_agent_magi.generating.family import Family
 from media_agent_magi.generating.options import EngineOptions, check_inputs, kept_bytes
 from media_agent_magi.generating.shots import prompt_of_chunk
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import Shot, VideoRequest

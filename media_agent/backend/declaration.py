@@ -18,7 +18,9 @@ from media_agent_schemas.capabilities import (
     FALLBACK_SECONDS,
     CancelRule,
     Capabilities,
-    Estimate,
+)
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.facts import (
     FpsRange,
     ModeFacts,
     SizeRange,

@@ -15,7 +15,8 @@ from media_agent.backend.gpu_hours import by_the_hour
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import MediaAgentError, PluginError
 from media_agent.validation import in_words as faults_in_words
-from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import UNKNOWN, Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest

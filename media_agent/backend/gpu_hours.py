@@ -1,7 +1,7 @@
 """What work costs that sends no bill: its hours, at the price that the settings give."""
 
 from media_agent_schemas.base import round_usd
-from media_agent_schemas.capabilities import Estimate
+from media_agent_schemas.estimate import Estimate
 
 _MARGIN = 2.0
 """How much longer than estimated work may take, at most, as far as budgets hold money for it."""

@@ -13,7 +13,8 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.concealing import without_keys
 from media_agent.errors import ConfigurationError, Fault, InvalidRequestError, Mismatch
 from media_agent.suggest import did_you_mean, nearest_name
-from media_agent_schemas.capabilities import Capabilities, OptionSpec
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.facts import OptionSpec
 
 
 def check_options(options: dict[str, JsonValue], capabilities: Capabilities) -> list[Mismatch]:

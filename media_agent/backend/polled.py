@@ -23,7 +23,6 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.storage.files import checked_key
-from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -33,6 +32,7 @@ from media_agent_schemas.events import (
     JobStarted,
     TerminalEvent,
 )
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
@@ -153,6 +153,7 @@ class PolledBackend(NamedBackend):
                     has_started = True
                     yield JobStarted()
                 if isinstance(event, TerminalEvent):
+                    self._watches.pop(ref.operation_id, None)
                     yield event
                     return
                 if event is not None and event != last:
@@ -163,6 +164,8 @@ class PolledBackend(NamedBackend):
 
     async def look(self, ref: OperationRef) -> BackendEvent | None:
         """Poll once; None: asked too often, nothing new. `observe` is this with pauses between.
+
+        That no more is waited for is said again by the next look, until `observe` has told an end.
 
         Raises:
             BackendUnavailableError: it could not be asked, which says nothing about the work.
@@ -178,10 +181,7 @@ class PolledBackend(NamedBackend):
         end = event if isinstance(event, TerminalEvent) else watch.end_cancelled()
         if end is None and watch.is_over:
             end = await watch.give_up()
-        if end is None:
-            return event
-        self._watches.pop(ref.operation_id, None)
-        return end
+        return event if end is None else end
 
     @property
     def first_pause(self) -> float:

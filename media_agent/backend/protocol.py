@@ -25,7 +25,8 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.validation import faults_of
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import ChangePrompt, Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest

@@ -31,11 +31,9 @@ from media_agent.errors import (
     SubmitUncertainError,
 )
 from media_agent.suggest import did_you_mean
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Control,
-    Estimate,
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Control
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.facts import (
     FpsRange,
     OptionSpec,
     SizeRange,

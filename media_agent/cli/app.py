@@ -163,7 +163,8 @@ def _drop(stream: TextIO) -> None:
 
 def _explain(error: BaseException) -> "tuple[ErrorInfo, int]":
     """Return in words what went wrong, and the exit code."""
-    from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
+    from media_agent.error_codes import exit_code
+    from media_agent.errors import JobCancelledError, MediaAgentError, to_info
     from media_agent.storage.files import as_storage_error
     from media_agent_schemas.errors import ErrorInfo
 

@@ -9,8 +9,8 @@ from media_agent.cli.screen import ask, is_terminal, read_yes, write_stderr
 from media_agent.errors import JobCancelledError
 from media_agent.routing.methods.segments import sum_known
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.plan import Plan
 
 
 async def confirm_plans(plans: Sequence[Plan], *, above: float, yes: bool) -> tuple[Plan, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.destination import find_free
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 
 _MOST_LETTERS = 60
 _MOST_BYTES = 150  # with seed, number and ending a name may have 255

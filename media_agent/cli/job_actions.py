@@ -19,7 +19,8 @@ from media_agent.cli.screen import (
 )
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
-from media_agent.errors import JobCancelledError, MediaAgentError, exit_code, to_info
+from media_agent.error_codes import exit_code
+from media_agent.errors import JobCancelledError, MediaAgentError, to_info
 from media_agent.jobs.housekeeping.remove import Removal
 from media_agent_schemas.events import PromptChanged
 from media_agent_schemas.jobs import JobStatus, VideoJob

@@ -9,8 +9,8 @@ from media_agent.cli.screen import format_size, is_quiet, one_line, write_stderr
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from media_agent_schemas.capabilities import Plan
     from media_agent_schemas.events import JobEvent
+    from media_agent_schemas.plan import Plan
 
 
 class ProgressLine:

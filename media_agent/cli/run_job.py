@@ -20,12 +20,12 @@ from media_agent.cli.screen import (
 )
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
 from media_agent.client import VideoClient
+from media_agent.error_codes import exit_code
 from media_agent.errors import (
     InvalidRequestError,
     JobCancelledError,
     JobNotFoundError,
     MediaAgentError,
-    exit_code,
     in_full,
     to_info,
 )
@@ -33,8 +33,8 @@ from media_agent.provenance.job_sheet import write_job_sheet
 from media_agent.routing.explain import describe_changes
 from media_agent.storage.files import free_bytes
 from media_agent.storage.new_file import check_new_file
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoMode
 
 _WORTH_REPORTING = 10_000_000  # bytes on disk

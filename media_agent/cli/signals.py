@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from media_agent.cli.screen import write_stderr
 from media_agent.client import VideoClient
 from media_agent.errors import MediaAgentError, in_full
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

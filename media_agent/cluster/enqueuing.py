@@ -10,8 +10,10 @@ from media_agent.config.backend_section import BackendSection
 from media_agent.errors import JobError, MediaAgentError, StorageError
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.run import OnEvent, notify
 from media_agent.jobs.runner import JobRunner
+from media_agent.jobs.running.resumable import can_resume
+from media_agent.jobs.running.telling import OnEvent, notify
+from media_agent.jobs.running.unsent import end_unsent
 from media_agent.jobs.settle import UNSENT
 from media_agent.jobs.sharing import Sharing
 from media_agent_schemas.events import JobCancelled
@@ -100,7 +102,9 @@ class EnqueuingRunner(JobRunner):
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
         with contextlib.suppress(JobError):  # a worker has just taken it, and sees the request
-            if not self.end_unsent(job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT)):
+            if not end_unsent(
+                job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT), self._context
+            ):
                 await self._send(job, priority=AGAIN)  # a worker stops it at its backend
                 return
         turns = await self._queue.list_of(job_id)
@@ -139,7 +143,7 @@ class EnqueuingRunner(JobRunner):
     async def _is_resumable(self, job_id: str) -> bool:
         """Return whether there is anything left to do of a job."""
         job = self._store.jobs.get(job_id)
-        return not job.status.is_terminal or await self._can_resume(job)
+        return not job.status.is_terminal or await can_resume(job, self._context)
 
     async def _queue_again(self, job_id: str) -> None:
         """Queue what is left of a job, unless a worker is at it."""

@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from media_agent.config.backend_section import BackendSection
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 
 VERSION = 1
 """Of the arguments of a turn and their meaning; raised only when these change.

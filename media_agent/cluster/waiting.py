@@ -145,7 +145,8 @@ class Waiting:
         except BackendUnavailableError:
             if waiter.failures == len(_PAUSES):
                 return True
-            self._place(waiter, _PAUSES[waiter.failures])
+            pause = _PAUSES[waiter.failures]
+            self._place(waiter, waiter.backend.take_pause(waiter.ref, pause))
             waiter.failures += 1
             return False
         except StorageError as error:

@@ -22,11 +22,15 @@ from media_agent.config.backend_section import BackendSection
 from media_agent.config.jobs_section import QueueSection
 from media_agent.errors import InvalidRequestError, JobError, MediaAgentError, StorageError
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.run import StillWaitingError
 from media_agent.jobs.runner import JobRunner
+from media_agent.jobs.running.observing import StillWaitingError
+from media_agent.jobs.running.unsent import fail_unsent
 from media_agent.jobs.turns import BEGINNING
 from media_agent.ledger.state import OwnershipLostError
 
+LEDGER_SECONDS = 2.0
+"""How long a call in the event loop of a worker waits for a ledger that is away; then its job does,
+beside the others."""
 TEND_SECONDS = 5.0  # between two rounds of the watchdog
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0, *(30.0,) * 18)  # seconds between attempts: 10 minutes in all
 _PATIENCE = 8  # attempts at a job that another process works on: longer than the dead are trusted
@@ -178,7 +182,7 @@ class QueueWorker:
             raise
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot continue: %s", job_id, error.message)
-            self._runner.fail_unsent(job_id, error)
+            fail_unsent(job_id, error, self._context)
             return "stopped"
 
     def _limits_of(self, queue: str) -> QueueSection:

@@ -74,6 +74,16 @@ def list_files(named: Path | None) -> list[Path]:
     return [project, find_user_file()]
 
 
+def read_files(named: object) -> list[ConfigFile]:
+    """Return what the files say that exist, the strongest first; a named one stands alone.
+
+    Raises:
+        ConfigurationError: one cannot be read, is no TOML, or belongs to another user.
+    """
+    paths = list_files(None if named is None else Path(str(named)))
+    return [file for file in map(read_file, paths) if file is not None]
+
+
 def read_file(path: Path) -> ConfigFile | None:
     """Return what a file says, None when there is none. Relative paths in it become absolute.
 

@@ -4,15 +4,18 @@ A key goes to its own origin only. The usual variable of a provider is meant for
 a stored key for the address it was stored for: neither follows a `base_url` to another server.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import SecretStr
 
-from media_agent.backend.protocol import BackendSpec
-from media_agent.config.stored_keys import StoredKey
+from media_agent.backend.protocol import BackendSpec, LimitedKey
+from media_agent.config.backend_section import BackendSection
+from media_agent.config.stored_keys import StoredKey, StoredKeys
 from media_agent.environment import value_of
+from media_agent.errors import ConfigurationError
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,59 @@ class FoundKey:
     """Whether it is used though the settings do not name it."""
     is_stored: bool = False
     """Whether `media-agent keys set` stored it."""
+
+
+class BackendKeys:
+    """The keys of backends, by their sections in the settings."""
+
+    def __init__(self, sections: Mapping[str, BackendSection]) -> None:
+        self._sections = sections
+
+    def find(self, name: str, spec: BackendSpec | None) -> FoundKey:
+        """Return the key of a backend: as its section says, else the usual or a stored one.
+
+        Raises:
+            ConfigurationError: a file that has it cannot be read.
+        """
+        section = self._section(name)
+        if section.keys:
+            found = {each: self._find_one(name, each, spec) for each in section.keys}
+            there = next((each for each in found.values() if each.key is not None), None)
+            problems = (f"{key}: {each.problem or 'no key'}" for key, each in found.items())
+            return there or FoundKey(problem="; ".join(problems))
+        if section.names_key:
+            origin = section.name_origin(f"backends.{name}")
+            return FoundKey(section.find_key(), origin, section.key_problem())
+        return self._find_usual(name, spec)
+
+    def list_several(self, name: str, spec: BackendSpec | None) -> Iterator[LimitedKey]:
+        """Yield the several keys of a backend, with their limits."""
+        for key, section in self._section(name).keys.items():
+            found = self._find_one(name, key, spec)
+            yield LimitedKey(
+                key, found.key, found.problem, section.requests_per_minute, section.concurrent
+            )
+
+    def _find_one(self, name: str, key: str, spec: BackendSpec | None) -> FoundKey:
+        """Return one of several keys of a backend."""
+        section, place = self._sections[name].keys[key], f"backends.{name}.keys.{key}"
+        if section.names_key:
+            return FoundKey(section.find_key(), section.name_origin(place), section.key_problem())
+        return self._find_usual(name, spec)
+
+    def _find_usual(self, name: str, spec: BackendSpec | None) -> FoundKey:
+        try:
+            stored = self._stored
+        except ConfigurationError as error:  # it keeps nobody from working who needs no key
+            return FoundKey(problem=error.message)
+        return find_usual_key(name, self._section(name).base_url, spec, stored)
+
+    def _section(self, name: str) -> BackendSection:
+        return self._sections.get(name, BackendSection())
+
+    @cached_property
+    def _stored(self) -> Mapping[str, StoredKey]:
+        return StoredKeys().read()
 
 
 def find_usual_key(

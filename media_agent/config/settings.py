@@ -5,23 +5,14 @@ it, and the user's own, which the first overrides key by key. `MEDIA_AGENT_CONFI
 that is read instead of both.
 """
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from platformdirs import user_data_path
-from pydantic import (
-    AfterValidator,
-    Field,
-    JsonValue,
-    SecretStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, JsonValue, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -31,23 +22,14 @@ from pydantic_settings import (
 )
 from pydantic_settings.exceptions import SettingsError
 
-from media_agent.backend.protocol import BackendSettings, BackendSpec, LimitedKey
+from media_agent.backend.protocol import BackendSettings, BackendSpec
 from media_agent.builtin.program_environment import build_environment
-from media_agent.concealing import (
-    concealed,
-    hidden_values,
-    without_keys,
-)
+from media_agent.concealing import concealed, hidden_values, without_keys
 from media_agent.config.backend_section import BackendSection
-from media_agent.config.file import (
-    ConfigFile,
-    list_files,
-    merge_tables,
-    read_file,
-)
+from media_agent.config.file import list_files, read_files
 from media_agent.config.jobs_section import JobsSection
 from media_agent.config.key_sections import KeySource, PlainPath, SectionName
-from media_agent.config.keys import FoundKey, describe_missing_key, find_usual_key
+from media_agent.config.keys import BackendKeys, FoundKey, describe_missing_key
 from media_agent.config.ledger_address import LedgerAddress, passwords_in, shown_address
 from media_agent.config.policy_sections import PolicySection
 from media_agent.config.provenance_section import ProvenanceSection
@@ -60,26 +42,21 @@ from media_agent.config.routing_sections import (
     RoutingSection,
 )
 from media_agent.config.server_section import ServerSection
-from media_agent.config.stored_keys import StoredKey, StoredKeys
+from media_agent.config.sources import DELIMITER, PREFIX, Sources
 from media_agent.environment import expand_home, variables
-from media_agent.errors import ConfigurationError, Fault
+from media_agent.errors import ConfigurationError
 from media_agent.policy.decisions import PolicyRule
 from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.redact import redact, redact_value
 from media_agent.storage.shared_files import SharedFiles
-from media_agent.suggest import nearest_name
 from media_agent.validation import faults_of
 from media_agent_schemas.base import Seconds
-from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.quality import FindingKind
 
-PREFIX = "MEDIA_AGENT_"
-_DELIMITER = "__"
-_MANY_FAULTS = 20  # of the kind that hides another one
 _LONG_KEY = 8  # characters; a shorter one may be an ordinary word elsewhere
-_LOGGER = logging.getLogger(__name__)
 
 AbsolutePath = Annotated[PlainPath, AfterValidator(lambda path: expand_home(path).absolute())]
 
@@ -89,7 +66,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
-        env_nested_delimiter=_DELIMITER,
+        env_nested_delimiter=DELIMITER,
         extra="forbid",
         frozen=True,
         hide_input_in_errors=True,
@@ -191,38 +168,7 @@ class Settings(BaseSettings):
         Raises:
             ConfigurationError: a file that has it cannot be read.
         """
-        section = self.backends.get(name, BackendSection())
-        if section.keys:
-            found = {each: self._find_key_of(name, each, spec) for each in section.keys}
-            there = next((each for each in found.values() if each.key is not None), None)
-            problems = (f"{key}: {each.problem or 'no key'}" for key, each in found.items())
-            return there or FoundKey(problem="; ".join(problems))
-        if section.names_key:
-            origin = section.name_origin(f"backends.{name}")
-            return FoundKey(section.find_key(), origin, section.key_problem())
-        return self._find_usual_key(name, spec)
-
-    def _find_key_of(self, name: str, key: str, spec: BackendSpec | None) -> FoundKey:
-        """Return one of several keys of a backend."""
-        section, place = self.backends[name].keys[key], f"backends.{name}.keys.{key}"
-        if section.names_key:
-            return FoundKey(section.find_key(), section.name_origin(place), section.key_problem())
-        return self._find_usual_key(name, spec)
-
-    def _find_usual_key(self, name: str, spec: BackendSpec | None) -> FoundKey:
-        try:
-            stored = self._stored_keys
-        except ConfigurationError as error:  # it keeps nobody from working who needs no key
-            return FoundKey(problem=error.message)
-        return find_usual_key(name, self.base_url(name), spec, stored)
-
-    def _list_keys(self, name: str, spec: BackendSpec | None) -> Iterator[LimitedKey]:
-        """Yield the several keys of a backend, with their limits."""
-        for key, section in self.backends.get(name, BackendSection()).keys.items():
-            found = self._find_key_of(name, key, spec)
-            yield LimitedKey(
-                key, found.key, found.problem, section.requests_per_minute, section.concurrent
-            )
+        return self._keys.find(name, spec)
 
     def backend_settings(self, name: str, spec: BackendSpec | None = None) -> BackendSettings:
         """Return what is handed to one backend; its spec says which variable usually has its key.
@@ -231,7 +177,7 @@ class Settings(BaseSettings):
             ConfigurationError: the file with its key cannot be read.
         """
         section = self.backends.get(name, BackendSection())
-        found, keys = self.find_key(name, spec), tuple(self._list_keys(name, spec))
+        found, keys = self._keys.find(name, spec), tuple(self._keys.list_several(name, spec))
         own = (found.key, *(each.key for each in keys))
         secrets = (*self.secrets(), *(each for each in own if each is not None))
         return BackendSettings(
@@ -335,8 +281,8 @@ class Settings(BaseSettings):
             yield from hidden_values(policy.options, ("policies", name, "options"))
 
     @cached_property
-    def _stored_keys(self) -> Mapping[str, StoredKey]:
-        return StoredKeys().read()
+    def _keys(self) -> BackendKeys:
+        return BackendKeys(self.backends)
 
     def build_environment(self, named: Iterable[str] = ()) -> dict[str, str]:
         """Return the environment of a program: harmless variables, and those that are named."""
@@ -362,68 +308,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Put arguments before the environment before the files."""
-        files = _read_files({**env_settings(), **init_settings()}.get("config"))
+        files = read_files({**env_settings(), **init_settings()}.get("config"))
         sources = [InitSettingsSource(settings_cls, file.data) for file in files]
         return init_settings, env_settings, *sources
 
 
-@dataclass(frozen=True)
-class Sources:
-    """Where settings come from, the strongest first: arguments, environment, files."""
-
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
-    files: Sequence[ConfigFile] = ()
-
-    @classmethod
-    def look(cls, **arguments: Any) -> Self:
-        """Read the sources as they are now.
-
-        Raises:
-            ConfigurationError: a file or the environment cannot be read.
-        """
-        try:
-            environment = EnvSettingsSource(Settings)()
-        except (SettingsError, RecursionError) as error:
-            raise _unreadable_environment(error) from None
-        files = _read_files({**environment, **arguments}.get("config"))
-        return cls(arguments, environment, files)
-
-    def place(self, place: Sequence[str]) -> str:
-        """Say where a setting is made: a variable, or a file with its line, or by default."""
-        dotted = ".".join(place)
-        if _holds(self.arguments, place):
-            return f"argument {dotted}"
-        if _holds(self.environment, place):
-            return PREFIX + _DELIMITER.join(place).upper()
-        file = next((file for file in self.files if file.sets(place)), None)
-        return "default" if file is None else f"{file.path}:{file.line(place)}"
-
-    def list_names(self, table: str) -> set[str]:
-        """Return the names in a table, wherever it is written, whatever is wrong with them."""
-        said = (self.arguments, self.environment, *(file.data for file in self.files))
-        tables = (each.get(table) for each in said)
-        return {name for each in tables if isinstance(each, Mapping) for name in each}
-
-    def merge(self) -> dict[str, Any]:
-        """Return what all of them say together."""
-        files = (file.data for file in reversed(self.files))
-        merged: dict[str, Any] = {}
-        for each in (*files, self.environment, self.arguments):
-            merged = merge_tables(merged, each)
-        return merged
-
-    def describe(self, fault: Fault) -> str:
-        """Return a fault in a line that begins with where it is."""
-        name, problem = without_keys(".".join(fault.place)), without_keys(fault.problem)
-        where = self.place(fault.place)
-        if where == "default":  # something is missing: name what it is missing from
-            file = next((file for file in self.files if file.line(fault.place)), None)
-            where = "settings" if file is None else f"{file.path}:{file.line(fault.place)}"
-        return f"{where}: {name}: {problem}" if ":" in where else f"{where}: {problem}"
-
-
-class _GivenSettings(Settings):
+class GivenSettings(Settings):
     """Settings from arguments alone."""
 
     @classmethod
@@ -439,30 +329,18 @@ class _GivenSettings(Settings):
         return (init_settings,)
 
 
-def read_sound(sources: Sources) -> tuple[Settings, tuple[Fault, ...]]:
-    """Return the settings without their malformed values, and what is wrong with those."""
-    data = sources.merge()
-    found: dict[Fault, None] = {}
-    for _ in range(_MANY_FAULTS):  # without one value another may be wrong
-        try:
-            return _GivenSettings(**data), tuple(found)
-        except ValidationError as error:
-            faults = faults_of(error, Settings)
-        for fault in faults:
-            _remove(data, fault.place)
-        found |= dict.fromkeys(faults)
-    return _GivenSettings(), tuple(found)
+def look_at_sources(**arguments: Any) -> Sources:
+    """Read the sources of the settings as they are now.
 
-
-def _remove(data: dict[str, Any], place: Sequence[str]) -> None:
-    """Remove the value at a place; where there is none, what it is missing from."""
-    table = data
-    for name, below in zip(place, (*place[1:], None), strict=False):
-        inner = table.get(name)
-        if not isinstance(inner, dict) or below not in inner:
-            table.pop(name, None)
-            return
-        table = inner
+    Raises:
+        ConfigurationError: a file or the environment cannot be read.
+    """
+    try:
+        environment = EnvSettingsSource(Settings)()
+    except (SettingsError, RecursionError) as error:
+        raise _unreadable_environment(error) from None
+    files = read_files({**environment, **arguments}.get("config"))
+    return Sources(arguments, environment, files)
 
 
 def load_settings(**arguments: Any) -> Settings:
@@ -476,7 +354,7 @@ def load_settings(**arguments: Any) -> Settings:
         return Settings(**arguments)
     except ValidationError as error:
         faults = faults_of(error, Settings)
-        said = map(Sources.look(**arguments).describe, faults)
+        said = map(look_at_sources(**arguments).describe, faults)
         raise ConfigurationError(
             "; ".join(said), faults=faults, hint="correct it; media-agent config check lists all"
         ) from None
@@ -490,27 +368,3 @@ def _unreadable_environment(error: SettingsError | RecursionError) -> Configurat
     return ConfigurationError(
         f"the environment cannot be read: {said}", hint=f"check the {PREFIX} variables"
     )
-
-
-def find_unknown_variables() -> list[tuple[str, str | None]]:
-    """Return variables that begin like ours and set nothing, each with the name it may mean."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
-    return [
-        (name, nearest_name(name, known))
-        for name in sorted(variables())
-        if name.startswith(PREFIX) and name.split(_DELIMITER)[0] not in known
-    ]
-
-
-def _read_files(named: object) -> list[ConfigFile]:
-    paths = list_files(None if named is None else Path(str(named)))
-    return [file for file in map(read_file, paths) if file is not None]
-
-
-def _holds(data: Mapping[str, Any], place: Sequence[str]) -> bool:
-    found: Any = data
-    for part in place:
-        if not isinstance(found, Mapping) or part not in found:
-            return False
-        found = found[part]
-    return bool(place)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from media_agent.errors import StorageError
-from media_agent.video.codec import open_video
+from media_agent.video.container import open_video
 from media_agent.video.mp4.boxes import SMALLEST, Box, read_boxes
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from media_agent.storage.network import (
     retry_after_seconds,
     safe_cause,
 )
-from media_agent.video.codec import LARGEST_VIDEO
+from media_agent.video.container import LARGEST_VIDEO
 
 LARGEST_REPLY = 2**16  # bytes of an answer that is no video
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 14.0, 14.0)  # seconds; a file may appear after its address

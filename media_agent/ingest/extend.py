@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from media_agent.ingest.read import iterate_upright, measure_video, read_video_seconds
 from media_agent.ingest.source import Source, count_most_frames, open_medium
 from media_agent.video.audio import add_audio, fit_audio
-from media_agent.video.codec import probe, write_images
+from media_agent.video.codec import write_images
 from media_agent.video.concat import can_copy, join_videos
+from media_agent.video.probe import probe
 from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, MediaInput, Size, SourceJoin
 
 if TYPE_CHECKING:

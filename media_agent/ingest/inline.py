@@ -6,7 +6,7 @@ import re
 import urllib.parse
 
 from media_agent.errors import VideoNotFetchedError
-from media_agent.video.codec import LARGEST_VIDEO
+from media_agent.video.container import LARGEST_VIDEO
 
 _BASE64 = re.compile(r"(?:AAAA|GkXf)[A-Za-z0-9+/_\s-]{60,}={0,2}\s*")  # an MP4, a WebM
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from media_agent.ingest.source import Source, open_medium
 from media_agent.storage.files import write_aside
-from media_agent.video.codec import open_new_mp4
+from media_agent.video.container import open_new_mp4
 
 
 def copy_sound(source: Source, target: Path) -> float:

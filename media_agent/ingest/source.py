@@ -27,7 +27,8 @@ from media_agent.ingest.kinds import (
 )
 from media_agent.ingest.orientation import is_mirrored
 from media_agent.storage.files import ordinary_file
-from media_agent.video.codec import open_input, rate_of
+from media_agent.video.container import open_input
+from media_agent.video.probe import rate_of
 from media_agent_schemas.media import MediaInput
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from media_agent.errors import InvalidRequestError, JobError, UnsupportedRequestError
 from media_agent.negotiation.draft import NegotiationDraft
 from media_agent.negotiation.prompts import resolve_prompts
-from media_agent_schemas.capabilities import Capabilities, Control, Policy
+from media_agent_schemas.capabilities import Capabilities, Control
 from media_agent_schemas.jobs import ChangePrompt, Finish, VideoJob
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import VideoRequest
 
 

@@ -12,7 +12,7 @@ from media_agent.policy.asking import Policies
 from media_agent.provenance.c2pa.signing import Signing
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.storage.shared_files import SharedFiles
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 
 _LOGGER = logging.getLogger(__name__)
 

@@ -7,18 +7,14 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from media_agent.errors import (
-    BudgetExceededError,
-    IdempotencyConflictError,
-    InvalidRequestError,
-)
+from media_agent.errors import BudgetExceededError, IdempotencyConflictError, InvalidRequestError
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.options import GenerateOptions
 from media_agent.jobs.runner import JobRunner
 from media_agent.ledger.state import JobOptions
 from media_agent.routing.planner import Planner
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import Label, VideoJob
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 _LABEL: TypeAdapter[str | None] = TypeAdapter(Label | None)
@@ -74,6 +70,7 @@ class JobIntake:
             label=options.label,
             caller=options.caller,
             fingerprint=options.fingerprint,
+            resale_factor=options.resale_factor,
         )
         return await self._running.keep(options.job_id or self.new_job_id(), request, terms)
 

@@ -13,8 +13,8 @@ from pydantic import JsonValue, ValidationError
 
 from media_agent.errors import InvalidRequestError
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.media import Size
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import Budget, Shot
 
 
@@ -37,6 +37,7 @@ class GenerateKwargs(PlanKwargs, total=False):
     idempotency_key: str | None
     label: str | None
     fingerprint: str | None
+    resale_factor: float
 
 
 class BranchKwargs(PlanKwargs, total=False):
@@ -97,6 +98,8 @@ class GenerateOptions(PlanOptions):
     """A word of your own, to find jobs and count costs by; absent: none."""
     fingerprint: str | None = None
     """Of the call, for a server: a repetition without a key is known by it."""
+    resale_factor: float = 1.0
+    """By which the caller pays for it: that of the API key that it was asked with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

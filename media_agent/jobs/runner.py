@@ -5,25 +5,24 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from types import MappingProxyType
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.errors import JobError, MediaAgentError, to_info
-from media_agent.ingest.digests import digests_of
+from media_agent.errors import JobError, MediaAgentError
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
-from media_agent.jobs.continuing.branch_state import link_parent
-from media_agent.jobs.delivering.places import reserve_destination
 from media_agent.jobs.lookout import Lookout
-from media_agent.jobs.run import JobRun, OnEvent, notify
+from media_agent.jobs.run import JobRun
+from media_agent.jobs.running.keeping import NewJobs
+from media_agent.jobs.running.resumable import can_resume
+from media_agent.jobs.running.telling import OnEvent, notify
+from media_agent.jobs.running.unsent import end_unsent, fail_unsent
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.settle import UNSENT
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
-from media_agent.provenance.c2pa.ready import look_before_work
-from media_agent_schemas.events import JobCancelled, JobFailed, TerminalEvent
-from media_agent_schemas.jobs import JobStatus, VideoJob
+from media_agent_schemas.events import JobCancelled
+from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -40,61 +39,18 @@ class JobRunner:
         self._lookout = Lookout(context.store)
         self._turns = Turns()
         self._runs: dict[str, JobRun] = {}
-        self._keeping: dict[str, bool] = {}  # jobs on their way to the disk; found again meanwhile?
+        self._new = NewJobs(context, self.start)
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobOptions
     ) -> tuple[VideoJob, bool]:
-        """Store a job whose video has a place; return it, or that of its key, and if it is new.
-
-        It is on disk then; jobs that are stored at the same time share the wait for that.
-        """
-        plan, now = terms.plans[0], self._context.now()
-        await self._context.open_backend(plan)  # one that cannot be opened leaves no job
-        said = await look_before_work(self._context.signing)
-        if terms.part_of is not None:
-            said = []  # it was said of the whole video
-        inputs = [medium for each in terms.plans for medium in each.request.inputs]
-        if inputs:
-            terms = replace(terms, inputs=await asyncio.to_thread(digests_of, inputs))
-        job = VideoJob(
-            id=job_id,
-            chunks_ready=0 if plan.origin is None else plan.origin.kept_chunks,
-            frames_ready=0 if plan.origin is None else plan.origin.kept_frames,
-            created_at=now,
-            updated_at=now,
-            request=request,
-            plan=plan,
-            warnings=tuple(dict.fromkeys((*plan.warnings, *said))),
-            label=terms.label,
-            caller=terms.caller,
-            quote_usd=plan.estimate.cost_usd,
-        )
-        kept = self._store.jobs.create(job, terms, durably=False)
-        if kept is not job:
-            await self.wait_until_kept(kept)
-            return kept, False
-        self._keeping[job_id] = False
-        try:
-            with reserve_destination(job_id, terms, self._context):
-                link_parent(job, self._store, self._context.work_folder)
-            await self._store.flushed(job_id=job_id)
-        except BaseException as error:
-            if isinstance(error, asyncio.CancelledError) and self._keeping[job_id]:
-                self.start(job)  # a repeated call was told of it
-            else:  # whoever gives up now is told of no job
-                self._store.jobs.discard(job_id)
-            raise
-        finally:
-            del self._keeping[job_id]
-        return job, True
+        """Store a new job; see `NewJobs`."""
+        return await self._new.keep(job_id, request, terms)
 
     async def wait_until_kept(self, job: VideoJob) -> None:
-        """Wait until a job that a repeated call has found is on disk: it may be of this moment."""
-        if job.id in self._keeping:
-            self._keeping[job.id] = True
-        await self._store.flushed()
+        """Wait until a job that a repeated call has found is on disk; see `NewJobs`."""
+        await self._new.wait_until_kept(job)
 
     def asking(self) -> AbstractContextManager[None]:
         """Let jobs that have yet to begin give way while the context lasts; see `Turns`."""
@@ -130,7 +86,7 @@ class JobRunner:
         try:
             return await self.run(job, on_event, lets_go=lets_go)
         except MediaAgentError as error:
-            self.fail_unsent(job.id, error)
+            fail_unsent(job.id, error, self._context)
             raise
 
     async def run(
@@ -214,7 +170,9 @@ class JobRunner:
             return
         if job.status.is_terminal or self._store.owners.request_cancel(job_id):
             return
-        if not self.end_unsent(job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT)):
+        if not end_unsent(
+            job_id, JobCancelled(model=job.plan.model, cancellation=UNSENT), self._context
+        ):
             await self.run(job, None, stops=True)
 
     async def take_commands(self, job_id: str) -> None:
@@ -301,33 +259,17 @@ class JobRunner:
             _LOGGER.debug("another process is working on job %s", job.id)
         except MediaAgentError as error:
             _LOGGER.warning("job %s cannot continue: %s", job.id, error.message)
-            self.fail_unsent(job.id, error)
-
-    def fail_unsent(self, job_id: str, error: MediaAgentError) -> None:
-        """End a job that could not begin: nothing was sent, so nothing will come."""
-        with contextlib.suppress(MediaAgentError, OwnershipLostError):
-            self.end_unsent(job_id, JobFailed(error=to_info(error)))
-
-    def end_unsent(self, job_id: str, end: TerminalEvent) -> bool:
-        """End a job for which nothing was ever to be sent; return whether it is one.
-
-        Raises:
-            JobError: a living process works on it.
-        """
-        with self._store.owners.claim(job_id):
-            if self._store.submissions.of(job_id):
-                return False
-            self._store.events.append(job_id, end, self._context.now())
-        return True
+            fail_unsent(job.id, error, self._context)
 
     async def _find_resumable(self, job_id: str, *, take_over: bool) -> tuple[VideoJob, bool]:
         """Return a job that nobody works on, and whether there is anything left to do.
 
         Raises:
             JobError: a living process works on it, and it is not to be taken over.
+            BudgetExceededError: as `can_resume`.
         """
         job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not await self._can_resume(job):
+        if job.status.is_terminal and not await can_resume(job, self._context):
             return job, False
         if job.status.is_terminal and job_id in self._tasks:
             await asyncio.wait([self._tasks[job_id]])  # it has kept its end and is just leaving
@@ -337,20 +279,6 @@ class JobRunner:
                 hint="wait for it, cancel it, or take it over if that process is hung",
             )
         return job, True
-
-    async def _can_resume(self, job: VideoJob) -> bool:
-        """Return whether a job that has ended can be taken up again."""
-        match job.status:
-            case JobStatus.OUTCOME_UNKNOWN:
-                return True
-            case JobStatus.FAILED | JobStatus.CANCELLED if job.plan.segments:
-                return True
-            case JobStatus.FAILED | JobStatus.CANCELLED:
-                if self._store.events.resume_token(job.id) is None and job.plan.origin is None:
-                    return False
-                backend = await self._context.open_backend(job.plan)
-                return backend.capabilities(job.plan.model).resubmits
-        return False
 
 
 async def _end_early(run: JobRun, task: "asyncio.Task[VideoJob]", *, stops: bool) -> None:

@@ -6,19 +6,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import (
-    BackendResponseError,
-    InvalidRequestError,
-    JobError,
-    JobNotFoundError,
-)
+from media_agent.errors import BackendResponseError, InvalidRequestError, JobError, JobNotFoundError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent.provenance.marking import build_mark, describe_marking
-from media_agent_schemas.capabilities import Plan, Segment
 from media_agent_schemas.events import JobCancelled, JobEvent, JobFailed
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, ArtifactKind, InputRole, Marking, MediaInput
+from media_agent_schemas.plan import Plan, Segment
 from media_agent_schemas.request import VideoRequest
 
 if TYPE_CHECKING:
@@ -91,8 +86,8 @@ class SegmentJobs:
 
     def join(self, complete: bool, request: VideoRequest, key: str) -> Artifact:
         """Write one video from all segments, with the marks that the request of this key wants."""
-        from media_agent.video.codec import describe
         from media_agent.video.concat import join_videos
+        from media_agent.video.probe import describe
 
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / ("video.mp4" if complete else "video.partial.mp4")
@@ -151,8 +146,7 @@ class SegmentRunner:
             if is_new or tried[-1].status not in (JobStatus.FAILED, JobStatus.CANCELLED):
                 return await self._resume(tried[-1].id, on_event)
         name = _attempt(job_id, len(named))
-        label, caller = self._marks(part_of)
-        terms = JobOptions((plan,), part_of=part_of, label=label, caller=caller)
+        terms = self._terms(plan, part_of)
         segment, _ = await self._running.keep(name, plan.request, terms)
         if job_id in self._stopped:
             self._store.owners.request_cancel(name)
@@ -185,13 +179,19 @@ class SegmentRunner:
         """Return those of the video of a key; each but the last failed or was cancelled."""
         return tuple(each for each in named if self._store.jobs.terms(each.id).part_of == key)
 
-    def _marks(self, key: str | None) -> tuple[str | None, str | None]:
-        """Return label and caller of the video of a key: its segments are counted under them."""
+    def _terms(self, plan: Plan, key: str | None) -> JobOptions:
+        """Return the terms of a segment, which is counted and paid as the video of the key is."""
         video = None if key is None else self._store.submissions.job_of(key)
         if video is None:
-            return None, None
-        terms = self._store.jobs.terms(video)
-        return terms.label, terms.caller
+            return JobOptions((plan,), part_of=key)
+        whole = self._store.jobs.terms(video)
+        return JobOptions(
+            (plan,),
+            part_of=key,
+            label=whole.label,
+            caller=whole.caller,
+            resale_factor=whole.resale_factor,
+        )
 
     def _ended_at(self, key: str) -> datetime | None:
         """Return when the video under this key last failed or was cancelled, None if never."""

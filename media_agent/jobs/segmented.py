@@ -24,14 +24,8 @@ from media_agent.errors import (
 )
 from media_agent.jobs.segment_jobs import SegmentJobs, SegmentRunner
 from media_agent.jobs.settle import NO_MORE_SEGMENTS
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Control,
-    Estimate,
-    Plan,
-    Segment,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Control
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -55,6 +49,7 @@ from media_agent_schemas.jobs import (
     VideoJob,
 )
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan, Segment
 from media_agent_schemas.request import VideoRequest
 
 

@@ -7,15 +7,15 @@ what comes of it.
 from dataclasses import dataclass
 
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import CancelRule, Capabilities, Plan
+from media_agent_schemas.capabilities import CancelRule, Capabilities
 from media_agent_schemas.events import (
     Cost,
     JobCancelled,
     JobFailed,
-    JobOutcomeUnknown,
     TerminalEvent,
 )
 from media_agent_schemas.jobs import Cancellation
+from media_agent_schemas.plan import Plan
 
 UNSENT = Cancellation(
     stopped=True, may_bill_usd=0, said="stopped before anything was sent: nothing is billed"
@@ -36,8 +36,6 @@ class Work:
     """Whether its backend said that it no longer waits."""
     was_sent: bool
     """Whether anything may have been accepted."""
-    held_usd: float
-    """What the budgets hold for it, and for what it is made of."""
 
     @property
     def price(self) -> float | None:
@@ -51,16 +49,7 @@ def settled(end: TerminalEvent, work: Work) -> TerminalEvent:
     Work that sends no bill costs its measured time, where the settings price it.
     """
     end = _with_cost(end, work)
-    match end:
-        case JobCancelled():
-            return _with_cancellation(end, work)
-        case JobOutcomeUnknown() if work.held_usd > 0:
-            said = (
-                f"{format_usd(work.held_usd)} USD stay held in the budgets until the outcome is "
-                "known: media-agent jobs resume looks again, jobs settle ends it by hand"
-            )
-            return end.model_copy(update={"warnings": (*end.warnings, said)})
-    return end
+    return _with_cancellation(end, work) if isinstance(end, JobCancelled) else end
 
 
 def _with_cost(end: TerminalEvent, work: Work) -> TerminalEvent:

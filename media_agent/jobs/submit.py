@@ -16,6 +16,7 @@ from media_agent.errors import (
     PluginError,
     PolicyFailedError,
     PolicyRefusedError,
+    StorageError,
     UnsupportedRequestError,
     from_info,
     to_info,
@@ -25,13 +26,15 @@ from media_agent.jobs.commands import check_prompts
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import token_of
 from media_agent.jobs.recovery.lost_replies import LostReplies
-from media_agent.jobs.recovery.receipts import NotKeptError, keep_ref, write_patiently
+from media_agent.jobs.recovery.receipts import NotKeptError, NotSentError, keep_ref, write_patiently
 from media_agent.ledger.state import JobOptions, OwnershipLostError, Submission, SubmissionState
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.policy.decisions import PolicyCall
 from media_agent.provenance.c2pa.ready import check_before_work
-from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef, ResumeToken, VideoJob
+from media_agent_schemas.plan import Plan
 
 _LOGGER = logging.getLogger(__name__)
 _FAULTS_OF_A_BACKEND = (BackendError, UnsupportedRequestError, ConfigurationError, PluginError)
@@ -80,7 +83,9 @@ class Submitter:
             if not self._plans[last.number].segments:  # which may be at work at a provider
                 self._check_wanted()
             token = self._token(self._plans[last.number])
-            again = self._store.submissions.record_retry(last)
+            again = self._store.submissions.record_retry(
+                last, self._context.now(), per_day=self._context.max_cost_usd_per_day
+            )
             answer = await self._offer(backend, again, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, token
@@ -101,26 +106,12 @@ class Submitter:
             self._check_wanted()
             capabilities = _capabilities(backend, self._plans[number])  # first: it may break
             token = self._token(self._plans[number])
-            intent = self._store.submissions.record_intent(
-                self.job.id,
-                number,
-                self._context.now(),
-                per_day=self._context.max_cost_usd_per_day,
-                durably=False,  # it is flushed with others before anything is sent
-            )
+            intent = await self._record_intent(number)
             self._context.pass_checkpoint("intent")
             answer = await self._offer(backend, intent, token, capabilities)
             if isinstance(answer, OperationRef):
                 return backend, answer, None
-            await write_patiently(
-                partial(
-                    self._store.submissions.mark_refused,
-                    intent,
-                    to_info(answer),
-                    self._context.now(),
-                ),
-                self._context,
-            )
+            await self._keep_refusal(intent, answer)
             number = self._next(intent, answer)
 
     async def _ask_policies(self, number: int, backend: VideoBackend) -> None:
@@ -179,6 +170,9 @@ class Submitter:
             raise
         except NotKeptError:
             raise
+        except NotSentError as trouble:
+            await self._withdraw(intent.number)
+            raise trouble.error from None
         except Exception as error:  # also a plugin's own: what it means depends on what was sent
             if capabilities.resubmits and not isinstance(error, MediaAgentError):
                 raise
@@ -195,9 +189,12 @@ class Submitter:
     ) -> OperationRef:
         request = self._plans[intent.number].request
         sent.is_reporting = True  # nothing can be accepted before the intent is on disk
-        await self._store.flushed(key=intent.key)
-        if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
-            await asyncio.to_thread(self._store.owners.hold, self.job.id)
+        try:
+            await self._store.flushed(key=intent.key)
+            if not self._store.owners.is_safe():  # it was kept up for long, and nobody heard of us
+                await asyncio.to_thread(self._store.owners.hold, self.job.id)
+        except StorageError as error:
+            raise NotSentError(error) from error
         sent.is_reporting = False  # unless the backend says so
         ref = await backend.submit(request, key=intent.key, resume=token)
         await keep_ref(intent, ref, self._context)
@@ -205,6 +202,30 @@ class Submitter:
             with contextlib.suppress(MediaAgentError):  # those read before the intent stand there
                 self._store.jobs.note_inputs(self.job.id, sent.inputs)
         return ref
+
+    async def _keep_refusal(self, intent: Submission, error: MediaAgentError) -> None:
+        mark = self._store.submissions.mark_refused
+        await write_patiently(
+            partial(mark, intent, to_info(error), self._context.now()), self._context
+        )
+
+    async def _record_intent(self, number: int) -> Submission:
+        try:
+            return self._store.submissions.record_intent(
+                self.job.id,
+                number,
+                self._context.now(),
+                per_day=self._context.max_cost_usd_per_day,
+                durably=False,  # it is flushed with others before anything is sent
+            )
+        except UndecidedError:
+            await self._withdraw(number)
+            raise
+
+    async def _withdraw(self, number: int) -> None:
+        """Forget an intent of which nothing was sent, now or before: it can be offered again."""
+        withdraw = self._store.submissions.withdraw
+        await write_patiently(partial(withdraw, self.job.id, number), self._context)
 
     async def _to_its_end(
         self, sending: "asyncio.Task[OperationRef]", sent: Sending
@@ -238,6 +259,10 @@ class Submitter:
         """Wait for the reply though nobody continues here: whoever does is to know what it said."""
         await asyncio.wait({sending})
         error = None if sending.cancelled() else sending.exception()
+        if isinstance(error, NotSentError):
+            with contextlib.suppress(Exception, OwnershipLostError):
+                await self._withdraw(intent.number)
+            return
         if (
             capabilities.resubmits
             or not isinstance(error, Exception)
@@ -247,15 +272,7 @@ class Submitter:
         refusal = as_refusal(error, backend.name, sent)
         if refusal is not None:
             with contextlib.suppress(Exception):  # then the intent stands, and is looked for
-                await write_patiently(
-                    partial(
-                        self._store.submissions.mark_refused,
-                        intent,
-                        to_info(refusal),
-                        self._context.now(),
-                    ),
-                    self._context,
-                )
+                await self._keep_refusal(intent, refusal)
 
     async def _find(
         self, backend: VideoBackend, submission: Submission, lost: Exception | None = None

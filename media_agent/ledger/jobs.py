@@ -22,7 +22,7 @@ from media_agent.ledger.rows import (
     text_of,
 )
 from media_agent.ledger.serving.api_keys import check_one_more
-from media_agent.ledger.settlement import settle
+from media_agent.ledger.settlement import settle, with_hold_said
 from media_agent.ledger.state import JobOptions
 from media_agent.ledger.store.database import (
     DamagedRowError,
@@ -35,9 +35,9 @@ from media_agent.ledger.store.database import (
 from media_agent.ledger.store.tables import LISTED, UNSETTLED
 from media_agent.shorten import shorten
 from media_agent.storage.files import is_folder_name
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import JobStatus, JobSummary, VideoJob
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 _LOGGER = logging.getLogger(__name__)
@@ -102,7 +102,7 @@ class Jobs:
             StorageError: what is kept of it cannot be read.
         """
         with self._database.reading() as transaction:
-            return self._job(transaction, self._owners.row(transaction, job_id))
+            return with_hold_said(self._job(transaction, self._owners.row(transaction, job_id)))
 
     def was_removed(self, job_id: str) -> bool:
         """Return whether there once was a job of this id."""
@@ -190,7 +190,7 @@ class Jobs:
         with self._database.reading() as transaction:
             for row in transaction.rows(query):
                 try:
-                    found.append(self._job(transaction, row))
+                    found.append(with_hold_said(self._job(transaction, row)))
                 except DamagedRowError as error:
                     _LOGGER.warning("%s cannot be read from %s", error, self._database.name)
         return tuple(found)
@@ -287,6 +287,7 @@ class Jobs:
             return None if row is None else artifact_of(row)
 
     def _job(self, transaction: Transaction, row: Row) -> VideoJob:
+        """Return a job as it is kept; one that is shown says as well what is held for it."""
         files = _artifact_rows(transaction, row["id"])
         return job_of(row, files, cost_of(transaction, row["id"]))
 
@@ -296,7 +297,7 @@ class Jobs:
         row = None if key is None else _row_of_key(transaction, key)
         if row is None:
             return None
-        known = self._job(transaction, row)
+        known = with_hold_said(self._job(transaction, row))
         if request is not None and known.request != request:
             raise IdempotencyConflictError(
                 f"idempotency key {key!r} belongs to job {known.id}, which has another request",

@@ -9,17 +9,11 @@ from enum import StrEnum
 
 from media_agent.errors import BackendError, ContentRejectedError, SubmitUncertainError
 from media_agent.ledger.rows import plan_of, text_of
-from media_agent.ledger.store.database import (
-    DamagedRowError,
-    Database,
-    Row,
-    Transaction,
-    reads_row,
-)
+from media_agent.ledger.store.database import DamagedRowError, Database, Row, Transaction, reads_row
 from media_agent.negotiation.sizes import find_short_side
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobCompleted, JobFailed, TerminalEvent
+from media_agent_schemas.plan import Plan
 
 _LATE = 60.0  # seconds after which no other process adds an outcome with a lower number
 _TEXTS = ("backend", "model", "ending", "code", "priced_on")  # all else are numbers

@@ -12,11 +12,11 @@ from media_agent.ledger.state import JobCost, JobOptions, JobState, Submission, 
 from media_agent.ledger.store.database import Column, Row, Transaction, reads_row
 from media_agent.ledger.store.kept_text import mend, text_that_reads_back
 from media_agent.storage.files import is_folder_name
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import Cancellation, JobStatus, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 _CHANGEABLE = (
@@ -82,6 +82,7 @@ def row_of(job: VideoJob, terms: JobOptions) -> dict[str, object]:
         "label": terms.label,
         "caller": terms.caller,
         "fingerprint": terms.fingerprint,
+        "resale_factor": terms.resale_factor,
         "title": _title_of(job.request),
         **plan_columns(job.plan),
         "cancel_requested": False,
@@ -155,6 +156,7 @@ def terms_of(row: Row) -> JobOptions:
         label=row["label"],
         caller=row["caller"],
         fingerprint=row["fingerprint"],
+        resale_factor=float(row["resale_factor"]),
     )
 
 

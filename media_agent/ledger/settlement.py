@@ -8,6 +8,8 @@ from datetime import datetime
 
 from media_agent.ledger.rows import text_of
 from media_agent.ledger.store.database import Transaction
+from media_agent_schemas.base import format_usd
+from media_agent_schemas.jobs import JobStatus, VideoJob
 
 HELD = """CASE
     WHEN submissions.settled_at IS NOT NULL OR submissions.state = 'refused' THEN 0.0
@@ -24,6 +26,17 @@ TAKEN = f"""CASE
     + CASE WHEN jobs.status IN ('queued', 'in_progress') AND jobs.removed_at IS NULL
         THEN submissions.reserved_usd ELSE 0 END"""
 """What a submission takes of the budgets: what it holds, then what it cost."""
+
+
+def with_hold_said(job: VideoJob) -> VideoJob:
+    """Return a job with a warning of what is held for it now, where its outcome is unknown."""
+    if job.status is not JobStatus.OUTCOME_UNKNOWN or job.held_usd == 0:
+        return job
+    said = (
+        f"{format_usd(job.held_usd)} USD stay held in the budgets until the outcome is known: "
+        "media-agent jobs resume looks again, jobs settle ends it by hand"
+    )
+    return job.model_copy(update={"warnings": (*job.warnings, said)})
 
 
 def settle(transaction: Transaction, job_id: str, time: datetime) -> None:

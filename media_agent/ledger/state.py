@@ -7,7 +7,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import assert_never
 
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import (
     BackendEvent,
@@ -22,6 +21,7 @@ from media_agent_schemas.events import (
     PromptChanged,
 )
 from media_agent_schemas.jobs import CostSource, JobStatus, OperationRef
+from media_agent_schemas.plan import Plan
 
 
 class SubmissionState(StrEnum):
@@ -67,6 +67,8 @@ class JobOptions:
     """Who asked a server for it; None: this machine."""
     fingerprint: str | None = None
     """Of the call: the same for a repetition that has no idempotency key."""
+    resale_factor: float = 1.0
+    """By which the caller pays for it: that of the API key that it was asked with."""
 
 
 @dataclass(frozen=True, slots=True)

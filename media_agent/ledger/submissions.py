@@ -13,28 +13,27 @@ from media_agent.ledger.rows import (
     plan_columns,
     submission_of,
     terms_of,
-    text_of,
 )
-from media_agent.ledger.serving.api_keys import LOCAL, limits_of
-from media_agent.ledger.settlement import TAKEN, settle
+from media_agent.ledger.serving.api_keys import LOCAL
+from media_agent.ledger.settlement import settle
+from media_agent.ledger.spending import check_again, check_caller_budgets, spent_since
 from media_agent.ledger.state import OwnershipLostError, Submission, SubmissionState
 from media_agent.ledger.store.database import Database, DuplicateError, Transaction
-from media_agent.negotiation.budget import begin_of_day, check_caller, check_day
+from media_agent.negotiation.budget import begin_of_day, check_day
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import JobStatus, OperationRef
+from media_agent_schemas.plan import Plan
 
-_SPENT = f"""
-SELECT sum({TAKEN}) AS usd FROM submissions JOIN jobs ON jobs.id = job_id
-WHERE state != 'refused' AND submissions.created_at >= :since"""
-_SPENT_BY_CALLER = f"{_SPENT} AND jobs.caller = :caller"
 _UNSETTLED = """
 SELECT key, job_id FROM submissions
 WHERE settled_at IS NULL AND state != 'refused' AND (job_id = :job OR job_id IN (
     SELECT id FROM jobs WHERE part_of IN (SELECT key FROM submissions WHERE job_id = :job)))
 ORDER BY id"""
+_SUBMISSION = """
+SELECT job_id, number, key, backend, model, state, ref, error, attempts, created_at
+FROM submissions WHERE job_id = :job AND number = :number"""
 _MOST_USD = 1e6  # that one job can cost
 _TAKE_FROM_RESERVED = """
 UPDATE submissions
@@ -109,21 +108,20 @@ class Submissions:
             terms = terms_of(self._owners.own_row(transaction, job_id))
             plan = terms.plans[number]
             price = plan.estimate.bound_usd or 0.0
-            limits = limits_of(transaction, terms.caller or LOCAL, time)
             try:
                 insert(
                     transaction,
                     "submissions",
                     job_id=job_id,
                     number=number,
-                    key=job_id if number == 0 else f"{job_id}-{number + 1}",
+                    key=_key_of(job_id, number),
                     backend=plan.backend,
                     model=plan.model,
                     # the parts of a video are paid one by one
                     quoted_usd=0.0 if plan.segments else plan.estimate.cost_usd,
                     held_usd=0.0 if plan.segments else plan.estimate.bound_usd,
                     has_old_price=plan.estimate.has_old_price(time.astimezone(UTC).date()),
-                    resale_factor=limits.resale_factor,
+                    resale_factor=terms.resale_factor,
                     reserved_usd=price if plan.segments else 0.0,
                     state=SubmissionState.INTENDED,
                     attempts=1,
@@ -136,20 +134,54 @@ class Submissions:
             if terms.part_of is not None:
                 transaction.change(_TAKE_FROM_RESERVED, usd=price, key=terms.part_of)
             if per_day is not None:
-                spent = _spent(transaction, begin_of_day(time))
+                spent = spent_since(transaction, begin_of_day(time))
                 check_day(plan, spent=spent - price, per_day=per_day)
             if terms.caller is not None:
-                _check_caller(transaction, terms.caller, plan, time, already=price)
+                check_caller_budgets(transaction, terms.caller, plan, time, already=price)
             change_job(transaction, job_id, plan_number=number, **plan_columns(plan))
             return self._submission(transaction, job_id, number)
 
-    def record_retry(self, submission: Submission) -> Submission:
-        """Keep that a submission is about to be repeated, where that costs nothing."""
+    def withdraw(self, job_id: str, number: int) -> None:
+        """Forget an intent of a job of ours of which nothing was ever sent, if it stands here.
+
+        Raises:
+            OwnershipLostError: another process took the job over, and looks for the work.
+        """
+        intended = "key = :key AND state = 'intended' AND attempts = 1"
+        key = _key_of(job_id, number)
+        with self._database.writing() as transaction:
+            terms = terms_of(self._owners.own_row(transaction, job_id))
+            if transaction.row(f"SELECT 1 FROM submissions WHERE {intended}", key=key) is None:
+                return
+            transaction.change(f"DELETE FROM submissions WHERE {intended}", key=key)
+            if terms.part_of is not None:
+                price = terms.plans[number].estimate.bound_usd or 0.0
+                transaction.change(_TAKE_FROM_RESERVED, usd=-price, key=terms.part_of)
+
+    def record_retry(
+        self, submission: Submission, time: datetime, *, per_day: float | None = None
+    ) -> Submission:
+        """Keep that a submission is about to be repeated, for which no bill is sent.
+
+        Raises:
+            OwnershipLostError: another process owns the job.
+            BudgetExceededError: as `check_again`.
+        """
         again = "UPDATE submissions SET attempts = attempts + 1 WHERE key = :key"
         with self._database.writing() as transaction:
-            self._owners.own_row(transaction, submission.job_id)
+            row = self._owners.own_row(transaction, submission.job_id)
+            check_again(transaction, row, time, per_day)
             transaction.change(again, key=submission.key)
             return self._submission(transaction, submission.job_id, submission.number)
+
+    def check_again(self, job_id: str, time: datetime, *, per_day: float | None = None) -> None:
+        """Check that what a job may cost that has ended, and is made again, is within the budgets.
+
+        Raises:
+            BudgetExceededError: it would cost more than is left.
+        """
+        with self._database.reading() as transaction:
+            check_again(transaction, self._owners.row(transaction, job_id), time, per_day)
 
     def mark_accepted(self, submission: Submission, ref: OperationRef) -> None:
         """Keep where the work is, whoever owns the job by now: a reference is never lost."""
@@ -211,7 +243,7 @@ class Submissions:
         to come count too.
         """
         with self._database.reading() as transaction:
-            return _spent(transaction, since)
+            return spent_since(transaction, since)
 
     def check_allowed(self, caller: str, plan: Plan, now: datetime) -> None:
         """Check a plan against what is left of the budgets of a server's caller.
@@ -222,7 +254,7 @@ class Submissions:
         if caller == LOCAL:
             return
         with self._database.reading() as transaction:
-            _check_caller(transaction, caller, plan, now)
+            check_caller_budgets(transaction, caller, plan, now)
 
     def _change(self, submission: Submission, **values: object) -> None:
         try:
@@ -233,29 +265,9 @@ class Submissions:
             raise OwnershipLostError(said) from None
 
     def _submission(self, transaction: Transaction, job_id: str, number: int) -> Submission:
-        query = "SELECT * FROM submissions WHERE job_id = :job AND number = :number"
-        (row,) = transaction.rows(query, job=job_id, number=number)
+        (row,) = transaction.rows(_SUBMISSION, job=job_id, number=number)
         return submission_of(row)
 
 
-def _check_caller(
-    transaction: Transaction, caller: str, plan: Plan, now: datetime, *, already: float = 0.0
-) -> None:
-    """Check a plan against the budgets of a caller; `already` is what stands there of its price."""
-    limits = limits_of(transaction, caller, now)
-    for limit, period, since in (
-        (limits.usd_per_day, "for a day (UTC)", begin_of_day(now)),
-        (limits.usd_total, "in total", None),
-    ):
-        if limit is not None:
-            spent = _spent(transaction, since, caller) - already
-            check_caller(plan, caller, spent=spent, limit=limit, period=period)
-
-
-def _spent(transaction: Transaction, since: datetime | None, caller: str | None = None) -> float:
-    begin = "" if since is None else text_of(since)
-    if caller is None:
-        row = transaction.row(_SPENT, since=begin)
-    else:
-        row = transaction.row(_SPENT_BY_CALLER, since=begin, caller=caller)
-    return 0.0 if row is None or row["usd"] is None else float(row["usd"])
+def _key_of(job_id: str, number: int) -> str:
+    return job_id if number == 0 else f"{job_id}-{number + 1}"

@@ -57,7 +57,7 @@ class UsageRow:
     refunded_usd: float
     """What providers paid back; the cost is without it."""
     resale_usd: float
-    """The cost by the factor that the keys had when each job was submitted."""
+    """The cost of each job by the factor of the key that it was asked with."""
     unknown: int
     """Submissions of which no price is known; they are in no sum."""
 

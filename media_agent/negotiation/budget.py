@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from media_agent.errors import BudgetExceededError
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Estimate, Plan
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.plan import Plan
 
 _NO_PRICE = (
     "choose a backend or options with a known price, or omit the budget; work on hardware whose "

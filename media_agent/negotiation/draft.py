@@ -6,8 +6,9 @@ from fractions import Fraction
 from pydantic import JsonValue
 
 from media_agent.errors import Mismatch
-from media_agent_schemas.capabilities import Adjustment, Capabilities, Policy
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import Size
+from media_agent_schemas.plan import Adjustment, Policy
 from media_agent_schemas.request import VideoRequest
 
 

@@ -13,8 +13,10 @@ from media_agent.negotiation.possible_lengths import count_windows, lift_limit
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules, resolve_prompts
 from media_agent.negotiation.sizes import resolve_size
 from media_agent_schemas.base import TriState
-from media_agent_schemas.capabilities import Capabilities, Estimate, Plan, Policy
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.media import InputRole
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 WAYS_OUT = (

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from fractions import Fraction
 
 from media_agent.negotiation.draft import NegotiationDraft
-from media_agent_schemas.capabilities import Capabilities, SizeRange
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.facts import SizeRange
 from media_agent_schemas.media import LARGEST_SIDE, SMALLEST_SIDE, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoRequest
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from pydantic import JsonValue
 
-from media_agent_schemas.capabilities import Adjustment
+from media_agent_schemas.plan import Adjustment
 from media_agent_schemas.policies import AMENDED_BY, PolicyNote
 from media_agent_schemas.request import VideoRequest
 

@@ -23,7 +23,7 @@ from media_agent.policy.decisions import (
 from media_agent.policy.verdicts import UNPAID, Notes, describe, failure, judge, note_of
 from media_agent.suggest import did_you_mean
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Adjustment, Plan
+from media_agent_schemas.plan import Adjustment, Plan
 from media_agent_schemas.policies import PolicyDecision, PolicyStage
 from media_agent_schemas.request import VideoRequest
 

@@ -18,7 +18,7 @@ from media_agent.policy.decisions import (
 from media_agent.policy.options import read_options
 from media_agent.policy.words import is_unspaced, list_forms, normalise, split_words
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 CODE = "blocked_word"

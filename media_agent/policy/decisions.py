@@ -16,7 +16,7 @@ from pathlib import Path
 
 from pydantic import JsonValue, SecretStr
 
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 

@@ -11,10 +11,11 @@ from pydantic import ValidationError
 from media_agent.distribution import own_version
 from media_agent.ingest.digests import find_digest
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Origin
+from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities
 from media_agent_schemas.events import ChunkReady, Cost, JobEvent, PromptChanged, TerminalEvent
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.plan import Origin
 from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
 from media_agent_schemas.records import (

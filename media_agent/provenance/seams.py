@@ -14,10 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from media_agent.errors import MediaAgentError
-from media_agent_schemas.capabilities import Method
 from media_agent_schemas.events import ChunkReady, JobEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Method
 from media_agent_schemas.records import SeamRecord
 
 _LOGGER = logging.getLogger(__name__)

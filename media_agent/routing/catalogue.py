@@ -18,7 +18,8 @@ from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.refresh.stored import UpdateStore
 from media_agent.validation import in_words
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import UNKNOWN, Estimate
 from media_agent_schemas.request import VideoRequest
 
 MOST_MODELS = 10_000

@@ -17,9 +17,9 @@ from media_agent.negotiation.draft import format_value
 from media_agent.routing.learning.outlook import LEARNED, in_words
 from media_agent.shorten import shorten
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Adjustment, Estimate, Method, Plan
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.plan import Candidate, PlanReport
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.plan import Adjustment, Candidate, Method, Plan, PlanReport
 from media_agent_schemas.request import RoutingPreference
 
 _METHOD_RANK = {Method.SINGLE: 0, Method.ENDLESS: 0, Method.EXTEND: 1, Method.CHAIN: 2}

@@ -14,7 +14,8 @@ from pydantic import Field, JsonValue
 
 from media_agent.negotiation.sizes import find_short_side, short_side_of
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import Estimate, Verification
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.facts import Verification
 from media_agent_schemas.media import InputRole, ResolutionTier
 from media_agent_schemas.plan import Quality
 from media_agent_schemas.request import VideoMode, VideoRequest

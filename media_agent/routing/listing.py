@@ -15,7 +15,8 @@ from media_agent.routing.catalogue import Catalogue, load_catalogue
 from media_agent.routing.offers import find_offering
 from media_agent.routing.router import Router
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities, Estimate
+from media_agent_schemas.capabilities import FALLBACK_FPS, FALLBACK_SECONDS, Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 

@@ -2,8 +2,7 @@
 
 from media_agent.config.provenance_section import ProvenanceSection
 from media_agent.provenance.marking import check_marks, warn_of_marks
-from media_agent_schemas.capabilities import Adjustment, Plan
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.plan import Adjustment, Plan, PlanReport
 from media_agent_schemas.request import VideoRequest
 
 _FIELDS = {

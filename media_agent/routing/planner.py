@@ -28,8 +28,7 @@ from media_agent.routing.offers import find_offering, suggest_model
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent.suggest import find_full_name
-from media_agent_schemas.capabilities import Plan, Policy
-from media_agent_schemas.plan import Candidate, PlanReport
+from media_agent_schemas.plan import Candidate, Plan, PlanReport, Policy
 from media_agent_schemas.request import RoutingPreference, VideoRequest
 
 _ALTERNATIVES = 5

@@ -24,8 +24,8 @@ from media_agent.routing.offers import find_offering
 from media_agent.routing.ranking import Ranking
 from media_agent.routing.rules import Route, RoutingContext, RoutingRules, refusals_of
 from media_agent.suggest import did_you_mean
-from media_agent_schemas.capabilities import Plan, Policy, Verification, VerificationLevel
-from media_agent_schemas.plan import Candidate, PlanReport
+from media_agent_schemas.facts import Verification, VerificationLevel
+from media_agent_schemas.plan import Candidate, Plan, PlanReport, Policy
 from media_agent_schemas.request import VideoRequest
 
 

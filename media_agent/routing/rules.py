@@ -21,14 +21,9 @@ from media_agent.negotiation.possible_lengths import (
 from media_agent.routing.facts import ModelFacts
 from media_agent.routing.learning.scores import NONE, Exploration
 from media_agent.suggest import did_you_mean
-from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan, Policy
-from media_agent_schemas.request import (
-    Budget,
-    Routing,
-    RoutingPreference,
-    VideoMode,
-    VideoRequest,
-)
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.plan import Adjustment, Plan, Policy
+from media_agent_schemas.request import Budget, Routing, RoutingPreference, VideoMode, VideoRequest
 
 
 @dataclass(frozen=True, slots=True)

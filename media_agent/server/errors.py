@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from media_agent.error_codes import http_status
 from media_agent.errors import (
     AuthenticationError,
     BackendRateLimitError,
@@ -21,7 +22,6 @@ from media_agent.errors import (
     LedgerBusyError,
     MediaAgentError,
     RateLimitError,
-    http_status,
     in_one_sentence,
     to_info,
 )

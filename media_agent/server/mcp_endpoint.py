@@ -108,6 +108,7 @@ class McpEndpoint:
                 caller="agent" if caller.name == LOCAL else caller.name,
                 ask_above_usd=settings.confirm_above_usd,
                 owner=caller.name,
+                resale_factor=caller.resale_factor,
                 sees_all=caller.sees_all,
                 address=address,
                 admit=lambda request, *, is_kept: self._admit(client, caller, request, is_kept),

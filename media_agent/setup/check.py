@@ -10,15 +10,11 @@ from pydantic import JsonValue
 
 from media_agent.backend.protocol import VideoBackend
 from media_agent.concealing import is_telling, without_keys
+from media_agent.config.faults import find_unknown_variables, read_sound
 from media_agent.config.file import ConfigFile
 from media_agent.config.key_sections import KeySource
-from media_agent.config.settings import (
-    Settings,
-    Sources,
-    find_unknown_variables,
-    load_settings,
-    read_sound,
-)
+from media_agent.config.settings import Settings, load_settings, look_at_sources
+from media_agent.config.sources import Sources
 from media_agent.environment import expand_home
 from media_agent.errors import (
     ConfigurationError,
@@ -86,7 +82,7 @@ def check(config: Path | None = None) -> Report:
     except ConfigurationError as error:
         if not error.faults:  # a source cannot be read at all
             return Report((), (Finding(in_full(error)),))
-    sources = Sources.look(**arguments)
+    sources = look_at_sources(**arguments)
     settings, malformed = read_sound(sources)
     registry = Registry(kinds=settings.kinds())
     keys = [secret.get_secret_value() for secret in settings.secrets()]

@@ -8,7 +8,9 @@ from pathlib import Path
 from pydantic import JsonValue
 
 from media_agent.backend.cores import usable_cores
-from media_agent.config.settings import Settings, Sources, read_sound
+from media_agent.config.faults import read_sound
+from media_agent.config.settings import Settings, look_at_sources
+from media_agent.config.sources import Sources
 from media_agent.errors import ConfigurationError
 from media_agent.provenance.c2pa.ready import Readiness, examine_signing
 from media_agent.registry.registry import Registry
@@ -135,7 +137,7 @@ def examine(*, gpus: Sequence[str] | None = None, memory_limit: Path = _MEMORY_L
 def _read_settings() -> Settings:
     """Return what can be read of the settings; what cannot is among the findings."""
     try:
-        sources = Sources.look()
+        sources = look_at_sources()
     except ConfigurationError:
         sources = Sources()
     return read_sound(sources)[0]

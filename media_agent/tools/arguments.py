@@ -12,8 +12,8 @@ from media_agent.errors import InvalidRequestError
 from media_agent.tools.decoding import Reencoded
 from media_agent.validation import in_words
 from media_agent_schemas.base import OnlyNumbers
-from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.media import InputRole, MediaInput, Size
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import Budget, Routing, Shot, VideoRequest
 
 Options = Mapping[str, Mapping[str, JsonValue]]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from media_agent.errors import BudgetExceededError
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

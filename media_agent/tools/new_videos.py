@@ -17,9 +17,9 @@ from media_agent.tools.arguments import CreateVideo, Options, OptionTexts, PlanV
 from media_agent.tools.consent import Consent
 from media_agent.tools.elsewhere import Admit
 from media_agent.tools.job_arguments import ExtendVideo
-from media_agent_schemas.capabilities import Plan, Policy
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import VideoRequest
 
 
@@ -33,6 +33,8 @@ class Asking:
     """Whose job it becomes at a server; None: of this machine."""
     admit: Admit | None = None
     """Checks the requests of an agent that may be elsewhere; None: it is on this machine."""
+    resale_factor: float = 1.0
+    """By which the owner pays for it."""
 
     @asynccontextmanager
     async def admitted(
@@ -100,6 +102,7 @@ async def create_video(
             idempotency_key=key,
             fingerprint=fingerprint,
             caller=asking.owner,
+            resale_factor=asking.resale_factor,
         )
 
 
@@ -137,6 +140,7 @@ async def extend_video(
             idempotency_key=key,
             fingerprint=fingerprint,
             caller=asking.owner,
+            resale_factor=asking.resale_factor,
         )
 
 

@@ -55,7 +55,8 @@ class ToolBox:
     is two videos. Above `ask_above_usd` a person has to agree to the price; None: the limits of the
     settings are enough.
 
-    At a server `owner` is whose jobs they become, and unless `sees_all`, no others are there.
+    At a server `owner` is whose jobs they become, for which they pay by the `resale_factor`, and
+    unless `sees_all`, no others are there.
     Where an agent is on another machine, `address` says by what it knows a file of a job, and
     `admit` checks and brings what its requests name. `allow` raises for what its key does not
     allow.
@@ -68,6 +69,7 @@ class ToolBox:
         caller: str = "agent",
         ask_above_usd: float | None = None,
         owner: str | None = None,
+        resale_factor: float = 1.0,
         sees_all: bool = True,
         address: Address | None = None,
         admit: Admit | None = None,
@@ -76,7 +78,7 @@ class ToolBox:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._client = client
-        self._asking = Asking(caller, owner, admit)
+        self._asking = Asking(caller, owner, admit, resale_factor)
         self._ask_above_usd = ask_above_usd
         self._owner = owner
         self._sees_all = sees_all

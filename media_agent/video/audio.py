@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media_agent.errors import GenerationFailedError
-from media_agent.video.codec import open_new_mp4, open_video, to_frame_rate
+from media_agent.video.codec import to_frame_rate
+from media_agent.video.container import open_new_mp4, open_video
 from media_agent.video.remux import merge_by_time, open_row
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Frames to H.264 and back, and what a file really holds. PyAV is imported at first use.
+"""Frames to H.264 and back. PyAV is imported at first use.
 
 Every chunk gets its own encoder, so its packets depend on its frames alone: a video that was
 interrupted and continued is the same video. A chunk comes out as a small fragmented MP4 whose
@@ -9,25 +9,20 @@ The pixels are yuv420p, BT.709, limited range: what every player and browser sho
 keep coloured edges sharper and plays in few; small images make up for it by a higher quality.
 """
 
-import errno
 import io
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.storage.files import sha256_of
+from media_agent.video.container import open_new_mp4, open_video
 from media_agent.video.images import as_rgb, matrix_of
 from media_agent.video.mp4.boxes import read_boxes
-from media_agent_schemas.media import Artifact, ArtifactKind, VideoMetadata
 
 if TYPE_CHECKING:
     import numpy as np
-    from av.container import InputContainer, OutputContainer
+    from av.container import OutputContainer
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
@@ -37,10 +32,8 @@ if TYPE_CHECKING:
     """Returns a frame, as it is about to be encoded (yuv420p), with something added; the frame
     itself stays as it is."""
 
-LARGEST_VIDEO = 8 * 2**30  # bytes; what is larger is not taken
-SMALL_IMAGE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
+_SMALL_IMAGE = 256 * 256  # pixels; up to here bytes are cheap and losses visible
 _MACROBLOCK = 16  # pixels
-_BARE_UNIT = Fraction(1, 1_200_000)  # of a stream without a container, whose average is made up
 _BT709 = 1
 _LIMITED_RANGE = 1
 FRAGMENTED = {
@@ -93,25 +86,6 @@ def split_header(chunk: bytes) -> tuple[bytes, bytes]:
     raise StorageError("an encoded chunk holds no MP4 fragment")
 
 
-def open_new_mp4(path: Path) -> "OutputContainer":
-    """Open a new MP4 that starts at once when it is played from afar (faststart)."""
-    import av
-
-    return av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-
-
-def add_copy(container: "OutputContainer", stream: Any) -> Any:
-    """Return a new stream like one of another file, whose packets can be copied to it.
-
-    Raises:
-        StorageError: no file of this kind holds its codec.
-    """
-    try:
-        return container.add_stream_from_template(stream)
-    except ValueError as error:
-        raise StorageError(f"the video cannot be copied: {error}") from error
-
-
 def write_images(
     path: Path,
     images: Iterable["VideoFrame"],
@@ -128,55 +102,6 @@ def write_images(
     _check_size(*size)
     with open_new_mp4(path) as container:
         return _encode(container, images, size, to_frame_rate(fps), mark=mark)
-
-
-def rate_of(stream: "VideoStream") -> Fraction:
-    """Return the frames a second, on average; 25 where the file does not say, as FFmpeg does."""
-    is_bare = stream.time_base == _BARE_UNIT
-    average = None if is_bare else stream.average_rate
-    rate = average or stream.guessed_rate or Fraction(25)
-    return Fraction(rate.numerator, rate.denominator)  # PyAV 19 has its own type for it
-
-
-def probe(path: Path) -> VideoMetadata:
-    """Read from the file itself what it holds; frames are counted, not believed.
-
-    Raises:
-        StorageError: the file is missing or not a readable video.
-    """
-    with open_video(path) as video:
-        stream = video.streams.video[0]
-        frames = sum(1 for packet in video.demux(stream) if packet.size)
-        rate = rate_of(stream)
-        context = stream.codec_context
-        return VideoMetadata(
-            width=context.width,
-            height=context.height,
-            fps=float(rate),
-            frames=frames,
-            duration=_measure_seconds(stream, frames / rate, frames),
-            codec=context.codec.canonical_name,  # its own name may be the decoder's: libdav1d
-            pixel_format=context.pix_fmt,
-            container="mp4" if "mp4" in video.format.name else video.format.name,
-            rotation=_read_rotation(path),
-            pixel_aspect=float(stream.sample_aspect_ratio or 1),
-            has_audio=bool(video.streams.audio),
-            size_bytes=path.stat().st_size,
-        )
-
-
-def describe(
-    path: Path, kind: ArtifactKind = ArtifactKind.VIDEO, *, sha256: str | None = None
-) -> Artifact:
-    """Return the video file as an artifact: probed, measured, and hashed unless that was done."""
-    metadata = probe(path)
-    return Artifact(
-        kind=kind,
-        path=str(path),
-        size_bytes=metadata.size_bytes,
-        sha256=sha256_of(path) if sha256 is None else sha256,
-        metadata=metadata,
-    )
 
 
 def iterate_images(path: Path) -> Iterator["VideoFrame"]:
@@ -211,6 +136,12 @@ def read_frames(path: Path) -> "Frames":
     if not frames:
         raise StorageError(f"{path} holds no frames")
     return np.stack(frames)
+
+
+def _to_pixels(frame: "VideoFrame") -> "Frames":
+    import numpy as np
+
+    return np.asarray(as_rgb(frame).to_ndarray(), dtype=np.uint8)
 
 
 def _check_frames(frames: "Frames") -> None:
@@ -271,7 +202,7 @@ def _encode(
 def _add_h264_stream(
     container: "OutputContainer", width: int, height: int, rate: Fraction
 ) -> "VideoStream":
-    quality = "12" if width * height <= SMALL_IMAGE else "18"
+    quality = "12" if width * height <= _SMALL_IMAGE else "18"
     options = {
         "preset": "veryfast",
         "crf": quality,
@@ -290,62 +221,3 @@ def _add_h264_stream(
     context.color_primaries = context.color_trc = context.colorspace = _BT709
     context.color_range = _LIMITED_RANGE
     return stream
-
-
-def open_input(source: str | BinaryIO, options: dict[str, str]) -> "InputContainer":
-    """Open a file to read it, its tags in whatever encoding.
-
-    PyAV replaces invalid UTF-8 in tags if asked to; from version 19 on it always does.
-    """
-    import av
-
-    is_told = int(av.__version__.partition(".")[0]) < 19
-    how: dict[str, Any] = {"metadata_errors": "replace"} if is_told else {}
-    return cast("InputContainer", av.open(source, "r", options=options, **how))
-
-
-@contextmanager
-def open_video(source: Path | BinaryIO) -> Iterator["InputContainer"]:
-    """Open a video; whatever is wrong with it, then or while it is read, is one clear error."""
-    import av
-
-    name = str(source) if isinstance(source, Path) else "the video"
-    try:
-        # It came from outside, maybe: nothing that it refers to is opened.
-        with open_input(
-            name if isinstance(source, Path) else source, {"protocol_whitelist": "file"}
-        ) as video:
-            if not video.streams.video:
-                raise StorageError(f"{name} holds no video")
-            if video.streams.video[0].codec_context is None:
-                raise StorageError(f"{name} holds a video of an unknown codec")
-            yield video
-    except av.error.FFmpegError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # of a file written meanwhile
-            raise
-        raise StorageError(f"{name} is not a readable video: {error.strerror}") from error
-    except (ZeroDivisionError, ValidationError) as error:  # a rate of 0/0, a width of 0
-        raise StorageError(f"{name} is not a readable video: its header is damaged") from error
-
-
-def _to_pixels(frame: "VideoFrame") -> "Frames":
-    import numpy as np
-
-    return np.asarray(as_rgb(frame).to_ndarray(), dtype=np.uint8)
-
-
-def _read_rotation(path: Path) -> int:
-    """Return the degrees by which the first frame says that it is turned; 0 without a frame."""
-    try:
-        with open_video(path) as video:
-            return next((int(image.rotation) for image in video.decode(video=0)), 0)
-    except StorageError:  # it cannot be decoded, as whoever reads it will find
-        return 0
-
-
-def _measure_seconds(stream: "VideoStream", otherwise: Fraction, frames: int) -> float:
-    """Return the length; of a video that is cut off, that of the frames which are there."""
-    if stream.duration is None or stream.time_base is None:
-        return float(otherwise)
-    share = Fraction(frames, max(frames, stream.frames))
-    return float(stream.duration * stream.time_base * share)

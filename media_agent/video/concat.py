@@ -18,14 +18,9 @@ from typing import TYPE_CHECKING
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.storage.files import temporary_beside
 from media_agent.video.audio import SAMPLE_RATE, add_audio, read_audio
-from media_agent.video.codec import (
-    add_copy,
-    iterate_images,
-    open_new_mp4,
-    open_video,
-    rate_of,
-    write_images,
-)
+from media_agent.video.codec import iterate_images, write_images
+from media_agent.video.container import add_copy, open_new_mp4, open_video
+from media_agent.video.probe import rate_of
 from media_agent.video.remux import remux
 from media_agent.video.resample import resample
 

@@ -13,8 +13,9 @@ from itertools import chain
 from pathlib import Path
 
 from media_agent.errors import InvalidRequestError, StorageError
-from media_agent.video.codec import iterate_images, probe
+from media_agent.video.codec import iterate_images
 from media_agent.video.images import as_png, frame_of, rows_of, shrink
+from media_agent.video.probe import probe
 from media_agent.video.text import wrap
 
 _PAPER, _INK, _FAINT = (250, 250, 247), (20, 20, 20), (110, 110, 110)

@@ -8,7 +8,7 @@ from itertools import repeat, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from media_agent.video.codec import add_copy, open_new_mp4, open_video
+from media_agent.video.container import add_copy, open_new_mp4, open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer

@@ -1,26 +1,9 @@
 """The wire types every part of media-agent speaks."""
 
 from media_agent_schemas.base import Document, Schema, TriState
-from media_agent_schemas.capabilities import (
-    Adjustment,
-    CancelRule,
-    Capabilities,
-    Control,
-    Estimate,
-    FpsRange,
-    MemoryUse,
-    Method,
-    OptionSpec,
-    Origin,
-    Plan,
-    Policy,
-    Segment,
-    SizeRange,
-    Verification,
-    VerificationLevel,
-    Windows,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Control
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.estimate import Estimate, MemoryUse
 from media_agent_schemas.events import (
     BackendEvent,
     ChunkReady,
@@ -36,6 +19,14 @@ from media_agent_schemas.events import (
     PromptChanged,
     TerminalEvent,
     Timing,
+)
+from media_agent_schemas.facts import (
+    FpsRange,
+    OptionSpec,
+    SizeRange,
+    Verification,
+    VerificationLevel,
+    Windows,
 )
 from media_agent_schemas.jobs import (
     Cancellation,
@@ -61,7 +52,18 @@ from media_agent_schemas.media import (
     SourceJoin,
     VideoMetadata,
 )
-from media_agent_schemas.plan import Candidate, Outlook, PlanReport, Quality
+from media_agent_schemas.plan import (
+    Adjustment,
+    Candidate,
+    Method,
+    Origin,
+    Outlook,
+    Plan,
+    PlanReport,
+    Policy,
+    Quality,
+    Segment,
+)
 from media_agent_schemas.policies import PolicyDecision, PolicyNote, PolicyStage
 from media_agent_schemas.provenance import (
     FoundWatermark,

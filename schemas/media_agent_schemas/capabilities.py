@@ -1,45 +1,27 @@
-"""What a backend can do, what a request would cost there, and what would become of it."""
+"""What one model of one backend can do."""
 
-import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, model_validator
 
-from media_agent_schemas.base import Document, Schema, Seconds, Sha256, TriState, Usd, format_memory
+from media_agent_schemas.base import Document, Seconds, Sha256, TriState
+from media_agent_schemas.facts import (
+    FpsRange,
+    ModeFacts,
+    OptionSpec,
+    SizeRange,
+    Verification,
+    VerificationLevel,
+    Windows,
+)
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
-from media_agent_schemas.policies import PolicyNote
-from media_agent_schemas.request import VideoMode, VideoRequest
-from media_agent_schemas.resume import ResumeToken
+from media_agent_schemas.request import VideoMode
 
-PRICE_DAYS = 30
-"""After so many days a price is marked: it may not hold any more."""
 FALLBACK_FPS = 24.0
 """Frames per second where neither the request nor the model says any."""
 FALLBACK_SECONDS = 5.0
 """Length where neither the request nor the model says any."""
-
-
-class VerificationLevel(StrEnum):
-    """How far a backend has been verified to do what it declares."""
-
-    LIVE = "live"
-    WIRE_EQUAL = "wire-equal"
-    SIMULATOR = "simulator"
-    SHEET_ONLY = "sheet-only"
-    PARITY = "parity"
-    TINY_WEIGHTS = "tiny-weights"
-
-
-class Verification(Schema):
-    """A level, when it was reached, and a word about it."""
-
-    level: VerificationLevel = Field(description="How far it was verified.")
-    date: datetime.date | None = Field(default=None, description="When, for live.")
-    note: str | None = Field(default=None, description="What was checked, in a few words.")
-
-    def __str__(self) -> str:
-        return self.level.value if self.date is None else f"{self.level.value}({self.date})"
 
 
 class Control(StrEnum):
@@ -71,96 +53,6 @@ _STOPPED_AT_ANY_TIME: dict[CancelRule, TriState] = {
     CancelRule.FORGETS: False,
     CancelRule.STOPS: True,
 }
-
-
-class SizeRange(Schema):
-    """Every size between two, in steps."""
-
-    minimum: Size = Field(description="Smallest width and height.")
-    maximum: Size = Field(description="Largest width and height.")
-    multiple: int = Field(default=2, ge=2, description="Both sides are multiples of this.")
-
-
-class FpsRange(Schema):
-    """Every frame rate between two."""
-
-    minimum: float = Field(gt=0, description="Slowest, frames per second.")
-    maximum: float = Field(gt=0, description="Fastest, frames per second.")
-
-
-class OptionSpec(Schema):
-    """An option that only this backend knows."""
-
-    name: str = Field(min_length=1, description="Name, as in --option NAME=VALUE.")
-    type: Literal["boolean", "integer", "number", "string"] = Field(description="JSON type.")
-    default: JsonValue = Field(
-        default=None, description="Used when absent; null: the backend decides."
-    )
-    description: str = Field(description="What it does, with its unit.")
-    choices: tuple[JsonValue, ...] | None = Field(
-        default=None, description="The only values, if closed."
-    )
-    minimum: float | None = Field(default=None, description="Smallest value of a number.")
-    maximum: float | None = Field(default=None, description="Largest value of a number.")
-    strict: JsonValue = Field(
-        default=None,
-        description="Its value under policy strict, if the request gives none; null: as otherwise.",
-    )
-    reserved: dict[str, str] | None = Field(
-        default=None,
-        description="Not null: its value is a JSON object of the service's own fields, handed on "
-        "as they are. These it may not set, each with what says the same in a request.",
-    )
-
-
-class Windows(Schema):
-    """How a model makes videos longer than it makes at once: window by window, within one job."""
-
-    modes: tuple[VideoMode, ...] = Field(
-        min_length=1,
-        description="Kinds of work to which max_duration and max_frames do not apply.",
-    )
-    first_frames: int = Field(ge=1, description="Length of the first window, in frames.")
-    further_frames: int = Field(
-        ge=1,
-        description="Frames that each further one adds, and each one that continues a given video.",
-    )
-
-
-class ModeFacts(Schema):
-    """What is different in one mode of a model; null: the same as for the model."""
-
-    input_roles: tuple[InputRole, ...] | None = Field(default=None, description="Its input roles.")
-    needs: tuple[InputRole, ...] | None = Field(
-        default=None, description="Inputs without which it makes nothing."
-    )
-    sizes: tuple[Size, ...] | None = Field(default=None, description="The only frame sizes.")
-    default_size: Size | None = Field(default=None, description="Used when no size is asked.")
-    resolutions: tuple[ResolutionTier, ...] | None = Field(default=None, description="Its tiers.")
-    image_sets_shape: bool | None = Field(
-        default=None, description="Whether frames have the shape of the first frame or source."
-    )
-    aspect_ratios: tuple[str, ...] | None = Field(default=None, description="Its aspect ratios.")
-    durations: tuple[Seconds, ...] | None = Field(
-        default=None, description="The only lengths, in seconds."
-    )
-    min_duration: float | None = Field(default=None, ge=0, description="Shortest, in seconds.")
-    max_duration: float | None = Field(default=None, gt=0, description="Longest, in seconds.")
-    default_duration: float | None = Field(
-        default=None, gt=0, description="Used when none is asked."
-    )
-    min_frames: int | None = Field(default=None, ge=1, description="Fewest frames.")
-    max_frames: int | None = Field(default=None, ge=1, description="Most frames.")
-    max_source_duration: float | None = Field(default=None, gt=0, description="As for the model.")
-    frame_multiple: int | None = Field(default=None, ge=1, description="As for the model.")
-    frame_offset: int | None = Field(default=None, ge=0, description="As for the model.")
-    negative_prompt: TriState | None = Field(default=None, description="As for the model.")
-    camera: TriState | None = Field(default=None, description="As for the model.")
-    seed: TriState | None = Field(default=None, description="As for the model.")
-    audio: TriState | Literal["always"] | None = Field(
-        default=None, description="As for the model."
-    )
-    max_n: int | None = Field(default=None, ge=1, description="Videos in one request.")
 
 
 class Capabilities(Document):
@@ -403,184 +295,3 @@ class Capabilities(Document):
             if least is not None and most is not None and least > most:
                 raise ValueError(f"min_frames {least} is more than max_frames {most}")
         return self
-
-
-class MemoryUse(Schema):
-    """How a model will be held in memory, and whether there is enough."""
-
-    held: str = Field(description="Which way it is held: what is offloaded, decoding in tiles.")
-    where: str | None = Field(default=None, description="Where it computes, such as cuda.")
-    needed_bytes: int = Field(ge=0, description="Memory that it needs there, about.")
-    free_bytes: int = Field(ge=0, description="Memory that is free there now.")
-
-    @property
-    def fits(self) -> bool:
-        """Return whether it should fit, as far as that can be known."""
-        return self.needed_bytes <= self.free_bytes
-
-    def __str__(self) -> str:
-        need = format_memory(self.needed_bytes)
-        return f"{self.held}: needs about {need} of {format_memory(self.free_bytes)} free"
-
-
-class Estimate(Document):
-    """What a request would take; `None` is unknown, never free."""
-
-    cost_usd: Usd | None = Field(
-        default=None,
-        description="Price in USD; 0 for own hardware, unless the settings price its hours.",
-    )
-    most_usd: Usd | None = Field(
-        default=None,
-        description="The most that it may come to, where the price is an estimate; null: cost_usd.",
-    )
-    seconds: float | None = Field(default=None, ge=0, description="Time to the finished file.")
-    disk_bytes: int | None = Field(
-        default=None,
-        ge=0,
-        description="Disk space for resuming, in addition to the video, in bytes.",
-    )
-    memory: MemoryUse | None = Field(
-        default=None, description="Memory of this machine; null: nobody knows, or it is hosted."
-    )
-    source: str | None = Field(
-        default=None, description="Where the numbers come from, with a date."
-    )
-    usd_per_second: float | None = Field(
-        default=None,
-        ge=0,
-        description="Price of a billed second, for a provider that says how many it bills.",
-    )
-    priced_on: datetime.date | None = Field(
-        default=None, description="When the price was read; null: it comes from no list of prices."
-    )
-
-    @property
-    def bound_usd(self) -> float | None:
-        """Return the most that it may cost, which is what budgets hold; None: unknown."""
-        return self.cost_usd if self.most_usd is None else self.most_usd
-
-    def has_old_price(self, today: datetime.date) -> bool:
-        """Return whether the price was read so long ago that it may not hold any more."""
-        on = self.priced_on
-        return bool(self.cost_usd) and on is not None and (today - on).days > PRICE_DAYS
-
-
-UNKNOWN = Estimate()
-"""What says nothing of price and time."""
-
-
-class Policy(StrEnum):
-    """What to do if a backend does not support a value."""
-
-    STRICT = "strict"
-    ADJUST = "adjust"
-
-
-class Adjustment(Schema):
-    """One difference between what was asked and what will be used."""
-
-    field: str = Field(description="Field of the request, such as size or shots[1].duration.")
-    asked: JsonValue = Field(description="The value asked; null when not given.")
-    used: JsonValue = Field(description="The value used instead.")
-    reason: str = Field(description="Why, in words.")
-
-
-class Method(StrEnum):
-    """How a model gets to the length that was asked."""
-
-    SINGLE = "single"
-    ENDLESS = "endless"
-    EXTEND = "extend"
-    CHAIN = "chain"
-
-
-class Segment(Schema):
-    """One of the segments that a video is put together from, each submitted on its own.
-
-    Many equal segments in a row are one segment with a count, so that a plan of days stays small.
-    """
-
-    request: VideoRequest = Field(
-        description="What will be sent; from the second segment on, with its `continues_from`."
-    )
-    continues_from: Literal["nothing", "last_frame", "video"] = Field(
-        default="nothing",
-        description="What it starts from: last frame or video of the previous segment.",
-    )
-    estimate: Estimate = Field(default=Estimate(), description="What it will take, made once.")
-    count: int = Field(
-        default=1, ge=1, description="How often it is generated, one after the other."
-    )
-
-
-class Origin(Schema):
-    """The video that another one shares its first chunks with."""
-
-    job_id: str = Field(min_length=1, description="The job that made it.")
-    chunk: int = Field(ge=0, description="The first chunk that differs.")
-    frames: int = Field(ge=0, description="Frames before that chunk.")
-    kept_chunks: int = Field(
-        ge=0, description="Chunks taken over; those up to `chunk` are generated again."
-    )
-    kept_frames: int = Field(ge=0, description="Frames in them.")
-    resume: ResumeToken | None = Field(
-        default=None,
-        description="Where it continues, as long as the state is kept; null: at the beginning.",
-    )
-
-
-class Plan(Document):
-    """What will be sent to which backend, and every change on the way there.
-
-    In `request` nothing is open: model is "backend/model", fps and num_frames are set (num_frames
-    not when endless), and so are size where the backend has one, seed where it takes one, and the
-    duration of every shot (not of the last when endless).
-    """
-
-    backend: str = Field(description="Name of the backend.")
-    model: str = Field(description="Name of the model.")
-    policy: Policy = Field(description="The policy it was negotiated under.")
-    request: VideoRequest = Field(description="What will be sent.")
-    adjustments: tuple[Adjustment, ...] = Field(
-        default=(), description="Every change, with its reason."
-    )
-    warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
-    estimate: Estimate = Field(default=Estimate(), description="What it will take.")
-    method: Method = Field(default=Method.SINGLE, description="How the length is reached.")
-    segments: tuple[Segment, ...] = Field(
-        default=(),
-        description="The segments the video is joined from; empty: `request` goes out as it is.",
-    )
-    repeats: bool = Field(
-        default=False, description="Whether the last segment repeats until the job is finished."
-    )
-    windows: int = Field(
-        default=1,
-        ge=1,
-        description="1, and each window by which a model continues what it makes within one "
-        "submission; with its usual options.",
-    )
-    origin: Origin | None = Field(
-        default=None, description="The video it continues; its chunks are kept as they are."
-    )
-    remade_as: str | None = Field(
-        default=None, description="The job that made a part of the delivered video again."
-    )
-    policies: tuple[PolicyNote, ...] = Field(
-        default=(), description="What the policies of the settings said of it."
-    )
-    held: bool = Field(
-        default=False,
-        description="Whether a policy looks at the whole video before any of it is shown.",
-    )
-
-    @property
-    def submissions(self) -> int:
-        """Return how many segments are submitted; of what repeats, the least."""
-        return sum(segment.count for segment in self.segments) or 1
-
-    @property
-    def seams(self) -> int:
-        """Return in how many places one segment or window ends and another begins."""
-        return self.submissions - 1 + self.windows - 1

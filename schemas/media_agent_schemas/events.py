@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
 from media_agent_schemas.base import Document, Schema, Sha256, Usd, round_usd
-from media_agent_schemas.capabilities import Verification
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.facts import Verification
 from media_agent_schemas.jobs import Cancellation, ResumeToken
 from media_agent_schemas.media import Artifact
 

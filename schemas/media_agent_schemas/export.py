@@ -7,12 +7,13 @@ from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
 
-from media_agent_schemas.capabilities import Capabilities, Estimate, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import BackendEvent, JobEvent
 from media_agent_schemas.jobs import JobSummary, OperationRef, ResumeToken, VideoJob
 from media_agent_schemas.media import Artifact, VideoMetadata
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.plan import Plan, PlanReport
 from media_agent_schemas.provenance import GenerationAssertion, ProvenanceReport
 from media_agent_schemas.quality import QualityReport
 from media_agent_schemas.records import GenerationRecord

@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BeforeValidator, Field, JsonValue
 
 from media_agent_schemas.base import Document, Schema, TriState, Usd
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.errors import ErrorInfo, to_exception
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import Prompt, Text, VideoRequest
 from media_agent_schemas.resume import Replay as Replay
 from media_agent_schemas.resume import ResumeToken as ResumeToken

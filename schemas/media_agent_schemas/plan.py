@@ -1,13 +1,137 @@
-"""All who could make a video, in order, and why: what a planner shows and spends nothing on."""
+"""What becomes of a request: who would be sent what, and all who could make it, in order, and why.
+
+Nothing is started or spent on a plan.
+"""
 
 import datetime
+from enum import StrEnum
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from media_agent_schemas.base import Document, Schema
-from media_agent_schemas.capabilities import Estimate, Method, Plan, Policy, Verification
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.facts import Verification
+from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.request import RoutingPreference, VideoRequest
+from media_agent_schemas.resume import ResumeToken
+
+
+class Policy(StrEnum):
+    """What to do if a backend does not support a value."""
+
+    STRICT = "strict"
+    ADJUST = "adjust"
+
+
+class Adjustment(Schema):
+    """One difference between what was asked and what will be used."""
+
+    field: str = Field(description="Field of the request, such as size or shots[1].duration.")
+    asked: JsonValue = Field(description="The value asked; null when not given.")
+    used: JsonValue = Field(description="The value used instead.")
+    reason: str = Field(description="Why, in words.")
+
+
+class Method(StrEnum):
+    """How a model gets to the length that was asked."""
+
+    SINGLE = "single"
+    ENDLESS = "endless"
+    EXTEND = "extend"
+    CHAIN = "chain"
+
+
+class Segment(Schema):
+    """One of the segments that a video is put together from, each submitted on its own.
+
+    Many equal segments in a row are one segment with a count, so that a plan of days stays small.
+    """
+
+    request: VideoRequest = Field(
+        description="What will be sent; from the second segment on, with its `continues_from`."
+    )
+    continues_from: Literal["nothing", "last_frame", "video"] = Field(
+        default="nothing",
+        description="What it starts from: last frame or video of the previous segment.",
+    )
+    estimate: Estimate = Field(default=Estimate(), description="What it will take, made once.")
+    count: int = Field(
+        default=1, ge=1, description="How often it is generated, one after the other."
+    )
+
+
+class Origin(Schema):
+    """The video that another one shares its first chunks with."""
+
+    job_id: str = Field(min_length=1, description="The job that made it.")
+    chunk: int = Field(ge=0, description="The first chunk that differs.")
+    frames: int = Field(ge=0, description="Frames before that chunk.")
+    kept_chunks: int = Field(
+        ge=0, description="Chunks taken over; those up to `chunk` are generated again."
+    )
+    kept_frames: int = Field(ge=0, description="Frames in them.")
+    resume: ResumeToken | None = Field(
+        default=None,
+        description="Where it continues, as long as the state is kept; null: at the beginning.",
+    )
+
+
+class Plan(Document):
+    """What will be sent to which backend, and every change on the way there.
+
+    In `request` nothing is open: model is "backend/model", fps and num_frames are set (num_frames
+    not when endless), and so are size where the backend has one, seed where it takes one, and the
+    duration of every shot (not of the last when endless).
+    """
+
+    backend: str = Field(description="Name of the backend.")
+    model: str = Field(description="Name of the model.")
+    policy: Policy = Field(description="The policy it was negotiated under.")
+    request: VideoRequest = Field(description="What will be sent.")
+    adjustments: tuple[Adjustment, ...] = Field(
+        default=(), description="Every change, with its reason."
+    )
+    warnings: tuple[str, ...] = Field(default=(), description="Warnings for the caller.")
+    estimate: Estimate = Field(default=Estimate(), description="What it will take.")
+    method: Method = Field(default=Method.SINGLE, description="How the length is reached.")
+    segments: tuple[Segment, ...] = Field(
+        default=(),
+        description="The segments the video is joined from; empty: `request` goes out as it is.",
+    )
+    repeats: bool = Field(
+        default=False, description="Whether the last segment repeats until the job is finished."
+    )
+    windows: int = Field(
+        default=1,
+        ge=1,
+        description="1, and each window by which a model continues what it makes within one "
+        "submission; with its usual options.",
+    )
+    origin: Origin | None = Field(
+        default=None, description="The video it continues; its chunks are kept as they are."
+    )
+    remade_as: str | None = Field(
+        default=None, description="The job that made a part of the delivered video again."
+    )
+    policies: tuple[PolicyNote, ...] = Field(
+        default=(), description="What the policies of the settings said of it."
+    )
+    held: bool = Field(
+        default=False,
+        description="Whether a policy looks at the whole video before any of it is shown.",
+    )
+
+    @property
+    def submissions(self) -> int:
+        """Return how many segments are submitted; of what repeats, the least."""
+        return sum(segment.count for segment in self.segments) or 1
+
+    @property
+    def seams(self) -> int:
+        """Return in how many places one segment or window ends and another begins."""
+        return self.submissions - 1 + self.windows - 1
 
 
 class Quality(Schema):

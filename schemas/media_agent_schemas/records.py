@@ -3,11 +3,12 @@
 from pydantic import AwareDatetime, Field
 
 from media_agent_schemas.base import Document, Schema, Sha256
-from media_agent_schemas.capabilities import Adjustment, Verification
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import Computation, Cost, Timing
+from media_agent_schemas.facts import Verification
 from media_agent_schemas.jobs import Cancellation, JobStatus
 from media_agent_schemas.media import Artifact, VideoMetadata
+from media_agent_schemas.plan import Adjustment
 from media_agent_schemas.policies import PolicyNote
 from media_agent_schemas.quality import QualityReport, Remake, ScoreSpread
 from media_agent_schemas.request import VideoRequest

@@ -11,7 +11,8 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import GenerationFailedError
 from media_agent.testing import events_of
 from media_agent.video.audio import Audio
-from media_agent.video.codec import open_video, probe
+from media_agent.video.container import open_video
+from media_agent.video.probe import probe
 from media_agent_schemas import Capabilities, Estimate, JobCompleted, ResumeToken, VideoRequest
 from media_agent_schemas.events import ChunkReady, JobFailed
 from media_agent_schemas.jobs import Replay

@@ -21,8 +21,9 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.testing import events_of
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed
 from media_agent_schemas.jobs import Finish, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest

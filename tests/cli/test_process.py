@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas import GenerationRecord, JobStatus, VideoJob
 
 COMMAND = [sys.executable, "-m", "media_agent.cli"]

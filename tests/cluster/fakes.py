@@ -72,6 +72,10 @@ class Service(PolledBackend):
     def polls(self) -> list[str]:
         return self.__dict__.setdefault("_polls", [])
 
+    @property
+    def sent(self) -> list[str]:
+        return self.__dict__.setdefault("_sent", [])
+
     def capabilities(self, model: str | None = None) -> Capabilities:
         return Capabilities(backend=self.name, model="m", default_fps=4, seed=True)
 
@@ -79,6 +83,7 @@ class Service(PolledBackend):
         return Estimate(cost_usd=0.1)
 
     async def submit_once(self, request: VideoRequest, *, key: str) -> OperationRef:
+        self.sent.append(key)
         return OperationRef(backend=self.name, model="m", operation_id=key)
 
     async def status(self, ref: OperationRef) -> BackendEvent:

@@ -1,6 +1,7 @@
 """What a worker does with a turn, and with what it has when it is to end."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,13 +17,23 @@ from media_agent.cluster.worker import Drain, QueueWorker, find_limits, find_wai
 from media_agent.config.backend_section import BackendSection
 from media_agent.config.jobs_section import QueueSection
 from media_agent.config.settings import load_settings
-from media_agent.errors import InvalidRequestError, LedgerBusyError, StorageError
+from media_agent.errors import (
+    BackendUnavailableError,
+    InvalidRequestError,
+    LedgerBusyError,
+    StorageError,
+    UnsupportedRequestError,
+)
 from media_agent.jobs import stopping
+from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.state import SubmissionState
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
-from media_agent_schemas import Artifact, JobCompleted, JobStatus, VideoRequest
+from media_agent_schemas import Artifact, JobCompleted, JobStatus, OperationRef, VideoRequest
 from tests.cluster.fakes import MemoryQueue, Service
+from tests.postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -46,12 +57,14 @@ class Scene:
 
     drain: Drain
 
-    def __init__(self, folder: Path, limits: QueueSection | None = None) -> None:
+    def __init__(
+        self, folder: Path, limits: QueueSection | None = None, store: Ledger | None = None
+    ) -> None:
         queue = QueueSection() if limits is None else limits
         sections = {"b": BackendSection(queue=queue)}
         settings = load_settings(data_dir=folder / "data", default_backend="b", backends=sections)
         registry = Registry(Discovery({"b": BackendSpec("b", self._make)}))
-        self.client = VideoClient(settings=settings, registry=registry)
+        self.client = VideoClient(settings=settings, registry=registry, store=store)
         self.queue, self.engine = MemoryQueue(), Engine()
         self.said: list[str] = []
         self.worker = QueueWorker(
@@ -69,9 +82,9 @@ class Scene:
         self.service = Service(settings)
         return self.service
 
-    async def keep(self) -> str:
+    async def keep(self, request: VideoRequest = REQUEST) -> str:
         """Keep a job that nobody works on."""
-        job, _ = await self.client._intake.take(REQUEST, _options())
+        job, _ = await self.client._intake.take(request, _options())
         with self.client.store.owners.claim(job.id):
             return job.id
 
@@ -95,9 +108,13 @@ def _options():  # type: ignore[no-untyped-def]  # of a call without any
 
 @asynccontextmanager
 async def serving(
-    folder: Path, limits: QueueSection | None = None, *, drain: float = 0.2
+    folder: Path,
+    limits: QueueSection | None = None,
+    *,
+    drain: float = 0.2,
+    store: Ledger | None = None,
 ) -> AsyncGenerator[Scene, None]:
-    scene = Scene(folder, limits)
+    scene = Scene(folder, limits, store)
     scene.drain = Drain(asyncio.Event(), drain)
     task = asyncio.create_task(scene.worker.run(scene.drain))
     try:
@@ -257,21 +274,96 @@ async def test_a_queue_that_no_job_ever_waits_in_is_refused(tmp_path: Path) -> N
         await find_limits(("b/m",), {}, opening(service))
 
 
+@pytest.mark.parametrize("trouble", [LedgerBusyError, UndecidedError])
+@pytest.mark.parametrize("step", ["intent", "flush", "lease"])
 async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, trouble: type[StorageError]
 ) -> None:
     monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
     async with serving(tmp_path) as scene:
         job_id = await scene.keep()
-        submissions = scene.client.store.submissions
-        record, failures = submissions.record_intent, [LedgerBusyError("it is away")] * 2
+        store, failures = scene.client.store, [trouble("it is away")] * 2
 
-        def fail_twice(*words: object, **named: object):  # type: ignore[no-untyped-def]  # as that
-            if failures:
-                raise failures.pop()
-            return record(*words, **named)  # type: ignore[arg-type]  # as that
+        def fail_twice(method: Callable[..., object]) -> Callable[..., object]:
+            def call(*words: object, **named: object) -> object:
+                if failures and (step != "flush" or named):
+                    raise failures.pop()
+                return method(*words, **named)
 
-        monkeypatch.setattr(submissions, "record_intent", fail_twice)
+            return call
+
+        owner, name = {
+            "intent": (store.submissions, "record_intent"),
+            "flush": (store, "flushed"),
+            "lease": (store.owners, "hold"),
+        }[step]
+        monkeypatch.setattr(store.owners, "is_safe", lambda: step != "lease")
+        monkeypatch.setattr(owner, name, fail_twice(getattr(owner, name)))
 
         assert await scene.engine.work(job_id, False) == "waiting"
         assert failures == []
+        (sent,) = store.submissions.of(job_id)
+        assert (sent.state, sent.attempts) == (SubmissionState.ACCEPTED, 1)
+        assert scene.service.sent == [job_id]
+
+
+@pytest.mark.parametrize("trouble", [None, BackendUnavailableError("no answer")])
+async def test_a_job_that_waits_ends_at_its_deadline_and_is_not_waited_for_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.waiting._PAUSES", (1.0,) * 5)
+
+    async def cannot(service: Service, ref: OperationRef) -> None:
+        raise UnsupportedRequestError("it cannot stop work")
+
+    monkeypatch.setattr(Service, "cancel_once", cannot)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep(REQUEST.model_copy(update={"deadline": 1.5}))
+        assert await scene.engine.work(job_id, False) == "waiting"
+        if trouble is not None:
+            scene.service.answers[job_id] = trouble
+
+        began = time.monotonic()
+        await scene.until(job_id, JobStatus.OUTCOME_UNKNOWN)
+
+        assert 1.4 <= time.monotonic() - began < 2.5
+        job = await scene.client.get(job_id)
+        assert "within 1.5 s" in str(job.error)
+
+
+async def test_while_postgres_is_away_the_loop_goes_on_and_no_job_ends(
+    tmp_path: Path, postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.1,) * 100)
+    url = postgres_server.new_database()
+    ledger = Ledger(tmp_path / "ledger.sqlite", url=url, busy_seconds=0.5)
+    longest = 0.0
+
+    async def watch_the_loop() -> None:
+        nonlocal longest
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0)
+            longest = max(longest, time.monotonic() - began)
+            await asyncio.sleep(0.01)
+
+    async with serving(tmp_path, store=ledger) as scene:
+        job_ids = [await scene.keep() for _ in range(8)]
+        for job_id in job_ids[:4]:
+            assert await scene.engine.work(job_id, False) == "waiting"
+        watching = asyncio.create_task(watch_the_loop())
+        await asyncio.to_thread(postgres_server.stop)
+        turns = [asyncio.create_task(scene.engine.work(each, False)) for each in job_ids[4:]]
+        for job_id in job_ids:
+            scene.complete(job_id)
+        await asyncio.sleep(2)
+        assert not any(turn.done() for turn in turns)
+        await asyncio.to_thread(postgres_server.start)
+        assert await asyncio.gather(*turns) == ["waiting"] * 4
+        for job_id in job_ids:
+            await scene.until(job_id, JobStatus.COMPLETED)
+        watching.cancel()
+        assert sorted(scene.service.sent) == sorted(job_ids)
+
+    postgres_server.drop_database(url)
+    assert longest < 2.0, "twice as long as one call may wait, and what the machine does besides"

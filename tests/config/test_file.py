@@ -10,10 +10,10 @@ from pydantic import SecretStr
 
 from media_agent.client import VideoClient
 from media_agent.config.file import find_project_file, read_file
-from media_agent.config.settings import Sources, load_settings
+from media_agent.config.settings import load_settings, look_at_sources
 from media_agent.errors import ConfigurationError, UnsupportedRequestError
 from media_agent.setup.check import check
-from media_agent_schemas.capabilities import Policy
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import RoutingPreference, VideoRequest
 
 SECRET = "sk-very-secret-4711"
@@ -454,7 +454,7 @@ def test_it_can_be_told_where_a_setting_is_made(
     (project / "media-agent.toml").write_text('policy = "strict"\ndefault_backend = "a"')
     monkeypatch.setenv("MEDIA_AGENT_DEFAULT_BACKEND", "b")
 
-    sources = Sources.look(data_dir="x")
+    sources = look_at_sources(data_dir="x")
 
     assert sources.place(["policy"]) == f"{project / 'media-agent.toml'}:1"
     assert sources.place(["default_backend"]) == "MEDIA_AGENT_DEFAULT_BACKEND"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas import GenerationRecord, VerificationLevel
 from tests.diffusers.families.folders import publish
 from tests.diffusers.model_folder.gguf_files import write_gguf

@@ -29,7 +29,8 @@ from media_agent.errors import (
 )
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import probe
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_diffusers.settings import DiffusersOptions

@@ -11,8 +11,9 @@ from typing import Any
 import yaml
 
 from media_agent.cli.request.file import read_request_file
+from media_agent.config.faults import read_sound
 from media_agent.config.file import read_file
-from media_agent.config.settings import Settings, Sources, load_settings, read_sound
+from media_agent.config.settings import Settings, load_settings, look_at_sources
 from media_agent.errors import InvalidRequestError
 from media_agent.routing.refresh.update import read_update
 from media_agent.setup.check import check
@@ -71,7 +72,7 @@ def _try_settings(dice: Random, folder: Path) -> None:
         with named("load_settings"), ruled(folder) as told:
             told.append(repr(load_settings(config=path)))
         with named("read_sound"), ruled(folder) as told:
-            settings, faults = read_sound(Sources.look(config=path))
+            settings, faults = read_sound(look_at_sources(config=path))
             told += [repr(faults), repr(settings)]
         with named("check"), ruled(folder) as told:
             told.append(repr(check(path).findings))

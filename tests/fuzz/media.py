@@ -34,12 +34,13 @@ from media_agent.provenance.quality.report import inspect_video
 from media_agent.provenance.seams import score_seams
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.chunk_file import StoredChunk, read_chunk, read_length
-from media_agent.video.codec import encode_chunk, probe
+from media_agent.video.codec import encode_chunk
 from media_agent.video.concat import join_videos
 from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent.video.images import shrink_png
 from media_agent.video.mp4.faststart import has_index_in_front, move_index
 from media_agent.video.mp4.fragments import cut_fragment, find_cuts
+from media_agent.video.probe import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size
 from tests.fuzz.odd import odd_bytes
 from tests.fuzz.rules import named, ruled

@@ -32,8 +32,9 @@ from media_agent_hosted.http.inputs import InputPart
 from media_agent_hosted.models.facts import Follows, Frames, HostedModel, Seconds
 from media_agent_hosted.parsing.lenient import value_at
 from media_agent_hosted.plugin import provider_specs
-from media_agent_schemas.capabilities import OptionSpec, Policy
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import CameraMove, InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 SPECS = {spec.name: spec for spec in provider_specs() if not spec.needs_section}

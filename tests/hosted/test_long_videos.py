@@ -14,10 +14,10 @@ from media_agent.config.settings import Settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.testing import Simulator
 from media_agent.testing.simulator.find import find_simulator
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.plugin import provider_specs
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.records import GenerationRecord
 from media_agent_schemas.request import VideoRequest
 from tests.hosted.provider_kit import no_sleep

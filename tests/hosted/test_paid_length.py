@@ -12,7 +12,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import UnsupportedRequestError
 from media_agent.tools import ToolBox
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 pytestmark = pytest.mark.anyio

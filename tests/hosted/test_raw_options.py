@@ -13,8 +13,8 @@ from media_agent.negotiation.budget import check_day
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 WAN = "fal/fal-ai/wan/v2.7/text-to-video"

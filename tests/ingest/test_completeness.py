@@ -13,7 +13,7 @@ import pytest
 
 from media_agent.errors import StorageError
 from media_agent.ingest.completeness import check_whole, is_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 
 FASTSTART = (("movflags", "+faststart"),)
 FRAGMENTED = (("movflags", "frag_keyframe+empty_moov"),)

@@ -14,11 +14,12 @@ from media_agent.ingest.file_parts import HostileError
 from media_agent.ingest.read import check_video, measure_video
 from media_agent.ingest.source import _open_container
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent.video.codec import encode_chunk, probe
+from media_agent.video.codec import encode_chunk
 from media_agent.video.concat import join_videos
 from media_agent.video.contact_sheet import write_contact_sheet
 from media_agent.video.images import shrink_png
 from media_agent.video.mp4.fragments import cut_fragment, find_cuts
+from media_agent.video.probe import probe
 
 
 def rename_codec(folder: Path, codec: bytes) -> Path:

@@ -13,7 +13,8 @@ from media_agent.errors import InvalidRequestError
 from media_agent.ingest.read import read_all, read_end
 from media_agent.ingest.sound import copy_sound
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import probe
 from media_agent.video.remux import remux
 from tests.ingest.test_read import LOSSLESS, drawn, encoded
 

@@ -526,6 +526,43 @@ async def test_a_video_that_is_finished_long_after_the_deadline_is_collected(des
     assert desk.service.stopped == []
 
 
+@pytest.mark.parametrize("trouble", [BackendUnavailableError, BackendRateLimitError])
+async def test_a_deadline_also_counts_the_pauses_between_polls_that_fail(
+    desk: Desk, trouble: type[MediaAgentError]
+) -> None:
+    request = REQUEST.model_copy(update={"deadline": 20.0})
+    desk.service.told = [
+        told
+        for number in range(100)
+        for told in (trouble("no answer"), JobProgressed(phase=f"step {number}"))
+    ]
+
+    job = await desk.make(request)
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert job.error is not None
+    assert "has not finished op-1 within 20 s" in job.error.message
+    assert 200 - len(desk.service.told) < 20, "a pause is at least a second"
+
+
+async def test_while_no_poll_is_answered_a_job_ends_at_its_deadline(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr("tests.jobs.test_own_trouble.no_sleep", sleep)
+    desk.service.told = [BackendUnavailableError("no answer")] * 100
+
+    job = await desk.make(REQUEST.model_copy(update={"deadline": 20.0}))
+
+    assert slept == [1.0, 2.0, 4.0, 8.0, 5.0]
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert "within 20 s" in str(job.error)
+
+
 @pytest.mark.parametrize("is_taken", [False, True])
 async def test_whoever_was_silent_for_long_sends_only_what_is_still_theirs(
     desk: Desk, is_taken: bool

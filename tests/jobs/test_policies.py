@@ -23,7 +23,7 @@ from media_agent.policy.decisions import (
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas import (
     Artifact,
     BackendEvent,

@@ -20,6 +20,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import (
     BackendUnavailableError,
+    BudgetExceededError,
     ContentRejectedError,
     GenerationFailedError,
     IdempotencyConflictError,
@@ -421,6 +422,34 @@ async def test_work_that_costs_nothing_is_submitted_again_from_its_last_token(
     assert record.lineage.resumed_from_chunk == 2
     assert len(chunks) == 2
     assert client.store.submissions.of("mine")[0].attempts == 2
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("waits", [True, False])
+async def test_failed_work_of_this_machine_is_resumed_within_the_budget_of_the_day_only(
+    world: World, waits: bool
+) -> None:
+    provider = world.providers["paid"]
+    provider.resubmits, provider.ending = True, "failed"
+    failed = await world.process().generate(REQUEST, job_id="mine")
+    provider.ending = "completed"
+    for _ in range(2):
+        await world.process().generate(REQUEST)
+    world.per_day, posts = 1.0, provider.posts
+    client = world.process()
+
+    with pytest.raises(BudgetExceededError) as refused:
+        await (client.resume("mine") if waits else client.begin_resume("mine"))
+
+    assert refused.value.message == (
+        "paid/one would cost 0.50 USD; of the 1.00 USD for a day (UTC) 0.80 USD are spent or held "
+        "and 0.20 USD are left"
+    )
+    assert failed.status is JobStatus.FAILED
+    assert await client.get("mine") == failed
+    assert provider.posts == posts
+    world.per_day = 1.3
+    assert (await world.process().resume("mine")).status is JobStatus.COMPLETED
 
 
 @pytest.mark.anyio

@@ -20,7 +20,8 @@ from media_agent.errors import (
     JobError,
     UnsupportedRequestError,
 )
-from media_agent.jobs import run, stopping
+from media_agent.jobs import stopping
+from media_agent.jobs.running import steering
 from media_agent.jobs.submit import Submitter
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -264,7 +265,7 @@ async def test_a_backend_that_could_not_be_told_to_stop_is_told_again(
 async def test_a_backend_that_never_answers_to_a_stop_holds_nobody_up(
     tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_LONGEST_CALL", 0.01)
+    monkeypatch.setattr(steering, "_LONGEST_CALL", 0.01)
     paid.cancel_hangs = asyncio.Event()
     client = process(tmp_path, paid)
     job = await client.start(REQUEST)
@@ -282,7 +283,7 @@ async def test_a_backend_that_never_answers_to_a_stop_holds_nobody_up(
 async def test_a_backend_that_never_answers_to_a_command_holds_nobody_up(
     tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run, "_LONGEST_CALL", 0.01)
+    monkeypatch.setattr(steering, "_LONGEST_CALL", 0.01)
     paid.controls = (Control.FINISH,)
     client = process(tmp_path, paid)
     job = await client.start(REQUEST)

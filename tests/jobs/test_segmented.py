@@ -24,11 +24,13 @@ from media_agent.jobs import stopping
 from media_agent.jobs.run import JobRun
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.usage import read_usage
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.audio import Audio, add_audio, fit_audio, to_pcm
-from media_agent.video.codec import open_video, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.container import open_video
 from media_agent_schemas import (
     Artifact,
     BackendEvent,
@@ -342,10 +344,10 @@ async def test_the_ledger_counts_what_the_segments_cost_once(world: World) -> No
 
 
 @pytest.mark.anyio
-async def test_segments_are_counted_under_the_label_of_their_video(world: World) -> None:
+async def test_segments_are_counted_and_paid_as_their_video_is(world: World) -> None:
     client = world.process()
 
-    job = await client.generate(REQUEST, label="trailer")
+    job = await client.generate(REQUEST, label="trailer", resale_factor=1.5)
 
     (row,) = client.store.costs.since(datetime(2026, 1, 1, tzinfo=UTC), "label")
     assert (row.name, row.jobs, row.usd, row.billed_usd) == ("trailer", 1, 1.2, 1.2)
@@ -355,6 +357,8 @@ async def test_segments_are_counted_under_the_label_of_their_video(world: World)
         1.2,
         "billed",
     )
+    usage = read_usage(client.store.database, datetime(2026, 1, 1, tzinfo=UTC), datetime.now(UTC))
+    assert sum(each.resale_usd for each in usage) == pytest.approx(1.5 * row.usd)
 
 
 @pytest.mark.anyio

@@ -16,7 +16,6 @@ from media_agent_schemas import (
     JobCancelled,
     JobCompleted,
     JobFailed,
-    JobOutcomeUnknown,
     Plan,
     Policy,
     Timing,
@@ -47,7 +46,7 @@ def work(
         request=VideoRequest(prompt="a fox"),
         estimate=priced,
     )
-    return Work(plan, capabilities, has_begun, was_sent, held_usd=priced.bound_usd or 0.0)
+    return Work(plan, capabilities, has_begun, was_sent)
 
 
 @pytest.mark.parametrize(
@@ -109,12 +108,6 @@ def test_failed_work_that_is_not_billed_gives_its_hold_back() -> None:
 
     assert free.cost == Cost(usd=0, source="acme does not bill work that failed")
     assert unsaid.cost is None
-
-
-def test_an_unknown_outcome_says_what_stays_held() -> None:
-    end = settled(JobOutcomeUnknown(error=ERROR), work())
-
-    assert end.warnings[0].startswith("0.50 USD stay held in the budgets")
 
 
 def test_hours_of_this_machine_are_estimated_held_and_settled_as_measured() -> None:

@@ -20,7 +20,8 @@ from media_agent_schemas import (
     OperationRef,
     VideoJob,
 )
-from media_agent_schemas.capabilities import Estimate, Segment
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.plan import Segment
 from tests.ledger.samples import NOW, REF, job, plan
 
 UNKNOWN = JobOutcomeUnknown(error=ErrorInfo(code="submit_uncertain", message="lost"))
@@ -60,13 +61,43 @@ def test_work_that_is_made_again_holds_its_price_beside_what_it_has_cost(ledger:
     ledger.events.append("one", JobFailed(error=ErrorInfo(code="x", message="no")), NOW)
     assert ledger.submissions.spent(NOW) == 0.1
 
-    again = ledger.submissions.record_retry(sent)
+    again = ledger.submissions.record_retry(sent, NOW)
     ledger.events.reopen("one", "again", NOW)
     assert ledger.submissions.spent(NOW) == 1.1
 
     ledger.submissions.bill(again, Cost(usd=0.25))
     ledger.events.append("one", DONE, NOW)
     assert ledger.submissions.spent(NOW) == 0.35
+
+
+def test_work_that_is_made_again_on_a_later_day_takes_of_the_budget_of_that_day(
+    ledger: Ledger,
+) -> None:
+    tomorrow = NOW + timedelta(days=1)
+    for name in ("one", "two"):
+        ledger.jobs.create(job(name, cost=0.5))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.bill(sent, Cost(usd=0.1))
+    failed = JobFailed(error=ErrorInfo(code="x", message="no"))
+    ledger.events.append("one", failed, NOW)
+    assert ledger.submissions.spent(tomorrow) == 0
+
+    for attempt in (ledger.submissions.record_retry, ledger.submissions.check_again):
+        target = sent if attempt == ledger.submissions.record_retry else "one"
+        with pytest.raises(BudgetExceededError, match=r"0\.10 USD are spent"):
+            attempt(target, tomorrow, per_day=0.55)  # type: ignore[arg-type]  # of either
+    again = ledger.submissions.record_retry(sent, tomorrow, per_day=0.6)
+    ledger.events.reopen("one", "again", tomorrow)
+
+    assert ledger.submissions.spent(tomorrow) == 0.6
+    with pytest.raises(BudgetExceededError):
+        ledger.submissions.record_intent("two", 0, tomorrow, per_day=1.0)
+    ledger.submissions.check_again("one", tomorrow, per_day=0.6)  # it is held for already
+    ledger.submissions.bill(again, Cost(usd=0.2))
+    ledger.events.append("one", DONE, tomorrow)
+    assert ledger.submissions.spent(tomorrow - timedelta(hours=1)) == pytest.approx(0.3)
+    assert ledger.submissions.spent(tomorrow + timedelta(days=1)) == 0
 
 
 def test_what_failed_for_free_gives_its_hold_back(ledger: Ledger) -> None:
@@ -86,11 +117,19 @@ def test_an_unknown_outcome_stays_held_until_it_is_known_or_settled_by_hand(
     ledger.jobs.create(job("one", cost=0.5))
     ledger.submissions.mark_unknown(ledger.submissions.record_intent("one", 0, NOW))
     ledger.events.append("one", UNKNOWN, NOW)
-    assert ledger.jobs.get("one").held_usd == 0.5
+    ledger.jobs.warn("one", "it was dark")
+    held = ledger.jobs.get("one")
+    assert held.held_usd == 0.5
+    assert [said[:35] for said in held.warnings] == [
+        "it was dark",
+        "0.50 USD stay held in the budgets u",
+    ]
+    assert ledger.jobs.unsettled() == (held,)
 
     ledger.submissions.settle("one", 0.0, NOW)
 
     assert (ledger.jobs.get("one").held_usd, ledger.submissions.spent(NOW)) == (0, 0)
+    assert ledger.jobs.get("one").warnings == ("it was dark",)
     with pytest.raises(JobError, match="nothing of it waits to be settled"):
         ledger.submissions.settle("one", 0.0, NOW)
 
@@ -214,24 +253,27 @@ def test_a_clock_that_jumps_an_hour_lets_no_day_spend_more_than_its_budget(
 def test_usage_is_counted_by_caller_label_and_model_with_the_price_of_resale(
     ledger: Ledger,
 ) -> None:
-    terms = KeyTerms(owner="alice", scopes=frozenset({"videos:read"}), resale_factor=1.5)
+    terms = KeyTerms(owner="alice", scopes=frozenset({"videos:read"}), resale_factor=3.0)
     ledger.api_keys.add(terms, NOW)
-    for name, caller in (("one", "alice"), ("two", "alice"), ("own", None)):
+    asked = (("one", "alice", 1.5), ("two", "alice", 2.0), ("plain", "alice", 1.0))
+    for name, caller, factor in (*asked, ("own", None, 1.0)):
         made = job(name, cost=0.4)
-        ledger.jobs.create(made, JobOptions((made.plan,), caller=caller, label="trailer"))
+        options = JobOptions((made.plan,), caller=caller, label="trailer", resale_factor=factor)
+        ledger.jobs.create(made, options)
         sent = ledger.submissions.record_intent(name, 0, NOW)
         ledger.submissions.mark_accepted(sent, replace_ref(name))
-    ledger.events.append("one", DONE, NOW)
+    for name in ("one", "plain"):
+        ledger.events.append(name, DONE, NOW)
 
     rows = read_usage(ledger.database, NOW, NOW + timedelta(days=1))
 
     assert [(row.caller, row.label, row.jobs) for row in rows] == [
         ("", "trailer", 1),
-        ("alice", "trailer", 2),
+        ("alice", "trailer", 3),
     ]
     alice = rows[1]
-    assert (alice.cost_usd, alice.resale_usd, alice.held_usd) == (0.4, 0.6, 0.4)
-    ledger.api_keys.add(replace(terms, resale_factor=3.0), NOW)
+    assert (alice.cost_usd, alice.resale_usd, alice.held_usd) == (0.8, 1.0, 0.4)
+    ledger.api_keys.add(replace(terms, resale_factor=4.0), NOW)
     assert read_usage(ledger.database, NOW, NOW + timedelta(days=1))[1] == alice
     assert read_usage(ledger.database, NOW + timedelta(days=1), NOW + timedelta(days=2)) == []
 

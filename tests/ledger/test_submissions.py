@@ -43,7 +43,7 @@ def test_what_became_of_a_submission_is_kept(ledger: Ledger) -> None:
 
     ledger.submissions.mark_refused(refused, reason, NOW)
     ledger.submissions.mark_unknown(accepted)
-    ledger.submissions.record_retry(accepted)
+    ledger.submissions.record_retry(accepted, NOW)
     ledger.submissions.mark_accepted(accepted, REF)
 
     first, second = ledger.submissions.of("one")
@@ -170,6 +170,41 @@ def test_what_a_removed_video_in_segments_had_reserved_is_free_again(ledger: Led
 
     assert ledger.submissions.spent(NOW) == 0.4, "what was sent still counts"
     ledger.submissions.record_intent("other", 0, NOW, per_day=1.0)
+
+
+def test_an_intent_of_which_nothing_was_sent_is_withdrawn_as_if_it_never_was(
+    ledger: Ledger,
+) -> None:
+    ledger.jobs.create(*in_parts("video", 0.4, 0.4))
+    ledger.jobs.create(*part_of("video", "part", 0.4))
+    ledger.submissions.record_intent("video", 0, NOW, per_day=1.0)
+    part = ledger.submissions.record_intent("part", 0, NOW, per_day=1.0)
+
+    ledger.submissions.withdraw("part", 0)
+    ledger.submissions.withdraw("part", 0)
+
+    assert (ledger.submissions.of("part"), ledger.submissions.spent(NOW)) == ([], 0.8)
+    assert ledger.submissions.record_intent("part", 0, NOW, per_day=1.0) == part
+    assert ledger.submissions.spent(NOW) == 0.8
+
+
+def test_what_was_sent_or_is_looked_for_by_another_process_is_not_withdrawn(
+    ledger: Ledger, place: Place
+) -> None:
+    for name in ("one", "two"):
+        ledger.jobs.create(job(name, cost=0.4))
+    sent = ledger.submissions.record_intent("one", 0, NOW)
+    ledger.submissions.mark_accepted(sent, REF)
+    ledger.submissions.record_intent("two", 0, NOW)
+
+    ledger.submissions.withdraw("one", 0)
+    with (
+        place.open().owners.claim("two", force=True),
+        pytest.raises(OwnershipLostError),
+    ):
+        ledger.submissions.withdraw("two", 0)
+
+    assert ledger.submissions.spent(NOW) == 0.8
 
 
 @pytest.mark.parametrize("names", ["video", "video-2", "another job", ""])

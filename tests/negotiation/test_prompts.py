@@ -5,7 +5,9 @@ import pytest
 from media_agent.errors import UnsupportedRequestError
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
-from media_agent_schemas.capabilities import Capabilities, OptionSpec, Plan, Policy
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.facts import OptionSpec
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import Shot, VideoRequest
 
 REWRITES = PromptRules(rewrites=True, option="expand", off=False)

@@ -10,8 +10,10 @@ from hypothesis import strategies as some
 from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.sizes import find_nearest_size
-from media_agent_schemas.capabilities import Capabilities, Plan, Policy, SizeRange
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.facts import SizeRange
 from media_agent_schemas.media import ResolutionTier, Size
+from media_agent_schemas.plan import Plan, Policy
 from media_agent_schemas.request import VideoRequest
 
 WAN = ("1280x720", "720x1280", "720x720", "960x720", "720x960", "1920x1080", "1080x1920")

@@ -13,7 +13,8 @@ import pytest
 
 from media_agent.cli import main
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import probe
 from tests.opensora.conftest import FakeOpenSora, find_alive
 
 TOML = """

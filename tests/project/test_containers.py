@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from media_agent.cli.app import build_app
-from media_agent.config.settings import PREFIX, Settings
+from media_agent.config.settings import Settings
+from media_agent.config.sources import PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 CONTAINERS = ROOT / "containers"

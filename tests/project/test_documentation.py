@@ -11,8 +11,10 @@ import pytest
 
 from media_agent.config.backend_section import BackendSection
 from media_agent.config.server_section import ServerSection
-from media_agent.config.settings import PREFIX, Settings
-from media_agent.errors import OUTCOMES, error_classes
+from media_agent.config.settings import Settings
+from media_agent.config.sources import PREFIX
+from media_agent.error_codes import OUTCOMES
+from media_agent.errors import error_classes
 from media_agent_magi.world.captions import WORDS
 from media_agent_schemas import events
 from media_agent_schemas.export import NAMES

@@ -6,7 +6,7 @@ import pytest
 
 from media_agent.provenance.deviations import differences
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas.media import InputRole, MediaInput, Size, VideoMetadata
 from media_agent_schemas.request import VideoRequest
 

@@ -11,7 +11,7 @@ import pytest
 from media_agent.errors import StorageError
 from media_agent.provenance.seams import find_seams, measure_seams, score_seams
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import describe
+from media_agent.video.probe import describe
 from media_agent_schemas import (
     Artifact,
     ChunkReady,

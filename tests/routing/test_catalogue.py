@@ -12,12 +12,9 @@ from media_agent.errors import PluginError
 from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue, read_catalogue
 from media_agent.routing.facts import ModelFacts, Price
-from media_agent_schemas.capabilities import (
-    Capabilities,
-    Estimate,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.facts import Verification, VerificationLevel
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 

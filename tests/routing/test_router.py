@@ -20,21 +20,13 @@ from media_agent.routing.facts import ModelFacts, Price
 from media_agent.routing.router import Router
 from media_agent.routing.rules import Route, RoutingRules
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import (
-    Capabilities,
-    Estimate,
-    FpsRange,
-    Method,
-    Policy,
-    SizeRange,
-    Verification,
-    VerificationLevel,
-    Windows,
-)
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import BackendEvent
+from media_agent_schemas.facts import FpsRange, SizeRange, Verification, VerificationLevel, Windows
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput, Size
-from media_agent_schemas.plan import Candidate, PlanReport, Quality
+from media_agent_schemas.plan import Candidate, Method, PlanReport, Policy, Quality
 from media_agent_schemas.request import (
     Budget,
     Routing,

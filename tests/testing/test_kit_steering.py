@@ -10,7 +10,8 @@ from media_agent.backend.local import Chunk, GenerationContext, LocalBackend, St
 from media_agent.backend.protocol import BackendSettings
 from media_agent.testing.conformance import BackendConformance
 from media_agent_schemas import ResumeToken
-from media_agent_schemas.capabilities import Capabilities, Control, Estimate
+from media_agent_schemas.capabilities import Capabilities, Control
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoRequest
 

@@ -16,7 +16,7 @@ from media_agent.registry.registry import Registry
 from media_agent.testing import Answer, Fault, Route, Simulator, Video
 from media_agent.testing.simulator.find import find_simulator
 from media_agent.testing.simulator.videos import make_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 
 
 class Parlour(Simulator):

@@ -19,8 +19,8 @@ from media_agent.tools.answers.fitting import LARGEST_ANSWER
 from media_agent.tools.answers.plan_views import view_models
 from media_agent.tools.answers.views import view_job, view_jobs
 from media_agent_schemas import Capabilities, Estimate, JobStatus
-from media_agent_schemas.capabilities import OptionSpec
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.jobs import JobSummary
 
 pytestmark = pytest.mark.anyio

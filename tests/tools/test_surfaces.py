@@ -20,9 +20,9 @@ from media_agent.tools import DIALECTS, CreateVideo, ToolBox, tool_definitions
 from media_agent.tools.answers.plan_views import LARGEST_PLAN, view_plan
 from media_agent.wording import hint_to_tools, to_python, to_tools
 from media_agent_schemas import VideoRequest
-from media_agent_schemas.capabilities import Policy, Verification, VerificationLevel
 from media_agent_schemas.errors import ErrorInfo
-from media_agent_schemas.plan import Candidate, PlanReport
+from media_agent_schemas.facts import Verification, VerificationLevel
+from media_agent_schemas.plan import Candidate, PlanReport, Policy
 from media_agent_schemas.request import RoutingPreference
 
 pytestmark = pytest.mark.anyio

@@ -20,7 +20,7 @@ from media_agent.tools.decoding import as_object
 from media_agent.tools.job_arguments import TOOLS
 from media_agent.tools.new_videos import derive_idempotency_key
 from media_agent_schemas import JobStatus, VideoJob
-from media_agent_schemas.capabilities import Segment
+from media_agent_schemas.plan import Segment
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from av.audio.frame import AudioFrame
 from media_agent.ingest.extend import join_source
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.audio import SAMPLE_RATE, add_audio, fit_audio
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 
 
 def tone(seconds: float, *, rate: int = 22_050) -> Iterator[AudioFrame]:

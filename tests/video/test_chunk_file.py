@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from media_agent.errors import GenerationFailedError, StorageError
 from media_agent.video.audio import SAMPLE_RATE, Audio
 from media_agent.video.chunk_file import read_chunk
-from media_agent.video.codec import open_video, probe
+from media_agent.video.container import open_video
 from media_agent.video.growing import Video, Videos
+from media_agent.video.probe import probe
 
 RATE = 24_000
 FPS = 23.976023976

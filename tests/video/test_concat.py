@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.audio import SAMPLE_RATE, Audio, add_audio, fit_audio, to_pcm
-from media_agent.video.codec import open_new_mp4, open_video, probe, read_frames, to_frame_rate
+from media_agent.video.codec import read_frames, to_frame_rate
 from media_agent.video.concat import can_copy, join_videos
+from media_agent.video.container import open_new_mp4, open_video
+from media_agent.video.probe import probe
 
 Frames = NDArray[Any]
 

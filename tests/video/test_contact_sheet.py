@@ -7,8 +7,9 @@ from PIL import Image
 
 from media_agent.errors import InvalidRequestError
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
 from media_agent.video.contact_sheet import write_contact_sheet
+from media_agent.video.probe import probe
 
 PAPER = (250, 250, 247)
 

@@ -16,7 +16,7 @@ from media_agent_diffusers.families.family import (
     denoising_options,
 )
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.request import VideoMode
 
 _PIPELINE = "AnimateDiffPipeline"

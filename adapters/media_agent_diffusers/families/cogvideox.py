@@ -17,7 +17,7 @@ from media_agent_diffusers.families.family import (
 from media_agent_diffusers.families.restyle import restyle_task
 from media_agent_diffusers.families.tiny_parts import TEXT_WIDTH, tiny_t5, tiny_tokenizer
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
 

@@ -4,7 +4,7 @@ import math
 
 from media_agent.errors import InvalidRequestError
 from media_agent_diffusers.families.family import Call, Options, Task, common_arguments
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from media_agent_diffusers.families.family import Call, Family, Task, Variant, common_arguments
 from media_agent_diffusers.files import ModelFiles
 from media_agent_diffusers.generic.library import Plain, Signature, read_signature
-from media_agent_schemas.capabilities import FALLBACK_FPS, OptionSpec
+from media_agent_schemas.capabilities import FALLBACK_FPS
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

@@ -10,7 +10,8 @@ from media_agent.errors import InvalidRequestError
 from media_agent_diffusers.families.family import Options
 from media_agent_diffusers.model_folder.folder import ModelFolder
 from media_agent_diffusers.model_folder.weights import PICKLES, find_fault
-from media_agent_schemas.capabilities import Capabilities, OptionSpec
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.facts import OptionSpec
 
 COMPONENTS = {"lora": "transformer", "lora_2": "transformer_2"}
 """By option, the component whose layers the weights are added to."""

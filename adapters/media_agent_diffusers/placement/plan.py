@@ -12,7 +12,7 @@ from typing import Literal
 from media_agent.errors import BackendUnavailableError
 from media_agent_diffusers.placement.sizes import ComponentSize
 from media_agent_schemas.base import format_memory
-from media_agent_schemas.capabilities import MemoryUse
+from media_agent_schemas.estimate import MemoryUse
 
 Offload = Literal["none", "model", "group", "sequential"]
 

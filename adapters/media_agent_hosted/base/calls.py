@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import JsonValue
 
 from media_agent.errors import MediaAgentError
-from media_agent_hosted.http.client import FilePart, Reply
+from media_agent_hosted.http.client import FilePart
+from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.facts import HostedModel
 from media_agent_hosted.models.fields import Fields, build_fields
 from media_agent_hosted.parsing.states import State

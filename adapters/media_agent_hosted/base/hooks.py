@@ -16,7 +16,8 @@ from media_agent_hosted.models.facts import Models
 from media_agent_hosted.parsing.causes import Cause
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_schemas.base import TriState
-from media_agent_schemas.capabilities import CancelRule, Verification, VerificationLevel
+from media_agent_schemas.capabilities import CancelRule
+from media_agent_schemas.facts import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 
 

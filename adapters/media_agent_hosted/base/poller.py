@@ -25,16 +25,12 @@ from media_agent_hosted.base.hooks import PollHooks
 from media_agent_hosted.base.identity import answer_about
 from media_agent_hosted.base.outcomes import event_of
 from media_agent_hosted.base.patience import Patience, end_of_poll, may_be_of_poll
-from media_agent_hosted.http.client import HttpApi, Reply, Translate
+from media_agent_hosted.http.client import HttpApi
+from media_agent_hosted.http.replies import Reply, Translate
 from media_agent_hosted.http.urls import place_of
 from media_agent_hosted.parsing.refusals import provider_code_in, refusal_in
 from media_agent_hosted.parsing.states import State, may_be_done, state_of
-from media_agent_schemas.events import (
-    BackendEvent,
-    JobFailed,
-    JobOutcomeUnknown,
-    JobProgressed,
-)
+from media_agent_schemas.events import BackendEvent, JobFailed, JobOutcomeUnknown, JobProgressed
 from media_agent_schemas.jobs import OperationRef
 
 _NOT_YET = (405, 409, 425)

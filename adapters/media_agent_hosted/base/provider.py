@@ -7,12 +7,8 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from media_agent.errors import (
-    BackendAuthenticationError,
-    VideoNotFetchedError,
-    to_info,
-)
-from media_agent.video.codec import describe as describe_video
+from media_agent.errors import BackendAuthenticationError, VideoNotFetchedError, to_info
+from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.calls import Answer, Call, End, Submission
 from media_agent_hosted.base.hooks import Hooks
 from media_agent_hosted.base.inputs import take_input
@@ -25,7 +21,8 @@ from media_agent_hosted.models.fields import warnings_about
 from media_agent_hosted.models.prompts import NOTE, without_parameters
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.videos import marks_in
-from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import UNKNOWN, Estimate
 from media_agent_schemas.events import JobCompleted, JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact

@@ -22,7 +22,8 @@ from media_agent_hosted.base.hooks import PollHooks
 from media_agent_hosted.base.outcomes import late_video
 from media_agent_hosted.base.poller import Poller
 from media_agent_hosted.http.auth import Auth
-from media_agent_hosted.http.client import HttpApi, Translate, Transport
+from media_agent_hosted.http.client import HttpApi, Transport
+from media_agent_hosted.http.replies import Translate
 from media_agent_hosted.parsing.states import State
 from media_agent_schemas.events import BackendEvent
 from media_agent_schemas.jobs import OperationRef

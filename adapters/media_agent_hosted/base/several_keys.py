@@ -23,15 +23,10 @@ from media_agent.errors import (
     to_info,
 )
 from media_agent_hosted.http.retry import asks_to_wait, repeat
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import BackendEvent
-from media_agent_schemas.jobs import (
-    ChangePrompt,
-    Finish,
-    KeyRefusal,
-    OperationRef,
-    ResumeToken,
-)
+from media_agent_schemas.jobs import ChangePrompt, Finish, KeyRefusal, OperationRef, ResumeToken
 from media_agent_schemas.request import VideoRequest
 
 _REST = 10.0  # seconds, where a provider does not say how long to wait

@@ -13,7 +13,8 @@ from media_agent_hosted.base.acceptance import (
     may_be_at_work,
 )
 from media_agent_hosted.base.calls import Call
-from media_agent_hosted.http.client import HttpApi, Translate
+from media_agent_hosted.http.client import HttpApi
+from media_agent_hosted.http.replies import Translate
 from media_agent_hosted.parsing.lenient import text, unwrap, value_at
 from media_agent_hosted.parsing.refusals import provider_code_in
 

@@ -21,7 +21,7 @@ from media_agent.errors import (
     MediaAgentError,
     to_info,
 )
-from media_agent.video.codec import describe
+from media_agent.video.probe import describe
 from media_agent_hosted.base.calls import Answer, Call, End, Status
 from media_agent_hosted.base.outcomes import LateVideoError, completed, end_of, marks_of
 from media_agent_hosted.base.service import Connection, Means, ServiceBackend
@@ -43,7 +43,8 @@ from media_agent_hosted.parsing.lenient import is_at_end, share, text, trim, unw
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State, spell, state_beside
 from media_agent_hosted.parsing.videos import address_in, marks_in
-from media_agent_schemas.capabilities import CancelRule, Capabilities, Estimate
+from media_agent_schemas.capabilities import CancelRule, Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest

@@ -8,7 +8,7 @@ representation carries a secret.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,15 +18,9 @@ import httpx
 from pydantic import JsonValue, SecretStr
 
 from media_agent.backend.polled import sending
-from media_agent.errors import (
-    BackendResponseError,
-    BackendUnavailableError,
-    InvalidRequestError,
-    MediaAgentError,
-)
+from media_agent.errors import BackendResponseError, BackendUnavailableError, MediaAgentError
 from media_agent.ingest.download import fetch
 from media_agent.ingest.inline import is_inline
-from media_agent.redact import redact
 from media_agent.storage.addresses import (
     is_followed,
     is_loopback,
@@ -34,32 +28,19 @@ from media_agent.storage.addresses import (
     parsed_address,
     resolved,
 )
-from media_agent.storage.network import (
-    STRANGE,
-    TROUBLE,
-    Way,
-    before_sending,
-    decode,
-    open_client,
-    reason_of,
-    safe_cause,
-)
-from media_agent.video.codec import LARGEST_VIDEO
+from media_agent.storage.network import Way, open_client
+from media_agent.video.container import LARGEST_VIDEO
 from media_agent_hosted.http.auth import Auth, Headers, Signer, hide_headers, hide_queries, no_auth
 from media_agent_hosted.http.body import BodyReader
+from media_agent_hosted.http.connection import Connection
 from media_agent_hosted.http.headers import check_headers
-from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, error_of, uncertain
+from media_agent_hosted.http.replies import MOST_PARTS, Reply, Translate, error_of
 from media_agent_hosted.http.retry import nothing_was_accepted, repeat, was_not_reached
-from media_agent_hosted.http.urls import check_base, place_of, redirect_error
-from media_agent_hosted.parsing.lenient import trim
-
-__all__ = ["FilePart", "HttpApi", "Reply", "Translate", "Transport"]
+from media_agent_hosted.http.urls import check_base, place_of
 
 Transport = httpx.AsyncBaseTransport
 FilePart = tuple[str | None, bytes, str | None]
 """File name, bytes and media type of one part of a form; no name for a plain field."""
-
-_REDIRECTS = 5
 
 
 class HttpApi:
@@ -94,7 +75,13 @@ class HttpApi:
         self._waits_to_submit = waits_to_submit
         self._transport = transport
         self._sleep = sleep
-        self._clients: dict[bool, httpx.AsyncClient] = {}  # by whether they keep connections
+        self._connection = Connection(
+            self._base,
+            self._signer,
+            own_url=self.own_url,
+            timeout_seconds=timeout_seconds,
+            transport=transport,
+        )
         logging.getLogger("httpx").addFilter(hide_queries)  # signed links are secrets
         logging.getLogger("httpcore.http11").addFilter(hide_headers)
 
@@ -193,9 +180,9 @@ class HttpApi:
         async def ask() -> Reply:
             way = Way()
             await self._signer.prepare()
-            request = self._request(method, target, way, headers or {}, **body)
+            request = self._connection.build(method, target, way, headers or {}, **body)
             reader = partial(BodyReader, unpack_to=unpack_to, most_levels=most_levels)
-            return await self._answer(request, way, reader, seconds=seconds, paid=paid)
+            return await self._connection.send(request, way, reader, seconds=seconds, paid=paid)
 
         async def attempt() -> Reply:
             with sending() if paid else contextlib.nullcontext():
@@ -242,9 +229,7 @@ class HttpApi:
                 request = client.build_request(
                     method, target, headers=checked, extensions={"trace": way}, **body
                 )
-                with self._transport_errors(way, paid=False):
-                    response = await client.send(request, stream=True)
-                    reply = await self._read(response, BodyReader(), paid=False)
+                reply = await self._connection.send_through(client, request, way)
             if reply.status >= 500:
                 raise BackendUnavailableError(f"{reply.host} refuses the file: {reply.status}")
             if reply.status >= 300:
@@ -279,7 +264,7 @@ class HttpApi:
         def refusal(response: httpx.Response, body: bytes) -> MediaAgentError | None:
             if translate is None:
                 return None
-            return translate(self._reply(response, body, paid=False))
+            return translate(self._connection.reply(response, body, paid=False))
 
         await self._signer.prepare()
         await fetch(
@@ -299,134 +284,10 @@ class HttpApi:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        while self._clients:
-            _, client = self._clients.popitem()
-            await client.aclose()
-
-    async def _answer(
-        self,
-        request: httpx.Request,
-        way: Way,
-        make_reader: Callable[[], BodyReader],
-        *,
-        seconds: float,
-        paid: bool,
-    ) -> Reply:
-        """Send and read the reply; a GET follows redirects within the provider's own origin."""
-        with self._transport_errors(way, paid=paid):
-            async with asyncio.timeout(seconds) as limit:
-                for _ in range(_REDIRECTS + 1):
-                    client = self._open(keeps_connections=not paid)
-                    response = await client.send(request, stream=True)
-                    reply = await self._read(response, make_reader(), paid=paid, limit=limit)
-                    if not 300 <= reply.status < 400:
-                        return reply
-                    if request.method != "GET" or response.next_request is None:
-                        raise redirect_error(request, response, paid=paid)
-                    target = self.own_url(str(response.next_request.url), "redirect")
-                    request = self._request("GET", target, way, {})
-        raise BackendResponseError(f"{self.host} redirects without end", hint="check base_url")
-
-    async def _read(
-        self,
-        response: httpx.Response,
-        reader: BodyReader,
-        *,
-        paid: bool,
-        limit: asyncio.Timeout | None = None,
-    ) -> Reply:
-        """Read a reply of bounded size; a plain no is one also where its words were lost.
-
-        One that is kept in part only may take as long as something comes.
-        """
-        try:
-            async for piece in decode(response):
-                if not reader.take(piece):
-                    break
-                if reader.is_partial and limit is not None:
-                    limit.reschedule(asyncio.get_running_loop().time() + self._timeout_seconds)
-        except ValueError as error:
-            raise self._reply(response, b"", paid=paid).senseless(str(error)) from None
-        except (httpx.TransportError, httpx.DecodingError):
-            if not (paid and self._reply(response, b"", paid=paid).is_no):
-                raise
-        finally:
-            await response.aclose()
-            reader.close()
-        reply = self._reply(response, bytes(reader.content), paid=paid)
-        if reader.problem is not None:
-            raise reply.senseless(reader.problem)
-        return replace(reply, files=reader.files)
-
-    def _reply(self, response: httpx.Response, content: bytes, *, paid: bool) -> Reply:
-        secrets = self._signer.secrets
-        return Reply(
-            status=response.status_code,
-            headers={
-                name.lower(): redact(value, secrets) for name, value in response.headers.items()
-            },
-            content=content,
-            host=place_of(response.url),
-            paid=paid,
-            url=str(response.url),
-            secrets=secrets,
-        )
-
-    def _request(
-        self, method: str, target: str, way: Way, headers: Headers, **body: Any
-    ) -> httpx.Request:
-        """Build a request.
-
-        Raises:
-            ConfigurationError: a header cannot be sent, or the network is set up wrongly.
-            InvalidRequestError: the body cannot be written.
-        """
-        client, headers = self._open(keeps_connections=False), check_headers(headers)
-        try:
-            request = client.build_request(
-                method, target, headers=headers, extensions={"trace": way}, **body
-            )
-            request.read()  # a form in one piece: each of its fields would be sent alone
-        except (ValueError, TypeError, RecursionError, httpx.InvalidURL) as error:
-            why = trim(redact(str(error), self._signer.secrets))
-            raise InvalidRequestError(
-                f"the request cannot be written: {why}",
-                hint="change the value; nothing was sent",
-            ) from None
-        request.headers.update(check_headers(self._signer.sign(request)))
-        return request
-
-    @contextlib.contextmanager
-    def _transport_errors(self, way: Way, *, paid: bool) -> Iterator[None]:
-        """Tell apart what never left this machine from what was sent and got no answer."""
-        try:
-            yield
-        except (*TROUBLE, *STRANGE) as error:
-            known = before_sending(error, self.host, way)
-            if known is not None:
-                raise known from safe_cause(error)
-            if not isinstance(error, TROUBLE):
-                raise
-            reason = redact(reason_of(error), self._signer.secrets)
-            said = f"the answer of {self.host} was lost ({reason})"
-            if paid:
-                raise uncertain(self.host, said) from safe_cause(error)
-            raise BackendUnavailableError(said, hint="try again later") from safe_cause(error)
+        await self._connection.aclose()
 
     def _absolute(self, url: str) -> str:
         return self.below_base(url) if url.startswith("/") else self.own_url(url)
 
     def _is_own(self, url: httpx.URL) -> bool:
         return origin_of(url) == origin_of(self._base) and not url.userinfo
-
-    def _open(self, *, keeps_connections: bool) -> httpx.AsyncClient:
-        client = self._clients.get(keeps_connections)
-        if client is None:
-            timeout = httpx.Timeout(self._timeout_seconds, connect=10.0)
-            client = self._clients[keeps_connections] = open_client(
-                self._base,
-                timeout=timeout,
-                transport=self._transport,
-                keeps_connections=keeps_connections,
-            )
-        return client

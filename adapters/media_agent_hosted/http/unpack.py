@@ -11,7 +11,7 @@ from binascii import a2b_base64
 from pathlib import Path
 from typing import BinaryIO
 
-from media_agent.video.codec import LARGEST_VIDEO
+from media_agent.video.container import LARGEST_VIDEO
 
 _LEAST = 2**12  # characters of a text that may be a video
 _IS_A_VIDEO = re.compile(rb"(?:data:[^,]{0,100},)?(?=AAAA|GkXf)")  # an MP4, a WebM

@@ -8,7 +8,7 @@ from media_agent_hosted.models.facts import Fixed, Follows, Frames, HostedModel,
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.models.sizes import SHAPING, nominal_size
 from media_agent_schemas.base import TriState
-from media_agent_schemas.capabilities import OptionSpec, Verification, VerificationLevel
+from media_agent_schemas.facts import OptionSpec, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode
 

@@ -21,7 +21,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent_hosted.http.limits import Limits
 from media_agent_hosted.models.files import load_entries
 from media_agent_schemas.base import TriState
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import CameraMove, InputRole, ResolutionTier, Size
 from media_agent_schemas.request import VideoMode
 

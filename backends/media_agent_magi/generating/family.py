@@ -7,7 +7,8 @@ from media_agent.backend.free_memory import FreeMemory
 from media_agent_magi.engine.guidance_table import GuidanceTable
 from media_agent_magi.generating.geometry import Geometry
 from media_agent_magi.generating.options import EngineOptions
-from media_agent_schemas.capabilities import Capabilities, MemoryUse
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import MemoryUse
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import Shot, VideoRequest
 

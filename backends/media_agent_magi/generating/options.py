@@ -6,7 +6,7 @@ from pydantic import BaseModel, JsonValue
 
 from media_agent.errors import InvalidRequestError
 from media_agent.storage.work_folder import count_thinned
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 

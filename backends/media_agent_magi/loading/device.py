@@ -5,7 +5,7 @@ import re
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.errors import InvalidRequestError
 from media_agent_magi.loading.memory import GIB
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 

@@ -8,7 +8,7 @@ from media_agent.errors import BackendUnavailableError
 from media_agent_magi.loading.device import choose_device, gpu_index, name_device
 from media_agent_magi.loading.memory import Holding, MemoryPlan, ModelSizes, check_main, plan_memory
 from media_agent_schemas.base import format_memory
-from media_agent_schemas.capabilities import MemoryUse
+from media_agent_schemas.estimate import MemoryUse
 
 
 @dataclass(frozen=True, slots=True)

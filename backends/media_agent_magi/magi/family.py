@@ -21,15 +21,9 @@ from media_agent_magi.magi.config import MagiConfig
 from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.options import MagiOptions, declare_options
 from media_agent_magi.magi.sizes import FULL, HALF, T5_PARAMETERS, VAE_PARAMETERS, magi_sizes
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Control,
-    MemoryUse,
-    SizeRange,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Control
+from media_agent_schemas.estimate import MemoryUse
+from media_agent_schemas.facts import SizeRange, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 

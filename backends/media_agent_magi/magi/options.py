@@ -5,7 +5,7 @@ from typing import Literal
 from media_agent_magi.generating.options import EngineOptions, common_options
 from media_agent_magi.loading.device import declare_placement
 from media_agent_magi.magi.config import MagiConfig
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 
 STEPS = {True: (8, 12, 16, 32), False: (8, 16, 32, 64)}
 """By whether the weights are distilled."""

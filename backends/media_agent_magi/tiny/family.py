@@ -14,15 +14,9 @@ from media_agent_magi.tiny.config import GEOMETRY, LABEL
 from media_agent_magi.tiny.description import WEIGHTS, TinyDescription
 from media_agent_magi.world.captions import parse, tokenize
 from media_agent_magi.world.scene import CHUNK_FRAMES, FPS, SIZE
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Control,
-    MemoryUse,
-    OptionSpec,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Control
+from media_agent_schemas.estimate import MemoryUse
+from media_agent_schemas.facts import OptionSpec, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 

@@ -32,15 +32,9 @@ from media_agent_magi.wan_causal.sizes import (
     window_of,
 )
 from media_agent_magi.wan_causal.table import UMT5_XXL, count_numbers
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Control,
-    MemoryUse,
-    SizeRange,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities, Control
+from media_agent_schemas.estimate import MemoryUse
+from media_agent_schemas.facts import SizeRange, Verification, VerificationLevel
 from media_agent_schemas.media import InputRole, Size
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 

@@ -9,7 +9,7 @@ from media_agent_magi.engine.causal.config import EVERYTHING, CausalConfig
 from media_agent_magi.generating.options import EngineOptions, common_options
 from media_agent_magi.loading.device import declare_placement
 from media_agent_magi.wan_causal.config import WanCausalConfig
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 
 STATE_EVERY = 20
 """Blocks after which a state is kept: it holds gigabytes of keys."""

@@ -30,8 +30,8 @@ from media_agent.errors import (
 )
 from media_agent.provenance.marking import build_mark, describe_marking
 from media_agent.storage.files import as_storage_error
-from media_agent.video.codec import describe
 from media_agent.video.growing import Video, Videos
+from media_agent.video.probe import describe
 from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities
 from media_agent_schemas.events import (
     ChunkReady,

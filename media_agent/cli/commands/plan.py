@@ -42,7 +42,7 @@ def plan(
     import asyncio
 
     from media_agent.cli.plan_json import dump_plan, find_refusal, shorten_plan
-    from media_agent.errors import exit_code
+    from media_agent.error_codes import exit_code
 
     best = None if all_candidates else _BEST
     report = asyncio.run(_build_report(prompt, video, routing, best, device_memory))
@@ -127,7 +127,7 @@ def has_old_price(priced: "Candidate | Listed") -> bool:
 
 def old_price_note() -> str:
     """Return what is said of the prices that are marked as old."""
-    from media_agent_schemas.capabilities import PRICE_DAYS
+    from media_agent_schemas.estimate import PRICE_DAYS
 
     return f"read more than {PRICE_DAYS} days ago; media-agent catalogue update reads newer ones"
 

@@ -13,7 +13,7 @@ from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.client import VideoClient
 from media_agent.errors import InvalidRequestError, JobNotFoundError
 from media_agent.jobs.continuing.extend import is_place_of_video
-from media_agent_schemas.capabilities import Plan
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 

@@ -24,7 +24,7 @@ from media_agent.cli.arguments import (
 )
 
 if TYPE_CHECKING:
-    from media_agent_schemas.capabilities import Policy
+    from media_agent_schemas.plan import Policy
 
 
 @Parameter(name="*", group="Backend")
@@ -69,7 +69,7 @@ class RoutingFlags:
 
     def read_policy(self) -> "Policy | None":
         """Return the policy, None to take that of the settings."""
-        from media_agent_schemas.capabilities import Policy
+        from media_agent_schemas.plan import Policy
 
         return None if self.policy is None else Policy(self.policy)
 

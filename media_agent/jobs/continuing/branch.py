@@ -6,11 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from media_agent.errors import (
-    InvalidRequestError,
-    JobError,
-    NotResumableError,
-)
+from media_agent.errors import InvalidRequestError, JobError, NotResumableError
 from media_agent.jobs.continuing.branch_state import (
     check_branches,
     chunks_of,
@@ -28,9 +24,10 @@ from media_agent.jobs.options import BranchOptions, build_budget
 from media_agent.ledger.ledger import Ledger
 from media_agent.negotiation.possible_lengths import choose_seconds
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Capabilities, Origin, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import MediaInput
+from media_agent_schemas.plan import Origin, Plan
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:

@@ -17,9 +17,10 @@ from media_agent.errors import (
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.record import shots_of
 from media_agent.storage.work_folder import count_chunks, link_chunks, state_name
-from media_agent_schemas.capabilities import Capabilities, Origin
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import ChunkReady
 from media_agent_schemas.jobs import Replay, ResumeToken, VideoJob
+from media_agent_schemas.plan import Origin
 from media_agent_schemas.request import Shot, VideoRequest
 
 

@@ -7,8 +7,9 @@ from media_agent.errors import JobError
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import can_branch, whole_chunks
 from media_agent.storage.destination import is_there
-from media_agent_schemas.capabilities import Adjustment, Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.plan import Adjustment, Plan
 from media_agent_schemas.request import VideoMode
 
 _FIELD = "inputs[0]"

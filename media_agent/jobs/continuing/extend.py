@@ -16,8 +16,8 @@ from media_agent.jobs.options import BranchOptions, ExtendOptions, build_budget
 from media_agent.ledger.ledger import Ledger
 from media_agent.routing.planner import Planner
 from media_agent.validation import in_words
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.media import InputRole, MediaInput
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 

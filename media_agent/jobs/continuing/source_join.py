@@ -109,7 +109,7 @@ def _join(
 ) -> tuple[SourceJoin, Path]:
     from media_agent.ingest.extend import join_source
     from media_agent.ingest.read import read_video_seconds
-    from media_agent.video.codec import probe
+    from media_agent.video.probe import probe
 
     planned, new = job.plan.request.seconds(), probe(part)
     before = read_video_seconds(source)
@@ -121,7 +121,7 @@ def _join(
 
 
 def _describe_marking(video: Path, job: VideoJob) -> Marking | None:
-    from media_agent.video.codec import probe
+    from media_agent.video.probe import probe
 
     return describe_marking(job.plan.request, job.id, probe(video))
 

@@ -183,7 +183,7 @@ class Deliverer:
 
     def _compare(self, video: Artifact) -> list[str]:
         """Say how the new part differs from the plan, before it is put behind its source."""
-        from media_agent.video.codec import describe
+        from media_agent.video.probe import describe
 
         return [] if video.path is None else self._differences(describe(Path(video.path)))
 
@@ -215,8 +215,8 @@ class Deliverer:
         sign: Callable[[Path, Artifact], tuple[Path, Signature]],
     ) -> Artifact:
         from media_agent.ingest.completeness import check_whole
-        from media_agent.video.codec import describe
         from media_agent.video.mp4.faststart import has_index_in_front, move_index
+        from media_agent.video.probe import describe
 
         video, sha256 = ready.video, ready.sha256
         if video.path is None:

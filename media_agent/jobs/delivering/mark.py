@@ -29,7 +29,7 @@ def mark_video(
     """
     from media_agent.ingest.completeness import check_whole
     from media_agent.ingest.mark import encode_with_mark
-    from media_agent.video.codec import probe
+    from media_agent.video.probe import probe
 
     request, path = job.plan.request, Path(str(video.path))
     mark = build_mark(request, job.id)

@@ -14,10 +14,11 @@ from media_agent.jobs.continuing.branch import origin_of
 from media_agent.jobs.continuing.branch_state import can_branch, chunks_of
 from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.provenance.quality.rules import QualityRules
-from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import PromptChanged
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.media import Artifact
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.quality import Finding, QualityReport, Remake
 from media_agent_schemas.request import LARGEST_SEED, VideoMode
 

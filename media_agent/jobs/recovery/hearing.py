@@ -3,6 +3,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
+from media_agent.backend.fence import FencedBackend
+from media_agent.backend.polled import PolledBackend
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
@@ -37,6 +39,12 @@ async def observe_work(
         raise
     except _WORD_OF_THE_BACKEND as error:
         yield JobFailed(error=to_info(error))
+
+
+def take_pause(backend: VideoBackend, ref: OperationRef, seconds: float) -> float:
+    """Return how long to wait after a failed poll; it counts against the deadline of the work."""
+    inner = backend.inner if isinstance(backend, FencedBackend) else backend
+    return inner.take_pause(ref, seconds) if isinstance(inner, PolledBackend) else seconds
 
 
 def _make_storable(event: TerminalEvent, backend: str) -> TerminalEvent:

@@ -14,9 +14,9 @@ from media_agent.jobs.context import JobContext
 from media_agent.jobs.recovery.receipts import keep_ref
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import Submission
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.events import BackendEvent, JobProgressed
 from media_agent_schemas.jobs import OperationRef
+from media_agent_schemas.plan import Plan
 
 _LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a provider's list may lag behind
 _LONGEST_LOOK = 60.0  # seconds, also for a provider that never answers

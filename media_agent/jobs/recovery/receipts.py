@@ -6,17 +6,24 @@ import logging
 from collections.abc import Callable
 from functools import partial
 
-from media_agent.errors import SubmitUncertainError
+from media_agent.errors import StorageError, SubmitUncertainError
 from media_agent.jobs.context import JobContext
 from media_agent.ledger.state import OwnershipLostError, Submission
 from media_agent_schemas.jobs import OperationRef
 
 _LOGGER = logging.getLogger(__name__)
-_WRITE_AGAIN = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)  # seconds between two attempts
+_WRITE_AGAIN = (0.2, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, *(60.0,) * 5)  # seconds: 6 minutes in all
 
 
 class NotKeptError(SubmitUncertainError):
     """It was accepted, and where it is could not be written down: trouble of our own."""
+
+
+class NotSentError(Exception):
+    """The ledger could not say that the intent is safe, so that nobody was asked."""
+
+    def __init__(self, error: StorageError) -> None:
+        self.error = error
 
 
 async def keep_ref(submission: Submission, ref: OperationRef, context: JobContext) -> None:

@@ -33,8 +33,7 @@ _COARSE = timedelta(minutes=10)
 
 _IS_OVER = "(revoked_at IS NOT NULL OR coalesce(expires_at <= :now, FALSE))"
 _LIMITS = f"""
-SELECT min(usd_per_day) AS per_day, min(usd_total) AS total, min(concurrent_jobs) AS jobs,
-    max(coalesce(resale_factor, 1.0)) AS resale
+SELECT min(usd_per_day) AS per_day, min(usd_total) AS total, min(concurrent_jobs) AS jobs
 FROM api_keys WHERE owner = :owner
 GROUP BY {_IS_OVER} ORDER BY {_IS_OVER} LIMIT 1"""
 _AT_WORK = """
@@ -56,7 +55,7 @@ class KeyTerms:
     concurrent_jobs: int | None = None
     expires_at: datetime | None = None
     resale_factor: float | None = None
-    """What the owner pays of what their jobs cost: 1.3 is 30 % more; None: 1."""
+    """What the owner pays of what jobs cost that were asked with it: 1.3 is 30 % more; None: 1."""
     policies: frozenset[str] = frozenset()
     """Policies of the settings that apply, beside those that apply to all."""
 
@@ -97,8 +96,6 @@ class OwnerLimits:
     usd_per_day: float | None
     usd_total: float | None
     concurrent_jobs: int | None
-    resale_factor: float = 1.0
-    """The highest of any of those keys."""
 
 
 class ApiKeys:
@@ -197,7 +194,7 @@ def limits_of(transaction: Transaction, owner: str, now: datetime) -> OwnerLimit
     row = transaction.row(_LIMITS, owner=owner, now=text_of(now))
     if row is None:
         return OwnerLimits(None, None, None)
-    return OwnerLimits(row["per_day"], row["total"], row["jobs"], row["resale"])
+    return OwnerLimits(row["per_day"], row["total"], row["jobs"])
 
 
 def check_one_more(transaction: Transaction, terms: JobOptions, now: datetime) -> None:

@@ -34,6 +34,10 @@ class DuplicateError(Exception):
     """A value that can be there once was there already; the transaction can only be left."""
 
 
+class UndecidedError(StorageError):
+    """The server went away during a COMMIT and stayed away: what was written may stand there."""
+
+
 class DamagedRowError(Exception):
     """What a row keeps cannot be read back; a transaction says it as a StorageError."""
 
@@ -126,6 +130,7 @@ class Database(ABC):
 
         Raises:
             LedgerBusyError: nothing was written, and it can be tried again.
+            UndecidedError: nobody knows whether it was written.
             StorageError: as `reading`, or the disk is full.
             ConfigurationError, InvalidRequestError: as `reading`.
             DuplicateError: a unique value was there already.

@@ -5,20 +5,22 @@ gapless numbers and limits are read and written in one step. A writer that the n
 the lock back when the server ends its idle transaction.
 
 A connection that breaks while COMMIT is sent leaves open whether it was kept. So each transaction
-writes a word of its own into `commits`, and after such a break we look whether it stands there.
+writes a word of its own into `commits`, and after such a break we look whether it stands there. If
+it does not, the transaction is repeated as one that broke before: see `PostgresTransaction`.
 """
 
 import contextlib
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Self
 
 from pydantic import SecretStr
 
 from media_agent.distribution import install_hint
-from media_agent.errors import ConfigurationError, LedgerBusyError, StorageError
+from media_agent.errors import ConfigurationError, LedgerBusyError
 
 try:
     import psycopg
@@ -30,17 +32,15 @@ except ImportError as error:
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import (
     BUSY_SECONDS,
-    Column,
     Database,
-    DuplicateError,
-    Row,
     Transaction,
+    UndecidedError,
 )
 from media_agent.ledger.store.flush import Flushes
-from media_agent.ledger.store.postgres_connections import Connection, Connections
-from media_agent.ledger.store.postgres_errors import WritingLostError, is_undecided, trouble
+from media_agent.ledger.store.postgres_connections import Connections
+from media_agent.ledger.store.postgres_errors import is_broken, trouble
 from media_agent.ledger.store.postgres_tables import FORGET_COMMITS, LOCK
-from media_agent.ledger.store.statements import as_named
+from media_agent.ledger.store.postgres_transaction import PostgresTransaction, begun
 
 _READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _WRITING = f"BEGIN; SELECT pg_advisory_xact_lock({LOCK})"
@@ -49,37 +49,6 @@ _KEEP = """; INSERT INTO commits (writer, word, at) VALUES ('{writer}', '{word}'
 ON CONFLICT (writer) DO UPDATE SET word = excluded.word, at = excluded.at"""
 _FIND = "SELECT word FROM commits WHERE writer = :writer"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext(:name), 0) AS is_ours"
-
-
-class PostgresTransaction(Transaction):
-    """A transaction of one connection."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-
-    def rows(self, query: str, **values: Column) -> list[Row]:
-        """Return the rows that a query finds."""
-        return self._connection.execute(as_named(query), _kept(values)).fetchall()
-
-    def change(self, statement: str, **values: Column) -> None:
-        """Change rows; raises as said there."""
-        try:
-            self._connection.execute(as_named(statement), _kept(values))
-        except psycopg.IntegrityError as error:
-            raise DuplicateError(error.diag.message_primary or "a duplicate") from error
-
-    def now(self) -> float:
-        """Return the time of the server."""
-        (row,) = self.rows("SELECT extract(epoch FROM clock_timestamp()) AS now")
-        return float(row["now"])
-
-
-def _kept(values: Mapping[str, Column]) -> dict[str, Column]:
-    """Return values as texts can hold them: Postgres has no NUL, so that it becomes a mark."""
-    return {
-        name: value.replace("\0", "\ufffd") if isinstance(value, str) else value
-        for name, value in values.items()
-    }
 
 
 class PostgresDatabase(Database):
@@ -105,9 +74,10 @@ class PostgresDatabase(Database):
     @contextlib.contextmanager
     def reading(self) -> Iterator[Transaction]:
         """Give a view in which nothing changes."""
-        with self._translate_errors(), self._connections.begun(_READING) as connection:
-            yield PostgresTransaction(connection)
-            connection.execute("COMMIT")
+        with self._translate_errors(), self._begun(_READING) as transaction:
+            yield transaction
+            with contextlib.suppress(psycopg.OperationalError):  # all was read
+                transaction.end("COMMIT")
 
     @contextlib.contextmanager
     def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
@@ -116,14 +86,11 @@ class PostgresDatabase(Database):
             word = secrets.token_hex(8)
             keep = _KEEP.format(writer=self._writer, word=word)
             begin = f"{_WRITING}{'' if durably else _SOON}{keep}"
-            try:
-                with self._connections.begun(begin) as connection:
-                    if not self._has_written:
-                        connection.execute(FORGET_COMMITS)
-                    yield PostgresTransaction(connection)
-                    _commit(connection)
-            except WritingLostError:
-                self._look_up(word)
+            with self._begun(begin) as transaction:
+                if not self._has_written:
+                    transaction.change(FORGET_COMMITS)
+                yield transaction
+                self._commit(transaction, word)
             self._has_written = True
             self._unflushed += not durably
 
@@ -132,12 +99,12 @@ class PostgresDatabase(Database):
         """Do what one process at a time does: as long as its connection lasts, it is this one."""
         with contextlib.ExitStack() as stack:
             with self._translate_errors():
-                connection = stack.enter_context(self._connections.begun("SELECT 1"))
-                row = PostgresTransaction(connection).row(_TRY_LOCK, name=name)
+                session = stack.enter_context(self._begun("SELECT 1"))
+                row = session.row(_TRY_LOCK, name=name)
                 is_ours = row is not None and bool(row["is_ours"])
             yield is_ours
             with self._translate_errors():
-                connection.execute("SELECT pg_advisory_unlock_all()")
+                session.end("SELECT pg_advisory_unlock_all()")
 
     async def flushed(self) -> None:
         """Return when all that was written before this call is on disk."""
@@ -190,31 +157,60 @@ class PostgresDatabase(Database):
         finally:
             lock.release()
 
-    def _look_up(self, word: str) -> None:
-        """Return if what was written under a word was kept.
+    def _begun(self, begin: str) -> AbstractContextManager[PostgresTransaction]:
+        return begun(self._connections, begin)
+
+    def _commit(self, transaction: PostgresTransaction, word: str) -> None:
+        """Commit, and where that broke and nothing was kept, do all of it again.
 
         Raises:
-            psycopg.OperationalError: it was not.
-            StorageError: that cannot be found out.
+            psycopg.Error: nothing was kept.
+            UndecidedError: nobody knows whether it was.
+        """
+        while True:
+            try:
+                transaction.end("COMMIT")
+            except psycopg.OperationalError as error:
+                if not is_broken(error):
+                    raise
+                if self._was_kept(word):
+                    return
+                transaction.repeat(error)
+            else:
+                return
+
+    def _was_kept(self, word: str) -> bool:
+        """Return whether what was written under a word was kept.
+
+        Raises:
+            UndecidedError: that cannot be found out.
         """
         try:
-            with self._connections.begun(_WRITING) as connection:  # so that it ended, either way
-                found = PostgresTransaction(connection).row(_FIND, writer=self._writer)
-                connection.execute("COMMIT")
+            with self._begun(_WRITING) as transaction:  # so that it ended, either way
+                found = transaction.row(_FIND, writer=self._writer)
+                with contextlib.suppress(psycopg.OperationalError):  # nothing was changed
+                    transaction.end("COMMIT")
         except psycopg.Error as error:
-            raise StorageError(
+            raise UndecidedError(
                 f"{self.name} went away while something was written, and nobody knows whether "
                 "it was kept",
                 hint="try again when it is back",
             ) from error
-        if found is None or found["word"] != word:
-            raise psycopg.OperationalError("the connection was lost before the commit")
+        return found is not None and found["word"] == word
 
     def _flush(self) -> None:
         """Commit once more, this time waiting for the disk: what was committed before is in it."""
         keep = _KEEP.format(writer=f"{self._writer}-flush", word="")
-        with self._translate_errors(), self._connections.begun(f"BEGIN{keep}") as connection:
-            connection.execute("COMMIT")
+        with self._translate_errors(), self._begun(f"BEGIN{keep}") as transaction:
+            while True:
+                try:
+                    transaction.end("COMMIT")
+                except psycopg.OperationalError as error:
+                    if not is_broken(error):
+                        raise
+                    transaction.repeat(error)
+                else:
+                    return
 
     @contextlib.contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -224,12 +220,3 @@ class PostgresDatabase(Database):
                 yield
         except psycopg.Error as error:
             raise trouble(error, self._address) from error
-
-
-def _commit(connection: Connection) -> None:
-    try:
-        connection.execute("COMMIT")
-    except psycopg.OperationalError as error:
-        if is_undecided(error):
-            raise WritingLostError from error
-        raise

@@ -1,10 +1,9 @@
 """The connections to one Postgres database: made at first use, kept, and begun on again."""
 
-import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import psycopg
@@ -13,7 +12,7 @@ from psycopg.types.numeric import FloatLoader
 
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import Row
-from media_agent.ledger.store.postgres_errors import is_lasting
+from media_agent.ledger.store.postgres_errors import is_broken, is_lasting
 from media_agent.ledger.store.postgres_tables import SCHEMA, prepare_tables
 
 Connection: TypeAlias = psycopg.Connection[Row]
@@ -38,15 +37,25 @@ _SESSION = {
 _OF_PARENTS: list[Connection] = []  # kept, so that this process never closes them
 
 
+@dataclass(frozen=True, slots=True)
+class _Away:
+    """A server that was waited for in vain: what was said, and until when nobody asks again."""
+
+    said: str
+    until: float
+
+
 class Connections:
     """Hands out connections on which something was begun; of one process."""
 
     def __init__(self, address: Address, busy_seconds: float) -> None:
         self._address = address
-        self._busy_seconds = busy_seconds
+        self.busy_seconds = busy_seconds
         self._changing = threading.Lock()
         self._idle: list[Connection] = []
         self._is_ready = False  # the tables are known to be there
+        self._away: _Away | None = None
+        self._looking = threading.Lock()
         self._process = os.getpid()
 
     @property
@@ -58,21 +67,56 @@ class Connections:
         """Leave them to the parent for ever: closing them would harm it."""
         _OF_PARENTS.extend(self._idle)
 
-    @contextlib.contextmanager
-    def begun(self, statement: str) -> Iterator[Connection]:
-        """Give a connection that has run a statement; it is waited for as long as may be.
+    def begin(self, statement: str, deadline: float | None = None) -> Connection:
+        """Return a connection that has run a statement; it is waited for as long as may be.
+
+        That is until the deadline, of a monotonic clock, else for the usual time. A server that was
+        waited for in vain is only looked for, by one caller at a time and half of the time: the
+        calls of an event loop would hold it up one after the other.
 
         Raises:
             psycopg.Error: nobody is let in, or the server stayed away.
         """
-        connection = self._begin(statement)
+        away = self._away
+        if away is None:
+            usual = time.monotonic() + self.busy_seconds
+            return self._begin(statement, usual if deadline is None else deadline)
+        if time.monotonic() < away.until or not self._looking.acquire(blocking=False):
+            raise psycopg.OperationalError(away.said)
         try:
-            yield connection
-        except BaseException:
-            connection.close()  # which undoes what was begun
-            raise
+            return self._begin(statement, 0.0)
+        finally:
+            self._looking.release()
+
+    def _begin(self, statement: str, deadline: float) -> Connection:
+        while True:
+            connection, began = None, time.monotonic()
+            try:
+                connection = self._take()
+                connection.execute(statement.encode())
+            except psycopg.Error as error:
+                is_away = not is_lasting(error) if connection is None else is_broken(error)
+                if connection is not None:
+                    connection.close()
+                now = time.monotonic()
+                if not is_away:
+                    self._away = None
+                    raise
+                if now >= deadline:
+                    self._away = _Away(str(error), until=2 * now - began)
+                    raise
+            else:
+                self._away = None
+                return connection
+            if self._idle:
+                self.close()  # where one is broken, all may be
+            else:
+                time.sleep(_PAUSE)
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection on which nothing is begun any more, for whoever is next."""
         with self._changing:
-            if len(self._idle) < _MOST_IDLE:
+            if len(self._idle) < _MOST_IDLE and not connection.closed:
                 self._idle.append(connection)
                 return
         connection.close()
@@ -82,25 +126,6 @@ class Connections:
         with self._changing:
             while self._idle:
                 self._idle.pop().close()
-
-    def _begin(self, statement: str) -> Connection:
-        deadline = time.monotonic() + self._busy_seconds
-        while True:
-            connection = None
-            try:
-                connection = self._take()
-                connection.execute(statement.encode())
-            except psycopg.Error as error:
-                if connection is not None:
-                    connection.close()
-                if is_lasting(error) or time.monotonic() >= deadline:
-                    raise
-            else:
-                return connection
-            if self._idle:
-                self.close()  # where one is broken, all may be
-            else:
-                time.sleep(_PAUSE)
 
     def _take(self) -> Connection:
         with self._changing:
@@ -113,7 +138,7 @@ class Connections:
         )
         try:
             connection.adapters.register_loader("numeric", FloatLoader)
-            _set_up(connection, max(1, int(self._busy_seconds * 1000)))
+            _set_up(connection, max(1, int(self.busy_seconds * 1000)))
             if not self._is_ready:
                 prepare_tables(connection, self._address.name)
         except BaseException:

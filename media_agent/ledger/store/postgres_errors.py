@@ -11,11 +11,6 @@ from media_agent.errors import (
 )
 from media_agent.ledger.store.address import Address
 
-
-class WritingLostError(Exception):
-    """The connection broke while COMMIT was sent: it may have been kept."""
-
-
 _REFUSALS = (  # of libpq, which has no code for them
     "password authentication failed",
     "no password supplied",
@@ -23,13 +18,16 @@ _REFUSALS = (  # of libpq, which has no code for them
     "authentication failed",
     "does not exist",
     "does not support SSL",
-    "SSL error",
+    "certificate verify failed",
+    "tlsv1 alert",
+    "sslv3 alert",
     "invalid ",  # a port, a number, an sslmode, ...
     "unrecognized configuration parameter",
     "definition of service",
     "root certificate",
 )
 _AWAY = ("08", "57P", "53300")  # no connection; shutting down or starting; too many
+_SILENT = ("25P03", "25P04")  # the transaction was idle, or went on, for too long
 _CONFLICTS = ("55P03", "40001", "40P01")
 
 
@@ -41,9 +39,15 @@ def is_lasting(error: psycopg.Error) -> bool:
     return not code.startswith(_AWAY)
 
 
-def is_undecided(error: psycopg.Error) -> bool:
-    """Return whether an error of COMMIT leaves open if it was done."""
-    return error.sqlstate is None or error.sqlstate.startswith(_AWAY)
+def is_broken(error: psycopg.Error) -> bool:
+    """Return whether the connection of a transaction is gone, or the server ended it.
+
+    Of COMMIT that leaves open whether it was done.
+    """
+    code = error.sqlstate
+    if code is None:
+        return isinstance(error, psycopg.OperationalError)
+    return code.startswith(_AWAY) or code in _SILENT
 
 
 def trouble(error: psycopg.Error, address: Address) -> MediaAgentError:
@@ -54,7 +58,7 @@ def trouble(error: psycopg.Error, address: Address) -> MediaAgentError:
         return _unreachable(error, name, said)
     if code.startswith(_AWAY):
         return LedgerBusyError(f"{name} is away: {said}", hint="try again when it is back")
-    if code in ("25P03", "25P04"):
+    if code in _SILENT:
         return LedgerBusyError(
             f"{name} ended the transaction: this process was silent too long", hint="try again"
         )

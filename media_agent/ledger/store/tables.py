@@ -3,7 +3,7 @@
 import re
 
 APPLICATION_ID = 0x6D614C67  # "maLg", in the head of the file: this is a ledger of ours
-LEDGER_VERSION = 10
+LEDGER_VERSION = 11
 """In the head of the file; raised with every change of a table or of what is kept in it."""
 
 _JOBS = """
@@ -15,6 +15,7 @@ CREATE TABLE jobs (
     part_of TEXT,  -- the key of the submission of the video that this job makes a part of
     caller TEXT,  -- whoever asked a server for it; absent: this machine
     fingerprint TEXT,  -- of the call, so that a repetition without a key is known
+    resale_factor FLOAT NOT NULL,  -- by which its caller pays, by the key it was asked with
     label TEXT,  -- of the caller, to count costs under
     backend TEXT NOT NULL,  -- of the plan that is followed; so is its model, and its price
     model TEXT NOT NULL,
@@ -63,7 +64,7 @@ CREATE TABLE submissions (
     billed_usd FLOAT,  -- without what was paid back; absent: nobody said how much
     refunded_usd FLOAT,  -- what was paid back; absent: nobody said
     settled_at TEXT,  -- when its outcome was known; absent: it is held
-    resale_factor FLOAT NOT NULL,  -- by which its caller pays for it
+    resale_factor FLOAT NOT NULL,  -- of its job
     state TEXT NOT NULL,  -- intended | accepted | refused | unknown
     ref TEXT,
     operation_id TEXT,  -- of the ref

@@ -16,10 +16,11 @@ from pydantic import JsonValue
 
 from media_agent.distribution import own_version
 from media_agent.ingest.digests import find_digest
-from media_agent_schemas.capabilities import Adjustment, Capabilities
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.events import TerminalEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import MediaInput
+from media_agent_schemas.plan import Adjustment
 from media_agent_schemas.policies import AMENDED_BY
 from media_agent_schemas.provenance import GenerationAssertion, SignedAdjustment
 

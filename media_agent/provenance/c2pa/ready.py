@@ -21,6 +21,7 @@ from media_agent.provenance.c2pa.credentials import (
 from media_agent.provenance.c2pa.development import FILE as DEVELOPMENT_FILE
 from media_agent.provenance.c2pa.sign import try_signing
 from media_agent.provenance.c2pa.signing import Signing
+from media_agent_schemas.plan import Plan, PlanReport
 from media_agent_schemas.provenance import SignerKind
 
 _tried: set[tuple[bytes, str | None]] = set()
@@ -54,6 +55,33 @@ async def look_before_work(signing: Signing) -> list[str]:
     """
     known = _find(signing)
     return await asyncio.to_thread(_look, signing) if known is None else known
+
+
+async def warn_in_plans(signing: Signing, *plans: Plan) -> tuple[Plan, ...]:
+    """Return plans with what there is to say before a video is made that may be unsigned.
+
+    Raises:
+        ConfigurationError: as `check_before_work`.
+    """
+    if not signing.is_on:
+        return plans
+    said = await look_before_work(signing)
+    return tuple(plan.model_copy(update={"warnings": (*plan.warnings, *said)}) for plan in plans)
+
+
+async def warn_in_report(signing: Signing, report: PlanReport) -> PlanReport:
+    """Return a report whose chosen plan has what `warn_in_plans` says.
+
+    Raises:
+        ConfigurationError: as `check_before_work`.
+    """
+    chosen = report.chosen
+    if chosen is None or chosen.plan is None:
+        return report
+    (plan,) = await warn_in_plans(signing, chosen.plan)
+    told = chosen.model_copy(update={"plan": plan})
+    candidates = tuple(told if each is chosen else each for each in report.candidates)
+    return report.model_copy(update={"candidates": candidates})
 
 
 def _look(signing: Signing) -> list[str]:

@@ -9,7 +9,7 @@ from media_agent.errors import MediaAgentError, PluginError
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.provenance.seams import find_boundaries
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas.events import JobEvent
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import Artifact

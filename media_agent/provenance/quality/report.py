@@ -8,7 +8,7 @@ from media_agent.provenance.quality import scores
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.findings import Limits, list_findings, share_repeated
 from media_agent.provenance.quality.signals import PARTS, Signals, read_signals
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas.media import VideoMetadata
 from media_agent_schemas.quality import Boundaries, Drift, QualityReport
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.loudness import LoudnessMeter
 from media_agent.provenance.quality.subject import SubjectMeter, Thumb
-from media_agent.video.codec import open_video
+from media_agent.video.container import open_video
 from media_agent.video.images import matrix_of
 from media_agent_schemas.quality import Loudness
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from media_agent.provenance.watermark.pattern import Layout, list_layouts
 from media_agent.provenance.watermark.payload import BITS, from_sums, to_bits
-from media_agent.video.codec import open_video
+from media_agent.video.container import open_video
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

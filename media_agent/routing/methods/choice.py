@@ -6,7 +6,8 @@ from functools import cached_property
 
 from media_agent.negotiation.prompts import AS_WRITTEN, PromptRules
 from media_agent.routing.facts import ModelFacts
-from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import UNKNOWN, Estimate
 from media_agent_schemas.plan import Candidate
 from media_agent_schemas.request import VideoMode, VideoRequest
 

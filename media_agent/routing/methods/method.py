@@ -18,8 +18,8 @@ from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.methods.segments import ContinuesFrom
 from media_agent.routing.methods.split import plan_segments
 from media_agent.routing.rules import RoutingContext, find_length_mismatch, suggest_length
-from media_agent_schemas.capabilities import Method, Plan
 from media_agent_schemas.media import InputRole
+from media_agent_schemas.plan import Method, Plan
 from media_agent_schemas.request import VideoMode
 
 

@@ -11,8 +11,9 @@ from media_agent.negotiation.draft import Shape
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.negotiation.possible_lengths import choose_fps, choose_segment_frames
 from media_agent.routing.methods.choice import ModelChoice
-from media_agent_schemas.capabilities import Capabilities, Plan, Policy, Segment
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.media import InputRole
+from media_agent_schemas.plan import Plan, Policy, Segment
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 ContinuesFrom = Literal["nothing", "last_frame", "video"]

@@ -22,8 +22,9 @@ from media_agent.routing.facts import KnownBefore
 from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.methods.method import build_length_error
 from media_agent.routing.rules import RoutingContext
-from media_agent_schemas.capabilities import UNKNOWN, Capabilities, Estimate, Method
-from media_agent_schemas.plan import Candidate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import UNKNOWN, Estimate
+from media_agent_schemas.plan import Candidate, Method
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 

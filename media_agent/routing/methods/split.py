@@ -23,8 +23,9 @@ from media_agent.routing.methods.segments import (
     sum_known,
 )
 from media_agent_schemas.base import format_usd
-from media_agent_schemas.capabilities import Adjustment, Estimate, MemoryUse, Method, Plan, Policy
+from media_agent_schemas.estimate import Estimate, MemoryUse
 from media_agent_schemas.media import InputRole
+from media_agent_schemas.plan import Adjustment, Method, Plan, Policy
 from media_agent_schemas.request import Shot, VideoRequest
 
 _NEVER = (InputRole.LAST_FRAME, InputRole.KEYFRAME, InputRole.MASK)

@@ -23,6 +23,8 @@ class Caller:
     """Whether they may be on another machine: then no path of this one means anything to them."""
     key_id: str | None = None
     """Of the API key that they called with."""
+    resale_factor: float = 1.0
+    """What they pay of what a job costs that is asked with this key."""
 
     def check_scope(self, scope: Scope) -> None:
         """Check that the key allows a kind of call; one of an administrator allows all.

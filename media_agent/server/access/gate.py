@@ -151,8 +151,14 @@ class Gate:
 
 def caller_of(key: ApiKey) -> Caller:
     """Return whoever calls with a key."""
-    scopes = key.terms.scopes
-    return Caller(key.terms.owner, scopes, sees_all="admin" in scopes, key_id=key.id)
+    terms = key.terms
+    return Caller(
+        terms.owner,
+        terms.scopes,
+        sees_all="admin" in terms.scopes,
+        key_id=key.id,
+        resale_factor=1.0 if terms.resale_factor is None else terms.resale_factor,
+    )
 
 
 def scope_of(method: str, path: str) -> KeyScope | None:

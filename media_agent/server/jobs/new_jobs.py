@@ -31,7 +31,11 @@ async def start_job(
         RequestError: it cannot be served; nothing was done.
     """
     await check_names(request.model, request.options, whose)
-    named: GenerateKwargs = {**options, "caller": whose.name}
+    named: GenerateKwargs = {
+        **options,
+        "caller": whose.name,
+        "resale_factor": whose.resale_factor,
+    }
     return await server.host.call(lambda client: client.start(request, **named))
 
 

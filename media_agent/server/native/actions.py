@@ -23,8 +23,8 @@ from media_agent.server.native.bodies import (
 )
 from media_agent.server.native.jobs import Key, make_once
 from media_agent.server.operation.openapi import new_router
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 router = new_router("jobs")

@@ -8,10 +8,11 @@ from media_agent.routing.listing import Listed
 from media_agent.server.jobs.public import ServedJob, ServedSummary
 from media_agent.server.native.inputs import ServedRequest
 from media_agent_schemas.base import Schema
-from media_agent_schemas.capabilities import Capabilities, Estimate, Policy
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.jobs import ChunkPlace, Label, OperationRef
 from media_agent_schemas.media import Size
-from media_agent_schemas.plan import PlanReport
+from media_agent_schemas.plan import PlanReport, Policy
 from media_agent_schemas.request import Prompt, Shot
 
 Amount = Annotated[float, Field(ge=0)]

@@ -25,18 +25,13 @@ from media_agent.server.openai.inputs.sources import (
     find_finished,
     take_source,
 )
-from media_agent.server.openai.new_video import (
-    ParsedCall,
-    bring_inputs,
-    parse_call,
-    start,
-)
+from media_agent.server.openai.new_video import ParsedCall, bring_inputs, parse_call, start
 from media_agent.server.openai.videos import answer_video
 from media_agent.server.openai.view import REMIXED_FROM
 from media_agent.server.openai.wire import Video
 from media_agent.server.operation.openapi import new_router
-from media_agent_schemas.capabilities import Plan
 from media_agent_schemas.jobs import VideoJob
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoMode, VideoRequest
 
 router = new_router("videos")

@@ -12,9 +12,9 @@ from media_agent.errors import InvalidRequestError
 from media_agent.suggest import did_you_mean
 from media_agent.validation import in_words
 from media_agent_schemas.base import Asked, OnlyNumbers, Schema
-from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import Label
 from media_agent_schemas.media import Size
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import (
     Duration,
     FrameCount,

@@ -26,9 +26,10 @@ from media_agent.server.openai.create_fields import (
 )
 from media_agent.server.openai.inputs.check import InputFile, check_inputs
 from media_agent.server.openai.inputs.references import Reference, bring, list_references
-from media_agent_schemas.capabilities import Capabilities, Plan
+from media_agent_schemas.capabilities import Capabilities
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.media import InputRole
+from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
 
 OPENAI_MODELS = "sora"

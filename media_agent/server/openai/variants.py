@@ -18,8 +18,9 @@ def make_thumbnail(job: VideoJob, video: Artifact, folder: Path) -> Path:
     Raises:
         StorageError: the video is gone or cannot be read.
     """
-    from media_agent.video.codec import iterate_images, probe
+    from media_agent.video.codec import iterate_images
     from media_agent.video.images import as_webp, shrink
+    from media_agent.video.probe import probe
 
     target = _beside(video, folder, "-thumbnail.webp")
     if _is_made(target, video):

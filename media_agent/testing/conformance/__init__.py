@@ -12,7 +12,7 @@ that cannot be passed is overridden with `pytest.mark.xfail(reason=...)`, never 
 
 import pytest
 
-_GROUPS = ("base", "doubt", "steering", "video", "wire", "work")
+_GROUPS = ("base", "doubt", "secrecy", "steering", "video", "wire", "work")
 pytest.register_assert_rewrite(*(f"{__name__}.{group}_contract" for group in _GROUPS))
 
 from media_agent.testing.conformance.base_contract import MakeBackend, RequestFactory  # noqa: E402

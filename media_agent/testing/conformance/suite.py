@@ -7,6 +7,7 @@ from media_agent.errors import InvalidRequestError
 from media_agent.testing.conformance.base_contract import RequestFactory
 from media_agent.testing.conformance.doubt_contract import DoubtContract
 from media_agent.testing.conformance.no_io import no_io
+from media_agent.testing.conformance.secrecy_contract import SecrecyContract
 from media_agent.testing.conformance.steering_contract import SteeringContract
 from media_agent.testing.conformance.video_contract import VideoContract
 from media_agent.testing.conformance.wire_contract import WireContract
@@ -90,5 +91,5 @@ class BackendConformance(WorkContract, VideoContract, SteeringContract):
         )
 
 
-class ServiceConformance(BackendConformance, WireContract, DoubtContract):
+class ServiceConformance(BackendConformance, WireContract, SecrecyContract, DoubtContract):
     """Everything that a backend promises which asks a service."""

@@ -8,13 +8,11 @@ video files and `GET /__simulator__`, which tells the counts to another process,
     assert simulator.accepted == 1
 """
 
-import json
-import re
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import ClassVar, Literal, Self
@@ -23,25 +21,14 @@ from pydantic import JsonValue
 
 from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.suggest import did_you_mean
-from media_agent.testing.simulator.faults import Fault
-from media_agent.testing.simulator.server import Answer, Call, SimulatorServer
+from media_agent.testing.simulator.faults import ArmedFaults, Fault
+from media_agent.testing.simulator.server import Answer, Call, Route, SimulatorServer, find_route
+from media_agent.testing.simulator.spoil import spoil
 from media_agent.testing.simulator.videos import Video, count_frames, make_video
 
 _LAST_PORT = 65535
 _REQUESTS_KEPT = 10_000
 _COUNTS, _FILE = "counts", "file"
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One call of the provider's API."""
-
-    method: str
-    pattern: str  # a regular expression for the whole path
-    name: str
-    handler: Callable[[Call], Answer]
-    needs_key: bool = True
 
 
 @dataclass(slots=True)
@@ -60,12 +47,6 @@ class SimulatedJob:
     def shade(self) -> int:
         """How light its video is, so that one job's differs from another's."""
         return int(self.id[-4:], 16) * 40 % 200
-
-
-@dataclass(slots=True)
-class _Armed:
-    fault: Fault
-    left: int | None  # None: always
 
 
 class Simulator(ABC):
@@ -103,7 +84,7 @@ class Simulator(ABC):
             )
         if not 0 <= port <= _LAST_PORT:
             raise InvalidRequestError(f"port {port} is not within 0 to {_LAST_PORT}")
-        self._faults = [_Armed(fault, fault.times) for fault in faults]
+        self._faults = ArmedFaults(faults)
         self.queued_polls = queued_polls
         self.running_polls = running_polls
         self.jobs: dict[str, SimulatedJob] = {}
@@ -211,7 +192,7 @@ class Simulator(ABC):
             raise StorageError(
                 f"port {self._port} cannot be used: {error.strerror}", hint="choose another port"
             ) from error
-        if not any(armed.fault.kind == "refuse" for armed in self._faults):
+        if not self._faults.refuse_connections:
             self.listen()
         return self
 
@@ -241,7 +222,7 @@ class Simulator(ABC):
     def inject(self, *faults: Fault) -> None:
         """Inject this fault from now on, in addition to those already injected."""
         with self._lock:
-            self._faults += [_Armed(fault, fault.times) for fault in faults]
+            self._faults.add(faults)
             self._check_faults()
 
     def clear_faults(self) -> None:
@@ -262,57 +243,22 @@ class Simulator(ABC):
     def serve(self, call: Call) -> tuple[Answer | None, Fault | None]:
         """Answer a call and say which fault strikes; no answer means to hang up."""
         with self._lock:
-            call, route = self._find_route(call)
+            call, route = find_route(call, self._all_routes)
             if route is not None and route.name == _COUNTS:
                 return route.handler(call), None
             if len(self.requests) < _REQUESTS_KEPT:
                 self.requests.append(call)
-            fault = self._take_fault(call.name)
+            fault = self._faults.take(call.name)
             if fault is None:
                 return self._answer(call, route), None
             answer = self._answer(call, route) if fault.takes_effect else None
             if fault.kind == "duplicate":
                 answer = self._answer(call, route)
-            return self._apply_fault(call, answer, fault), fault
+            return spoil(answer, fault, call, self.error_body), fault
 
     def wait(self, seconds: float) -> None:
         """Wait, but not longer than the simulator lives."""
         self._stopping.wait(seconds)
-
-    def _find_route(self, call: Call) -> tuple[Call, Route | None]:
-        for route in self._all_routes:
-            match = re.fullmatch(route.pattern, call.path)
-            if match is not None and route.method == call.method:
-                arguments = {name: value or "" for name, value in match.groupdict().items()}
-                return replace(call, name=route.name, arguments=arguments), route
-        return call, None
-
-    def _apply_fault(self, call: Call, answer: Answer | None, fault: Fault) -> Answer | None:
-        match fault.kind:
-            case "status":
-                wait = {} if fault.retry_after is None else {"Retry-After": fault.retry_after}
-                return Answer(fault.status, self.error_body("a simulated fault"), headers=wait)
-            case "echo":
-                return self._echo(call, fault.status)
-            case "odd" if answer is not None and not isinstance(answer.body, bytes):
-                return replace(answer, body=_distort(answer.body))
-            case "mislabel" if answer is not None:
-                return replace(answer, media_type="text/html")
-            case "garbage":
-                return Answer(200, b'{"\x00 garbage')
-            case "html":
-                return Answer(200, b"<html><body>Welcome</body></html>", media_type="text/html")
-            case "close_before_accept" | "close_after_accept" | "stall":
-                return None
-            case _:
-                return answer
-
-    def _echo(self, call: Call, status: int) -> Answer:
-        """Say back all that was in the headers, in the body with every character escaped."""
-        said = " ".join(call.headers.values())
-        body = json.dumps(self.error_body("#"))
-        escaped = "".join(f"\\u{ord(letter):04x}" for letter in said)
-        return Answer(status, body.replace("#", escaped).encode(), headers={"X-Error": said})
 
     def _answer(self, call: Call, route: Route | None) -> Answer:
         refused = self.refusal(call) if route is None or route.needs_key else None
@@ -329,43 +275,10 @@ class Simulator(ABC):
             return Answer(404, b"no such file", media_type="text/plain")
         return Answer(200, self.video_content(job), media_type="video/mp4")
 
-    def _take_fault(self, name: str) -> Fault | None:
-        for armed in self._faults:
-            fault = armed.fault
-            if fault.call in (name, "*") and fault.kind != "refuse" and armed.left != 0:
-                armed.left = None if armed.left is None else armed.left - 1
-                return fault
-        return None
-
     def _check_faults(self) -> None:
         never = {_COUNTS} if self.gives_files else {_COUNTS, _FILE}
         names = {"*", *(route.name for route in self._all_routes)} - never
-        for armed in self._faults:
-            call = armed.fault.call
+        for call in self._faults.list_calls():
             if call not in names:
-                raise InvalidRequestError(
-                    f"{self.name} has no call {call!r}", hint=did_you_mean(call, names)
-                )
-
-
-def _distort(body: JsonValue) -> bytes:
-    """Return an answer that says what is needed, and everything else in an unexpected form."""
-    strange = _drop_numbers(body)
-    if isinstance(strange, dict):
-        strange = {"x_unheard_of": [None, {"": []}], **strange}
-    return _BYTE_ORDER_MARK + json.dumps(strange).encode()
-
-
-def _drop_numbers(value: JsonValue) -> JsonValue:
-    match value:
-        case dict():
-            return {
-                name: each if name.endswith("id") else _drop_numbers(each)
-                for name, each in value.items()
-            }
-        case list():
-            return [_drop_numbers(each) for each in value]
-        case int() | float() if not isinstance(value, bool):
-            return "n/a"
-        case _:
-            return value
+                hint = did_you_mean(call, names)
+                raise InvalidRequestError(f"{self.name} has no call {call!r}", hint=hint)

@@ -1,6 +1,6 @@
-"""What goes wrong in a simulated provider, as data."""
+"""What goes wrong in a simulated provider, as data, and how often yet."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Self, get_args
 
@@ -89,6 +89,39 @@ class Fault:
                     hint=did_you_mean(name, _READERS),
                 )
         return cls(call, kind, **values)  # type: ignore[arg-type]  # read by _READERS
+
+
+class ArmedFaults:
+    """Faults that have yet to strike, each as often as it says."""
+
+    def __init__(self, faults: Iterable[Fault] = ()) -> None:
+        self._left: list[tuple[Fault, int | None]] = []  # how often; None: always
+        self.add(faults)
+
+    def add(self, faults: Iterable[Fault]) -> None:
+        """Arm these too, after those that are armed already."""
+        self._left += [(fault, fault.times) for fault in faults]
+
+    def clear(self) -> None:
+        """Disarm all of them."""
+        self._left.clear()
+
+    def take(self, call: str) -> Fault | None:
+        """Return the first one that strikes a call of this name, and count it; None: none does."""
+        for index, (fault, left) in enumerate(self._left):
+            if fault.call in (call, "*") and fault.kind != "refuse" and left != 0:
+                self._left[index] = fault, None if left is None else left - 1
+                return fault
+        return None
+
+    def list_calls(self) -> list[str]:
+        """Return the names of the calls that they are about."""
+        return [fault.call for fault, _ in self._left]
+
+    @property
+    def refuse_connections(self) -> bool:
+        """Whether one of them keeps the simulator from listening."""
+        return any(fault.kind == "refuse" for fault, _ in self._left)
 
 
 def _read_times(text: str) -> int | None:

@@ -3,8 +3,8 @@
 import json as json_module
 import re
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -61,6 +61,27 @@ class Answer:
     def content(self) -> bytes:
         """Return the body as bytes."""
         return self.body if isinstance(self.body, bytes) else json_module.dumps(self.body).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One call of the provider's API."""
+
+    method: str
+    pattern: str  # a regular expression for the whole path
+    name: str
+    handler: Callable[[Call], Answer]
+    needs_key: bool = True
+
+
+def find_route(call: Call, routes: Iterable[Route]) -> tuple[Call, Route | None]:
+    """Return a call with the name and the arguments of the route that takes it, and the route."""
+    for route in routes:
+        match = re.fullmatch(route.pattern, call.path)
+        if match is not None and route.method == call.method:
+            arguments = {name: value or "" for name, value in match.groupdict().items()}
+            return replace(call, name=route.name, arguments=arguments), route
+    return call, None
 
 
 class SimulatorServer(ThreadingHTTPServer):

@@ -57,7 +57,7 @@ def make_video(video: Video) -> bytes:
 
 def count_frames(inline: str) -> int | None:
     """Return the frames of a video that is a data URI; None: it is none."""
-    from media_agent.video.codec import probe
+    from media_agent.video.probe import probe
 
     if not inline.startswith("data:video/"):
         return None

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from media_agent.errors import StorageError
-from media_agent.video.codec import open_new_mp4, open_video, probe
+from media_agent.video.container import open_new_mp4, open_video
 from media_agent.video.mp4.boxes import read_boxes
+from media_agent.video.probe import probe
 
 _COPIED = ("video", "audio")
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from media_agent.errors import StorageError
-from media_agent.video.codec import FRAGMENTED, add_copy, open_video, split_header
+from media_agent.video.codec import FRAGMENTED, split_header
+from media_agent.video.container import add_copy, open_video
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -12,7 +12,8 @@ import pytest
 
 from media_agent.client import VideoClient
 from media_agent.errors import JobNotFoundError, StorageError
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import probe
 from media_agent_schemas import GenerationRecord, JobStatus, Method, VideoJob, VideoRequest
 from tests.diffusers.generating import work_in_processes as work
 

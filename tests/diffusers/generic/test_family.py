@@ -13,8 +13,8 @@ from media_agent_diffusers.files import ModelFiles
 from media_agent_diffusers.generic.family import NoVideoPipelineError, find_generic
 from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_schemas import InputRole, Policy, VideoMode
-from media_agent_schemas.capabilities import VerificationLevel
 from media_agent_schemas.events import JobFailed
+from media_agent_schemas.facts import VerificationLevel
 from tests.diffusers.families.making import Maker, make_maker, probe_made, video
 
 STEPS = {"num_inference_steps": 2, "max_sequence_length": None}

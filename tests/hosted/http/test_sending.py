@@ -319,7 +319,7 @@ async def test_trouble_of_our_own_after_something_left_is_not_explained_away(mon
         raise OverflowError("ours")
         yield b""
 
-    monkeypatch.setattr("media_agent_hosted.http.client.decode", broken)
+    monkeypatch.setattr("media_agent_hosted.http.connection.decode", broken)
 
     with follow_submission() as way:
         promise_to_report()

@@ -19,7 +19,8 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Simulator, events_of
 from media_agent.testing.simulator.find import find_simulator
 from media_agent_hosted.plugin import provider_specs
-from media_agent_schemas.capabilities import Policy, VerificationLevel
+from media_agent_schemas.facts import VerificationLevel
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import VideoRequest
 from tests.hosted.provider_kit import no_sleep
 from tests.hosted.wire.compare import Difference, differences

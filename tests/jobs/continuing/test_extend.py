@@ -22,7 +22,7 @@ from media_agent.storage.files import sha256_of
 from media_agent.testing import frames_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.tools import ToolBox
-from media_agent.video.codec import describe
+from media_agent.video.probe import describe
 from media_agent_schemas import (
     Capabilities,
     Estimate,

@@ -24,7 +24,8 @@ from media_agent.storage.files import sha256_of
 from media_agent.testing import events_of, frames_of
 from media_agent.testing.simulator.videos import write_video
 from media_agent.video.audio import Audio, add_audio, fit_audio, to_pcm
-from media_agent.video.codec import describe, probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import describe, probe
 from media_agent_schemas import (
     Capabilities,
     Estimate,

@@ -18,7 +18,7 @@ from media_agent.provenance.record import read_record
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing import frames_of
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas import (
     Capabilities,
     Estimate,

@@ -31,7 +31,8 @@ from media_agent.registry.registry import Registry
 from media_agent.storage.destination import Destination, is_there
 from media_agent.storage.files import sha256_of
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import describe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import describe
 from media_agent_schemas import (
     ArtifactKind,
     BackendEvent,

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from media_agent.errors import ConfigurationError, LedgerBusyError, MediaAgentError, StorageError
+from media_agent.errors import ConfigurationError, LedgerBusyError, MediaAgentError
 from media_agent.ledger.ledger import Ledger
-from media_agent.ledger.store.database import DuplicateError
+from media_agent.ledger.store.database import DuplicateError, UndecidedError
 from media_agent.ledger.store.statements import as_named
 from media_agent.ledger.store.tables import LEDGER_VERSION
 from tests.ledger.samples import NOW, append_all, job, progress
@@ -171,6 +171,30 @@ def test_a_server_that_is_away_is_waited_for_and_then_said(
     assert {kept.id for kept in ledger.jobs.list()} == {"one", "three"}
 
 
+def test_a_server_that_was_waited_for_in_vain_holds_up_no_further_call_until_it_is_back(
+    open_ledger: Open, changed_server: PostgresServer
+) -> None:
+    ledger = open_ledger(busy_seconds=1.0)
+    ledger.jobs.create(job())
+    changed_server.stop()
+    with pytest.raises(LedgerBusyError):
+        ledger.jobs.get("one")
+
+    began = time.monotonic()
+    for _ in range(20):
+        with pytest.raises(LedgerBusyError, match="cannot be reached"):
+            ledger.jobs.get("one")
+    waited = time.monotonic() - began
+    changed_server.start()
+
+    assert waited < 1.0
+    time.sleep(0.05)  # it may just have been looked for
+    assert ledger.jobs.get("one") == job()
+    changed_server.kill()
+    threading.Timer(0.5, changed_server.start).start()
+    assert ledger.jobs.get("one") == job(), "it is waited for again"
+
+
 def test_a_write_waits_until_the_server_is_back(
     open_ledger: Open, changed_server: PostgresServer
 ) -> None:
@@ -182,26 +206,129 @@ def test_a_write_waits_until_the_server_is_back(
     assert append_all(ledger, progress(1)) == [0]
 
 
-def test_a_transaction_that_is_cut_leaves_nothing_and_says_so(
+def test_a_transaction_that_is_cut_is_done_again_as_a_whole(
     open_ledger: Open, changed_server: PostgresServer
 ) -> None:
     ledger = open_ledger()
     ledger.jobs.create(job())
 
-    def change_twice() -> None:
-        with ledger.database.writing() as transaction:
-            transaction.change("UPDATE jobs SET label = 'half'")
-            changed_server.restart()
-            transaction.change("UPDATE jobs SET title = 'other half'")
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE jobs SET phase = 'half'")
+        (before,) = transaction.rows("SELECT phase, label FROM jobs")
+        changed_server.restart()
+        transaction.change("UPDATE jobs SET label = phase || ' and half'")
+        changed_server.stop()
+        threading.Timer(1.0, changed_server.start).start()
+
+    with open_ledger().database.reading() as transaction:
+        (kept,) = transaction.rows("SELECT phase, label FROM jobs")
+        changed_server.restart()
+        assert transaction.rows("SELECT phase, label FROM jobs") == [kept]
+        changed_server.restart()
+
+    assert (before["phase"], before["label"]) == ("half", None)
+    assert (kept["phase"], kept["label"]) == ("half", "half and half")
+
+
+def cut(server: PostgresServer, url: SecretStr) -> None:
+    """End the connections of others, as a network or an administrator does."""
+    server.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+        "WHERE datname = current_database() AND pid != pg_backend_pid()",
+        url,
+    )
+
+
+@pytest.mark.parametrize("is_writing", [True, False])
+def test_what_was_decided_by_rows_that_are_others_now_is_not_kept(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr, is_writing: bool
+) -> None:
+    ledger, other = open_ledger(), open_ledger()
+    ledger.jobs.create(job())
+    begin = ledger.database.writing if is_writing else ledger.database.reading
+
+    def decide() -> None:
+        with begin() as transaction:
+            transaction.rows("SELECT label FROM jobs")
+            cut(postgres_server, postgres_url)
+            with other.database.writing() as others:
+                others.change("UPDATE jobs SET label = 'theirs'")
+            transaction.rows("SELECT 1 AS one")
 
     with pytest.raises(LedgerBusyError):
-        change_twice()
+        decide()
 
-    assert ledger.jobs.get("one") == job()
+    assert ledger.jobs.get("one").label == "theirs"
+
+
+def test_an_intent_whose_transaction_is_cut_after_each_statement_is_kept_once(
+    open_ledger: Open,
+    postgres_server: PostgresServer,
+    postgres_url: SecretStr,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job(cost=0.5))
+    execute: Any = psycopg.Connection.execute
+    cuts: list[object] = []
+
+    def cut_once_before_each(connection: Any, query: Any, *rest: Any) -> object:
+        if query not in cuts:
+            cuts.append(query)
+            monkeypatch.setattr(psycopg.Connection, "execute", execute)
+            cut(postgres_server, postgres_url)
+            monkeypatch.setattr(psycopg.Connection, "execute", cut_once_before_each)
+        return execute(connection, query, *rest)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", cut_once_before_each)
+    intent = ledger.submissions.record_intent("one", 0, NOW, per_day=0.5)
+    monkeypatch.setattr(psycopg.Connection, "execute", execute)
+
+    assert len(cuts) > 5
+    assert b"COMMIT" in cuts
+    assert list(ledger.submissions.of("one")) == [intent]
+    assert ledger.submissions.spent(NOW) == 0.5
+
+
+def test_heartbeats_that_go_on_meanwhile_keep_no_transaction_from_being_done_again(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr
+) -> None:
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    with ledger.database.writing() as transaction:
+        assert ledger.owners.own_row(transaction, "one")["seen"] is not None
+        cut(postgres_server, postgres_url)
+        postgres_server.execute("UPDATE media_agent.owners SET seen = seen + 2", postgres_url)
+        transaction.change("UPDATE jobs SET label = 'kept'")
+
+    assert ledger.jobs.get("one").label == "kept"
+
+
+def test_whatever_is_cut_every_event_is_kept_once(
+    open_ledger: Open, postgres_server: PostgresServer, postgres_url: SecretStr
+) -> None:
+    ledger, has_ended = open_ledger(), threading.Event()
+    ledger.jobs.create(job())
+
+    def cut_on() -> None:
+        while not has_ended.wait(0.02):
+            cut(postgres_server, postgres_url)
+
+    cutting = threading.Thread(target=cut_on)
+    cutting.start()
+    try:
+        kept = append_all(ledger, *map(progress, range(60)))
+    finally:
+        has_ended.set()
+        cutting.join()
+
+    assert kept == [*range(60)]
+    assert [event.sequence for event in ledger.events.read("one")] == kept
 
 
 @pytest.mark.parametrize("is_kept", [True, False])
-def test_what_was_committed_as_the_connection_broke_is_looked_up(
+def test_what_was_committed_as_the_connection_broke_is_looked_up_and_kept_once(
     open_ledger: Open, monkeypatch: pytest.MonkeyPatch, is_kept: bool
 ) -> None:
     ledger = open_ledger()
@@ -209,7 +336,7 @@ def test_what_was_committed_as_the_connection_broke_is_looked_up(
     execute: Any = psycopg.Connection.execute
 
     def break_off(connection: Any, query: Any, *rest: Any) -> object:
-        if query != "COMMIT":
+        if query != b"COMMIT":
             return execute(connection, query, *rest)
         monkeypatch.setattr(psycopg.Connection, "execute", execute)
         if is_kept:
@@ -218,10 +345,9 @@ def test_what_was_committed_as_the_connection_broke_is_looked_up(
         raise psycopg.OperationalError("the connection is lost")
 
     monkeypatch.setattr(psycopg.Connection, "execute", break_off)
-    with contextlib.nullcontext() if is_kept else pytest.raises(LedgerBusyError):
-        ledger.jobs.warn("one", "dark")
+    ledger.events.append("one", progress(1), NOW)
 
-    assert ledger.jobs.get("one").warnings == (("dark",) if is_kept else ())
+    assert [event.sequence for event in ledger.events.read("one")] == [0]
 
 
 def test_what_nobody_can_look_up_is_said_to_be_unknown(
@@ -232,15 +358,13 @@ def test_what_nobody_can_look_up_is_said_to_be_unknown(
     execute: Any = psycopg.Connection.execute
 
     def break_off(connection: Any, query: Any, *rest: Any) -> object:
-        if query == "COMMIT":
+        if query == b"COMMIT":
             changed_server.kill()
         return execute(connection, query, *rest)
 
     monkeypatch.setattr(psycopg.Connection, "execute", break_off)
-    with pytest.raises(StorageError, match="nobody knows whether") as caught:
+    with pytest.raises(UndecidedError, match="nobody knows whether"):
         ledger.jobs.warn("one", "dark")
-
-    assert not isinstance(caught.value, LedgerBusyError)
 
 
 def test_words_of_processes_that_are_long_gone_are_forgotten(

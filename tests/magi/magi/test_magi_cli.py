@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from media_agent.cli import main
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_magi.backend import MagiBackend
 from media_agent_schemas import BackendEvent, OperationRef
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import probe
 from tests.magi.released_wan import CAPTIONS
 
 FIRST, BLOCK, FPS = 9, 12, 16  # frames of the first block, and of a later one

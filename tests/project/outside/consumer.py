@@ -10,7 +10,7 @@ from media_agent.backend.local import Chunk, GenerationContext, LocalBackend
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.errors import MediaAgentError, UnsupportedRequestError
 from media_agent.tools import ToolBox
-from media_agent_schemas.capabilities import Capabilities, Estimate, OptionSpec
+from media_agent_schemas import Capabilities, Estimate, OptionSpec
 from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed
 from media_agent_schemas.jobs import JobStatus, OperationRef, VideoJob
 from media_agent_schemas.media import InputRole, MediaInput, Size

@@ -12,7 +12,7 @@ from media_agent.provenance.quality.of_jobs import measure_quality
 from media_agent.provenance.quality.rules import QualityRules
 from media_agent.provenance.record import read_record
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import describe
+from media_agent.video.probe import describe
 from media_agent_schemas import GenerationRecord, VideoJob, VideoRequest
 from media_agent_schemas.media import Size
 

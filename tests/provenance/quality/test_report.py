@@ -12,7 +12,7 @@ from media_agent.errors import StorageError
 from media_agent.provenance.quality.embedding import EmbeddingSpec
 from media_agent.provenance.quality.report import inspect_video
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas import Finding, FindingKind, QualityReport
 from tests.provenance.quality.conftest import FPS, Frames, Inspect, draw
 

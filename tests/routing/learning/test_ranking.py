@@ -15,7 +15,8 @@ from media_agent.routing.learning.outlook import Outlooks
 from media_agent.routing.learning.scores import Exploration, find_worth_trying
 from media_agent.routing.router import Router
 from media_agent.routing.rules import RoutingRules
-from media_agent_schemas.capabilities import Estimate, Verification, VerificationLevel
+from media_agent_schemas.estimate import Estimate
+from media_agent_schemas.facts import Verification, VerificationLevel
 from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import Routing, RoutingPreference, VideoRequest
 from tests.routing.learning.test_experience import BEGIN, outcome

@@ -12,9 +12,8 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.explain import make_sort_key
 from media_agent.routing.methods.sketch import sketch
 from media_agent.routing.router import Router
-from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
-from media_agent_schemas.plan import Candidate
+from media_agent_schemas.plan import Candidate, Policy
 from media_agent_schemas.request import Budget, Routing, RoutingPreference, Shot, VideoRequest
 
 IMAGE = MediaInput(role=InputRole.FIRST_FRAME, url="https://images.example/fox.png")

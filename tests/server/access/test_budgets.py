@@ -1,10 +1,11 @@
-"""Budgets of callers against prices of several videos, and prices that nobody knows."""
+"""Budgets of callers against prices of several videos and unknown ones; factors of their keys."""
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
 from media_agent.config.settings import load_settings
+from media_agent.ledger.ledger import Ledger
 from media_agent.server.app import build_app
 from tests.server.access.conftest import NewKey, bearer
 
@@ -40,3 +41,30 @@ async def test_what_is_over_a_budget_or_has_no_price_is_refused_and_not_kept(
     assert reply.status_code == 402
     assert f"would cost {price}; the API keys of alice allow 5.00 USD" in reply.text
     assert (await http.get("/v1/jobs", headers=key)).json()["data"] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/jobs", {"request": {"prompt": "a red fox", "model": "sandbox"}}),
+        ("/v1/videos", {"prompt": "a red fox", "model": "sandbox"}),
+    ],
+)
+async def test_a_job_is_paid_by_the_factor_of_the_key_that_it_was_asked_with(
+    http: httpx.AsyncClient,
+    new_key: NewKey,
+    ledger: Ledger,
+    path: str,
+    body: dict[str, object],
+) -> None:
+    factors = (1.5, None, 0.0)
+    keys = [bearer(new_key(resale_factor=factor)) for factor in factors]
+
+    replies = [
+        await http.post(path, json=body, headers={**key, "Idempotency-Key": f"of-{number}"})
+        for number, key in enumerate(keys)
+    ]
+
+    terms = [ledger.jobs.terms(reply.json()["id"]) for reply in replies]
+    assert [each.resale_factor for each in terms] == [1.5, 1.0, 0.0]
+    assert {each.caller for each in terms} == {"alice"}

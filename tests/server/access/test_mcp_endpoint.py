@@ -13,6 +13,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult
 
 from media_agent.config.settings import load_settings
+from media_agent.ledger.ledger import Ledger
 from media_agent.server.mcp_endpoint import McpEndpoint
 from tests.mcp.test_tasks import AsTasks, Task, send
 from tests.server.access.conftest import NewKey, bearer
@@ -60,6 +61,18 @@ async def test_this_machine_makes_a_video_and_gets_paths(serving: FastAPI, mode:
     assert done["status"] == "completed"
     assert done["video"].startswith("/")
     assert len(result.content) == 5
+
+
+async def test_an_agent_pays_by_the_factor_of_its_key(
+    serving: FastAPI, new_key: NewKey, ledger: Ledger
+) -> None:
+    new_key(resale_factor=3.0)
+    async with connected(serving, new_key(resale_factor=1.5)) as client:
+        _, done = await call(client, "create_video", **WISH, wait_seconds=30)
+        _, longer = await call(client, "extend_video", job_id=done["job_id"], prompt="it sleeps")
+
+    assert ledger.jobs.terms(done["job_id"]).resale_factor == 1.5
+    assert ledger.jobs.terms(longer["job_id"]).resale_factor == 1.5
 
 
 async def test_callers_see_their_own_jobs_and_no_paths(serving: FastAPI, new_key: NewKey) -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from media_agent.server.context import ServerContext
 from media_agent.server.openai.view import choose_pause, view_video
-from media_agent_schemas.capabilities import Estimate
 from media_agent_schemas.errors import ErrorInfo
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from tests.server.openai.conftest import SMALL
 

@@ -8,8 +8,9 @@ import av
 import numpy as np
 import pytest
 
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
 from media_agent.video.mp4.faststart import has_index_in_front, move_index
+from media_agent.video.probe import probe
 
 
 def video(

@@ -27,7 +27,7 @@ from media_agent_diffusers.families.hunyuan.parts import (
     tiny_siglip,
 )
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

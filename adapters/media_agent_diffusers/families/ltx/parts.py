@@ -6,7 +6,7 @@ from typing import Any
 
 from media_agent_diffusers.families.family import Call, Task, common_arguments
 from media_agent_diffusers.files import ModelFiles
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole
 from media_agent_schemas.request import VideoMode
 

@@ -1,7 +1,7 @@
 """What Wan and Wan VACE share: the second transformer of version 2.2, and the licences."""
 
 from media_agent_diffusers.files import ModelFiles, unusable
-from media_agent_schemas.capabilities import OptionSpec
+from media_agent_schemas.facts import OptionSpec
 
 _SHAPES = ((12, 30), (40, 40), (24, 30))
 """Attention heads and layers of the published models: 1.3B, 14B and A14B, 5B. All of them are under

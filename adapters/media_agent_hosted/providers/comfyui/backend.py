@@ -26,7 +26,7 @@ from media_agent.errors import (
     OperationNotFoundError,
     to_info,
 )
-from media_agent.video.codec import describe as describe_video
+from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.calls import Call
 from media_agent_hosted.base.service import Connection
 from media_agent_hosted.base.submit import submit
@@ -48,7 +48,8 @@ from media_agent_hosted.providers.comfyui.replies import (
 )
 from media_agent_hosted.providers.comfyui.server import Server
 from media_agent_hosted.providers.comfyui.values import build_values
-from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities, Estimate
+from media_agent_schemas.capabilities import FALLBACK_FPS, Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     Cost,

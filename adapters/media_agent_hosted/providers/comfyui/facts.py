@@ -12,6 +12,8 @@ from media_agent_schemas.capabilities import (
     FALLBACK_SECONDS,
     CancelRule,
     Capabilities,
+)
+from media_agent_schemas.facts import (
     FpsRange,
     OptionSpec,
     SizeRange,

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 from media_agent.errors import BackendResponseError
-from media_agent_hosted.http.client import HttpApi, Reply
+from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.http.inputs import read_medium
+from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.lenient import text
 from media_agent_hosted.providers.comfyui.replies import (
     Past,

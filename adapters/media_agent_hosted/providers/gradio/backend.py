@@ -30,7 +30,7 @@ from media_agent.errors import (
 from media_agent.redact import redact
 from media_agent.storage.files import checked_key
 from media_agent.storage.network import TROUBLE, reason_of
-from media_agent.video.codec import describe as describe_video
+from media_agent.video.probe import describe as describe_video
 from media_agent_hosted.base.service import Connection
 from media_agent_hosted.http.auth import written_header
 from media_agent_hosted.http.client import Transport
@@ -39,19 +39,11 @@ from media_agent_hosted.parsing.lenient import trim
 from media_agent_hosted.providers.gradio.bounds import in_daemon_thread
 from media_agent_hosted.providers.gradio.caller import Caller
 from media_agent_hosted.providers.gradio.errors import error_of_end
-from media_agent_hosted.providers.gradio.options import (
-    GradioOptions,
-    build_arguments,
-)
+from media_agent_hosted.providers.gradio.options import GradioOptions, build_arguments
 from media_agent_hosted.providers.gradio.outputs import find_video
 from media_agent_hosted.providers.gradio.session import Session, file_argument
-from media_agent_schemas.capabilities import (
-    CancelRule,
-    Capabilities,
-    Estimate,
-    Verification,
-    VerificationLevel,
-)
+from media_agent_schemas.capabilities import CancelRule, Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import (
     BackendEvent,
     JobCancelled,
@@ -60,6 +52,7 @@ from media_agent_schemas.events import (
     JobOutcomeUnknown,
     JobProgressed,
 )
+from media_agent_schemas.facts import Verification, VerificationLevel
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
 

@@ -17,8 +17,7 @@ from media_agent.errors import (
 )
 from media_agent.redact import redact
 from media_agent.storage.network import reason_of
-from media_agent_hosted.http.client import Reply
-from media_agent_hosted.http.replies import general_error, uncertain
+from media_agent_hosted.http.replies import Reply, general_error, uncertain
 from media_agent_hosted.parsing.causes import Cause, cause_of
 from media_agent_hosted.parsing.lenient import trim
 

@@ -31,7 +31,7 @@ from media_agent_hosted.base.outcomes import marks_of, read_status
 from media_agent_hosted.base.service import Connection, Means, ServiceBackend
 from media_agent_hosted.base.submit import submit
 from media_agent_hosted.http.auth import key_header
-from media_agent_hosted.http.client import Reply
+from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.lenient import text, unwrap
 from media_agent_hosted.parsing.refusals import refusal_in
 from media_agent_hosted.parsing.states import State
@@ -55,10 +55,7 @@ from media_agent_hosted.providers.openai_compatible.facts import (
 from media_agent_hosted.providers.openai_compatible.form import form_parts
 from media_agent_hosted.providers.openai_compatible.lookup import find_video
 from media_agent_hosted.providers.openai_compatible.price import estimate_price, find_own_cost
-from media_agent_hosted.providers.openai_compatible.submission import (
-    Submission,
-    build_submission,
-)
+from media_agent_hosted.providers.openai_compatible.submission import Submission, build_submission
 from media_agent_hosted.providers.openai_compatible.video import (
     Server,
     Video,
@@ -68,7 +65,8 @@ from media_agent_hosted.providers.openai_compatible.video import (
     parse_video,
     read_expiry,
 )
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import JobOutcomeUnknown
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact

@@ -16,10 +16,8 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent_hosted.base.hooks import wire_equal
 from media_agent_hosted.models.priced_fields import PRICED_FIELDS
 from media_agent_hosted.providers.openai_compatible.video import Server
-from media_agent_schemas.capabilities import (
-    FALLBACK_FPS,
-    CancelRule,
-    Capabilities,
+from media_agent_schemas.capabilities import FALLBACK_FPS, CancelRule, Capabilities
+from media_agent_schemas.facts import (
     ModeFacts,
     OptionSpec,
     SizeRange,

@@ -3,7 +3,7 @@
 from media_agent.backend.declaration import estimate_declared
 from media_agent.storage.addresses import is_inner, parsed_address
 from media_agent_hosted.providers.openai_compatible.facts import ServerSettings
-from media_agent_schemas.capabilities import Estimate
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import Cost
 from media_agent_schemas.request import VideoRequest
 

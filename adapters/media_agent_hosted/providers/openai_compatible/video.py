@@ -34,19 +34,10 @@ from media_agent_hosted.parsing.lenient import (
     whole,
 )
 from media_agent_hosted.parsing.refusals import is_fine, refusal_in
-from media_agent_hosted.parsing.states import (
-    State,
-    state_beside,
-    state_of,
-    state_said,
-)
+from media_agent_hosted.parsing.states import State, state_beside, state_of, state_said
 from media_agent_hosted.parsing.videos import is_fetchable, videos_in
-from media_agent_schemas.capabilities import Verification
-from media_agent_schemas.events import (
-    Cost,
-    JobCompleted,
-    Timing,
-)
+from media_agent_schemas.events import Cost, JobCompleted, Timing
+from media_agent_schemas.facts import Verification
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import Artifact
 

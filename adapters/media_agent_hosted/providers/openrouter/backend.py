@@ -34,7 +34,7 @@ from media_agent_hosted.parsing.lenient import number, text, unwrap, value_at
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.parsing.videos import mark_of
 from media_agent_hosted.providers.openrouter.listed import ListedModels, price_of
-from media_agent_schemas.capabilities import Estimate
+from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import Cost
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole

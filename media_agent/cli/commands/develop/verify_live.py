@@ -23,7 +23,7 @@ def verify_live(
     """
     import asyncio
 
-    from media_agent.errors import exit_code
+    from media_agent.error_codes import exit_code
     from media_agent.storage.new_file import check_new_file
 
     if out is not None:

@@ -78,7 +78,7 @@ def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
         write_stdout("no jobs in this time")
         return
     from media_agent_schemas.base import format_usd
-    from media_agent_schemas.capabilities import PRICE_DAYS
+    from media_agent_schemas.estimate import PRICE_DAYS
 
     heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
     write_table(heads, [_format(row) for row in (*rows, total)])

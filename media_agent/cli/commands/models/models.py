@@ -109,7 +109,8 @@ def check_model(name: str | None = None, /, *, json: Flag = False) -> int:
     """
     from media_agent.config.settings import load_settings
     from media_agent.environment import expand_home
-    from media_agent.errors import InvalidRequestError, StorageError, exit_code
+    from media_agent.error_codes import exit_code
+    from media_agent.errors import InvalidRequestError, StorageError
     from media_agent.suggest import did_you_mean
 
     settings = load_settings()

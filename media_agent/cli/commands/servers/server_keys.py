@@ -53,7 +53,7 @@ def add_key(
         scope: What it allows; may be repeated. With admin all jobs are seen.
         budget_per_day: USD that may be spent on one day (UTC).
         budget_total: USD that may be spent in all.
-        resale_factor: What the owner pays of what their jobs cost, such as 1.3; usage counts it.
+        resale_factor: What is paid of the cost of jobs asked with it, such as 1.3; usage counts it.
         rpm: Calls a minute.
         concurrent: Jobs under way at once.
         policies: A policy of the settings, [policies.NAME], that applies; may be repeated.

@@ -53,16 +53,21 @@ async def _work(names: tuple[str, ...], seconds: float) -> int:
     import signal
 
     from media_agent.client import VideoClient
-    from media_agent.cluster.worker import Drain
+    from media_agent.cluster.worker import LEDGER_SECONDS, Drain
     from media_agent.config.settings import load_settings
+    from media_agent.ledger.ledger import Ledger
+    from media_agent.ledger.store.database import BUSY_SECONDS
 
     settings = load_settings()
+    waits = BUSY_SECONDS if settings.ledger is None else LEDGER_SECONDS
+    ledger = Ledger(settings.ledger_path, url=settings.ledger, busy_seconds=waits)
     here = settings.jobs.model_copy(update={"runner": "inline"})
     drain = Drain(asyncio.Event(), seconds)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, drain.asked.set)
-    async with VideoClient(settings=settings.model_copy(update={"jobs": here})) as client:
+    settings = settings.model_copy(update={"jobs": here})
+    async with VideoClient(settings=settings, store=ledger) as client:
         await _check_services(client, names)
         await client.work_queues(names, drain, say=write_stderr)
     return 0

@@ -31,7 +31,8 @@ def check_settings(file: Path | None = None, /, *, json: Flag = False) -> int:
         file: Check this file instead of the usual ones.
         json: Print JSON: {"data": [{"level", "file", "line", "variable", "key", "message"}, ...]}.
     """
-    from media_agent.errors import ConfigurationError, exit_code
+    from media_agent.error_codes import exit_code
+    from media_agent.errors import ConfigurationError
     from media_agent.setup.check import check
 
     report = check(file)
@@ -60,10 +61,10 @@ def show_settings(*, json: Flag = False) -> int:
         json: Print JSON: {"NAME": {"value": ..., "from": ...}}.
     """
     from media_agent.concealing import HIDDEN, without_keys
-    from media_agent.config.settings import Sources, load_settings
+    from media_agent.config.settings import load_settings, look_at_sources
 
     settings = load_settings()
-    sources = Sources.look()
+    sources = look_at_sources()
     data: dict[str, dict[str, JsonValue]] = {
         without_keys(".".join(place)): {"value": value, "from": sources.place(place)}
         for place, value in _leaves(settings.shown())

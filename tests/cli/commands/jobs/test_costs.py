@@ -89,8 +89,11 @@ def test_a_job_of_unknown_outcome_is_settled_by_hand(capfd: pytest.CaptureFixtur
     assert "nothing of it waits to be settled" in capfd.readouterr().err
     with contextlib.closing(sqlite3.connect("data/ledger.sqlite")) as database, database:
         database.execute("UPDATE jobs SET status = 'outcome_unknown' WHERE id = ?", (newest,))
-        database.execute("UPDATE submissions SET settled_at = NULL WHERE job_id = ?", (newest,))
+        held = "UPDATE submissions SET settled_at = NULL, billed_usd = NULL, held_usd = 0.5"
+        database.execute(f"{held} WHERE job_id = ?", (newest,))
 
+    assert main(["jobs", "show", newest]) == 0
+    assert "0.50 USD stay held in the budgets" in capfd.readouterr().out
     assert main(["jobs", "settle", newest, "--usd", "-1"]) != 0
     assert "cannot have cost -1 USD" in capfd.readouterr().err
     assert main(["jobs", "settle", newest, "--usd", "0.25"]) == 0
@@ -98,6 +101,7 @@ def test_a_job_of_unknown_outcome_is_settled_by_hand(capfd: pytest.CaptureFixtur
     assert main(["jobs", "show", newest, "--json"]) == 0
     job = json.loads(capfd.readouterr().out)
     assert (job["cost_usd"], job["cost_source"], job["held_usd"]) == (0.25, "billed", 0)
+    assert job["warnings"] == []
 
 
 def test_a_job_in_several_rows_is_explained_and_once_in_the_total(

@@ -16,7 +16,7 @@ from media_agent.cli.job_actions import resume_jobs
 from media_agent.client import VideoClient
 from media_agent.ledger.ledger import Ledger
 from media_agent.testing.simulator.faults import Fault
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import GenerationRecord, JobStatus, VideoRequest
 from tests.jobs.housekeeping.data_folder import DataFolder

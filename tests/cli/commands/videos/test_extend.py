@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from media_agent.cli import main
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 
 pytest.importorskip("torch")
 

@@ -14,7 +14,7 @@ import pytest
 from media_agent.cli import main
 from media_agent.cli.progress import ProgressLine
 from media_agent.cli.run_job import announce
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_schemas import (
     ChunkReady,
     Estimate,

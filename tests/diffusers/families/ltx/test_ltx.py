@@ -18,7 +18,8 @@ from media_agent.errors import RequestError, UnsupportedRequestError
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.probe import probe
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.describe import describe
 from media_agent_diffusers.families.family import Call, Variant

@@ -15,7 +15,9 @@ from media_agent.backend.protocol import BackendSettings
 from media_agent.errors import StorageError
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
-from media_agent.video.codec import open_video, probe, read_frames
+from media_agent.video.codec import read_frames
+from media_agent.video.container import open_video
+from media_agent.video.probe import probe
 from media_agent_diffusers.backend import DiffusersBackend
 from media_agent_diffusers.model_folder.folder import read_folder
 from media_agent_schemas import Plan, Policy, Size, VideoRequest

@@ -23,7 +23,7 @@ from media_agent.testing import SimulatedJob, events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video, make_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.providers.comfyui.backend import ComfyBackend
 from media_agent_hosted.providers.comfyui.simulator import ComfySimulator
 from media_agent_schemas.events import (

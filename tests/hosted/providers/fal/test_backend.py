@@ -29,7 +29,7 @@ from media_agent.registry.registry import Registry
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault, events_of
 from media_agent.testing.simulator.videos import write_video
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.base.calls import Answer, Status, Submission
 from media_agent_hosted.base.outcomes import end_of_done, event_of
 from media_agent_hosted.base.runs import read_queue, verdict_of_queue
@@ -42,9 +42,9 @@ from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.body import build_body
 from media_agent_hosted.providers.fal.simulator import FalSimulator
-from media_agent_schemas.capabilities import Policy
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput, ResolutionTier, Size
+from media_agent_schemas.plan import Policy
 from media_agent_schemas.request import Shot, VideoMode, VideoRequest
 from tests.hosted.provider_kit import Replies, no_sleep
 

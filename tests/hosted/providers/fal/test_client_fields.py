@@ -15,7 +15,8 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent_hosted.base.calls import Submission
 from media_agent_hosted.providers.fal.backend import MODELS, FalBackend
 from media_agent_hosted.providers.fal.body import build_body
-from media_agent_schemas.capabilities import Capabilities, OptionSpec
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.facts import OptionSpec
 from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoMode, VideoRequest
 

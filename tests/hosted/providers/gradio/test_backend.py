@@ -30,7 +30,7 @@ from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import events_of
 from media_agent.testing.simulator.faults import Fault
 from media_agent.testing.simulator.server import Answer, Call
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.providers.gradio import bounds
 from media_agent_hosted.providers.gradio.backend import GradioBackend
 from media_agent_hosted.providers.gradio.simulator import GradioSimulator

@@ -21,7 +21,7 @@ from media_agent.errors import (
 )
 from media_agent.routing.catalogue import Catalogue
 from media_agent.testing import Fault
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.providers.huggingface import SPEC
 from media_agent_hosted.providers.huggingface.backend import HuggingFaceBackend
 from media_agent_hosted.providers.huggingface.partners import offers_in, poll

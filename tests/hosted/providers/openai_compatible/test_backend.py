@@ -34,7 +34,7 @@ from media_agent.routing.catalogue import Catalogue
 from media_agent.routing.router import Router
 from media_agent.testing import events_of
 from media_agent.testing.simulator.faults import Fault
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.providers.openai_compatible.backend import OpenAICompatibleBackend
 from media_agent_hosted.providers.openai_compatible.lookup import repeats
 from media_agent_hosted.providers.openai_compatible.simulated_form import form_fields

@@ -21,7 +21,7 @@ from media_agent.errors import (
 )
 from media_agent.negotiation.negotiate import negotiate
 from media_agent.testing import Fault
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.parsing.states import State
 from media_agent_hosted.providers.openrouter import SPEC
 from media_agent_hosted.providers.openrouter.backend import OpenRouterBackend
