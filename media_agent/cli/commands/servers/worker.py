@@ -1,11 +1,14 @@
 """The command that works on the jobs of a cluster."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Number, read_number
 from media_agent.cli.screen import write_stderr
+
+if TYPE_CHECKING:
+    from media_agent.client import VideoClient
 
 _DRAIN = "60"
 
@@ -65,8 +68,30 @@ async def _work(names: tuple[str, ...], seconds: float) -> int:
         loop.add_signal_handler(number, drain.asked.set)
     settings = settings.model_copy(update={"jobs": here})
     async with VideoClient(settings=settings, store=ledger) as client:
+        await _check_services(client, names)
         await client.work_queues(names, drain, say=write_stderr)
     return 0
+
+
+async def _check_services(client: "VideoClient", names: tuple[str, ...]) -> None:
+    """Check that the services can be used from here: else each of their jobs would fail.
+
+    Raises:
+        ConfigurationError: one cannot; what it lacks.
+    """
+    import contextlib
+
+    from media_agent.errors import ConfigurationError, MediaAgentError
+
+    for name in names:
+        model = None
+        with contextlib.suppress(MediaAgentError):  # a queue that is none is refused later
+            model = await client.capabilities(name)
+        if model is not None and not model.local and model.missing is not None:
+            raise ConfigurationError(
+                f"no job of {name} can be made here: it needs {model.missing}",
+                hint="or leave it out of --queues",
+            )
 
 
 def _split(flag: str, text: str) -> tuple[str, ...]:
