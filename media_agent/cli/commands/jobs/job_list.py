@@ -45,27 +45,21 @@ def list_jobs(
     if json:
         write_json({"data": [job.model_dump(mode="json") for job in page], "next": rest})
         return 0
-    left = say_left()
-    write_table(_HEADS, [_format_job(job, store, left) for job in page])
+    write_table(_HEADS, [_format_job(job, store) for job in page])
     if rest is not None:
         write_stderr(f"there are more: --before {rest} continues, --limit lists more at once")
     return 0
 
 
-def format_status(job: "JobSummary | VideoJob", store: "Ledger", left: str) -> str:
-    """Return the state of a job, and what is `left` to say or do if nobody works on it."""
+def format_status(job: "JobSummary | VideoJob", store: "Ledger") -> str:
+    """Return the state of a job, and what to do if nobody works on it."""
     if job.status.is_terminal or store.owners.is_claimed(job.id):
         return job.status
-    return f"{job.status} ({left})"
-
-
-def say_left() -> str:
-    """Return what is to be said of jobs that nobody works on."""
     from media_agent.config.settings import load_settings
 
-    if load_settings().jobs.runner == "dbos":
-        return "waits for a worker"
-    return "its process is gone; use jobs resume"
+    if load_settings().jobs.runner == "inline":
+        return f"{job.status} (its process is gone; use jobs resume)"
+    return f"{job.status} (waits for a worker)"
 
 
 def _build_filter(
@@ -102,11 +96,11 @@ def _find_last(name: str) -> str:
         return name  # whole, or the list refuses it
 
 
-def _format_job(job: "JobSummary", store: "Ledger", left: str) -> tuple[str, ...]:
+def _format_job(job: "JobSummary", store: "Ledger") -> tuple[str, ...]:
     segments = f" ({job.segments} segments)" if job.segments else ""
     return (
         f"{job.created_at.astimezone():%Y-%m-%d %H:%M}",
-        format_status(job, store, left),
+        format_status(job, store),
         f"{job.backend}/{job.model}{segments}",
         "-" if job.seconds is None else f"{job.seconds:.1f} s",
         _format_cost(job),

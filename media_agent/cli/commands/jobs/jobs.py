@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Number, Yes
-from media_agent.cli.commands.jobs.job_list import format_status, list_jobs, say_left
+from media_agent.cli.commands.jobs.job_list import format_status, list_jobs
 from media_agent.cli.screen import write_facts, write_json, write_stdout
 from media_agent.cli.store import find_job, open_ledger
 from media_agent.shorten import shorten
@@ -56,7 +56,7 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     from media_agent_schemas.events import PromptChanged
 
     yield "job", job.id
-    yield "status", format_status(job, store, say_left())
+    yield "status", format_status(job, store)
     yield "created", _local(job.created_at)
     for sent in store.submissions.of(job.id):
         key = None if sent.ref is None else sent.ref.key_name

@@ -63,16 +63,6 @@ def test_the_table_shows_local_times_the_delivered_length_and_the_cost(
     assert "queued (its process is gone; use jobs resume)" in gone
 
 
-@pytest.mark.usefixtures("data")
-def test_a_job_that_workers_will_take_is_not_called_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "cluster.toml").write_text('[jobs]\nrunner = "dbos"\n')
-    monkeypatch.setenv("MEDIA_AGENT_CONFIG", str(tmp_path / "cluster.toml"))
-
-    assert "queued (waits for a worker)" in run("list", capsys=capsys)[-1]
-
-
 @pytest.mark.usefixtures("data", "_in_tokyo")
 def test_programs_get_a_small_line_a_job_in_utc(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["jobs", "list", "--json", "--limit", "1"]) == 0
@@ -204,4 +194,11 @@ def test_a_job_that_is_worked_on_is_not_said_to_be_lost(data: DataFolder) -> Non
     (line,) = [line for line in data.ledger.jobs.list() if line.status is JobStatus.QUEUED]
 
     with data.ledger.owners.claim(line.id):
-        assert format_status(line, data.ledger, "left") == "queued"
+        assert format_status(line, data.ledger) == "queued"
+
+
+def test_a_job_of_workers_waits_for_one(data: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_JOBS__RUNNER", "dbos")
+    (line,) = [line for line in data.ledger.jobs.list() if line.status is JobStatus.QUEUED]
+
+    assert format_status(line, data.ledger) == "queued (waits for a worker)"
