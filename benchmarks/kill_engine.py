@@ -3,9 +3,11 @@
 `--model wan-causal` (`make bench-causal`) does so with a small LongLive of random weights in the
 released layout instead of magi/tiny.
 
-Each video is made by the command line in a process of its own, which is killed (SIGKILL) at a
-random moment of its life, the import of torch included, and its successors too, until one may
-finish. Every frame must equal that of the video nobody disturbed.
+Each video is made by the command line in a process of its own, which is killed (SIGKILL) once so
+many chunks are written and a part of a chunk's time has passed, both drawn anew for every kill; its
+successors too, until one may finish. So kills fall in mid-video, however fast the machine is: while
+a chunk or a state is made or written, or a successor starts. Every frame must equal that of the
+video nobody disturbed.
 """
 
 import argparse
@@ -67,6 +69,14 @@ def causal(folder: Path) -> Model:
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How the undisturbed video went: its chunks, and seconds from one to the next."""
+
+    chunks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of one video."""
 
@@ -89,7 +99,7 @@ def main() -> int:
     load = load_average()
     is_causal = arguments.model != TINY.name
     with tempfile.TemporaryDirectory() as folder:
-        outcomes = play(
+        pace, outcomes = play(
             Path(folder),
             model=causal(Path(folder)) if is_causal else TINY,
             kills=arguments.kills,
@@ -99,7 +109,11 @@ def main() -> int:
         )
     kills = sum(outcome.kills for outcome in outcomes)
     equal = sum(outcome.is_equal for outcome in outcomes)
-    print(f"{kills} kills of {len(outcomes)} videos: {equal} equal the undisturbed video")
+    midway = sum(0 < at < pace.chunks for each in outcomes for at in each.chunks_at_kills)
+    print(
+        f"{kills} kills of {len(outcomes)} videos of {pace.chunks} chunks, {midway} of them in "
+        f"mid-video: {equal} equal the undisturbed video"
+    )
     result = {
         "command": " ".join(["python", "-m", "benchmarks.kill_engine", *sys.argv[1:]]),
         "date": time.strftime("%Y-%m-%d"),
@@ -107,7 +121,9 @@ def main() -> int:
         "machine": describe_machine(),
         "model": arguments.model,
         "seconds_of_video": arguments.chunks,
+        "chunks": pace.chunks,
         "kills": kills,
+        "kills_in_mid_video": midway,
         "videos": len(outcomes),
         "equal": equal,
         "outcomes": [asdict(outcome) for outcome in outcomes],
@@ -118,11 +134,22 @@ def main() -> int:
 
 
 def at_random(moments: random.Random) -> "Moment":
-    """Kill at any moment of a life, with equal chance."""
+    """Kill behind any of the chunks still to be written but the last, by part of a chunk later."""
 
-    def moment(_: Video, life: float) -> Callable[[], bool]:
-        end = time.perf_counter() + moments.uniform(0, life)
-        return lambda: time.perf_counter() >= end
+    def moment(video: Video, pace: Pace) -> Callable[[], bool] | None:
+        written = video.announced_chunks()
+        if written >= pace.chunks - 1:
+            return None
+        chunk, part = moments.randrange(written, pace.chunks - 1), moments.random()
+        ends: list[float] = []
+
+        def is_time() -> bool:
+            now = time.perf_counter()
+            if not ends and video.announced_chunks() >= chunk:
+                ends.append(now + part * pace.seconds)
+            return bool(ends) and now >= ends[0]
+
+        return is_time
 
     return moment
 
@@ -135,12 +162,10 @@ def play(
     kills_per_video: int,
     moment: "Moment",
     model: Model = TINY,
-) -> list[Outcome]:
+) -> tuple[Pace, list[Outcome]]:
     """Make videos until so many processes were killed; compare each with the undisturbed one."""
-    began = time.perf_counter()
     whole = Video(folder / "whole", chunks, model)
-    whole.live()
-    life = time.perf_counter() - began
+    pace = whole.live_undisturbed()
     expected = frames_digest(whole.path)
     outcomes: list[Outcome] = []
     while (done := sum(outcome.kills for outcome in outcomes)) < kills:
@@ -149,10 +174,11 @@ def play(
         killed: list[int] = []
         resumed = 0
         for _ in range(min(kills_per_video, kills - done)):
+            is_time = moment(video, pace)
+            if is_time is None:
+                break
             resumed += video.announced_chunks() > 0
-            if video.live(moment(video, life)):
-                if not killed:  # the machine is faster than it was: kill sooner
-                    life = min(life, time.perf_counter() - began)
+            if video.live(is_time):
                 break
             killed.append(video.announced_chunks())
         while not video.path.exists():
@@ -167,7 +193,7 @@ def play(
         )
         outcomes.append(outcome)
         print(f"video {len(outcomes)}: {outcome}", file=sys.stderr, flush=True)
-    return outcomes
+    return pace, outcomes
 
 
 class Video:
@@ -201,6 +227,19 @@ class Video:
             log_text = (self.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
             raise RuntimeError(f"{self._command()} ended with {status}:\n{log_text[-3000:]}")
         return True
+
+    def live_undisturbed(self) -> Pace:
+        """Make the video in one life, and return how it went."""
+        first: list[float] = []
+
+        def note() -> bool:
+            if not first and self.announced_chunks() > 0:
+                first.append(time.perf_counter())
+            return False
+
+        self.live(note)
+        chunks, now = self.announced_chunks(), time.perf_counter()
+        return Pace(chunks, (now - first[0]) / max(1, chunks - 1) if first else 0.0)
 
     def announced_chunks(self) -> int:
         """Return how many chunks the ledger knows: from there the video is resumed."""
@@ -239,8 +278,8 @@ class Video:
             return number
 
 
-Moment = Callable[[Video, float], Callable[[], bool]]
-"""A video and the seconds that it takes undisturbed -> whether it is time to kill it."""
+Moment = Callable[[Video, Pace], Callable[[], bool] | None]
+"""A video and the pace of the undisturbed one -> whether it is time to kill it; None: no more."""
 
 
 def frames_digest(path: Path) -> str:

@@ -18,6 +18,7 @@ from media_agent.backend.local import (
 from media_agent.backend.protocol import BackendSettings
 from media_agent.distribution import install_hint
 from media_agent.errors import BackendUnavailableError, NotResumableError
+from media_agent.storage.files import storage_errors, write_aside
 from media_agent_magi.families import Families, magi_families, wan_causal_families
 from media_agent_magi.generating.family import Family
 from media_agent_magi.generating.options import EngineOptions, check_inputs, kept_bytes
@@ -144,23 +145,33 @@ class MagiBackend(LocalBackend):
 
         steering = Steering(context, chunks=chunks, on_prompt=hear)
         planned = prompt_of_chunk(request, geometry)
-        due = 0 if context.resume is None else context.resume.next_chunk
+        due = resumed = 0 if context.resume is None else context.resume.next_chunk
 
         def prompts(chunk: int) -> str | None:
             return steering.prompt(chunk) or planned(chunk)
 
         def on_forward(done: int, total: int | None) -> None:
             context.check()
-            steering.take(running.next_chunk, last=due, change_now=running.change_now)
-            context.report("denoising", None if total is None else min(1.0, done / total))
+            is_new = due >= resumed
+            if is_new:
+                steering.take(running.next_chunk, last=due, change_now=running.change_now)
+            context.report(
+                "denoising" if is_new else "computing again",
+                None if total is None else min(1.0, done / total),
+            )
 
         from media_agent_magi.engine.state_io import StateError
-        from media_agent_magi.generating.start import choose_start
+        from media_agent_magi.generating.start import choose_start, start_whole
 
         seeds = [((request.seed or 0) + number) % 2**63 for number in range(request.n)]
         try:
             how, state = choose_start(engine, request, context, options)
-            video = engine.video(prompts, seeds, how, state=state, on_forward=on_forward)
+            video, due = start_whole(
+                lambda at: engine.video(prompts, seeds, how, state=at, on_forward=on_forward),
+                state,
+                context,
+                how.first_chunk,
+            )
             for difference in video.differences:
                 context.warn(difference)
             # a proxy: else the video would hold itself, and its keys, by `on_forward`
@@ -175,6 +186,11 @@ class MagiBackend(LocalBackend):
         made = iter(video)
         while not steering.ends_before(due) and (chunk := next(made, None)) is not None:
             due = chunk.index + 1
+            if due <= resumed:  # its frames are there; it was made again for what follows
+                if due == resumed and state is not None:
+                    with storage_errors(str(state)), write_aside(state) as aside:
+                        video.saver(context.work_dir)(aside)
+                continue
             is_kept = context.wants_state(due) or due == chunks
             token = ResumeToken(
                 backend=self.name,
@@ -183,12 +199,15 @@ class MagiBackend(LocalBackend):
                 exact=video.resumes_exactly,
                 data={"state": state_name(due), "first_chunk": how.first_chunk},
             )
+            save = None
+            if is_kept and chunk.is_whole:  # else no video continues from it
+                with storage_errors(str(context.work_dir)):
+                    save = video.saver(context.work_dir)
             yield Chunk(
                 chunk.index,
                 partial(_decode, engine, chunk, request.n),
                 token if is_kept else None,
-                # without a whole chunk no video continues from it
-                video.saver() if is_kept and chunk.is_whole else None,
+                save,
             )
 
     def _family(self, request: VideoRequest) -> Family:

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 
 from media_agent.cli.confirm import confirm_rest
 from media_agent.cli.progress import ProgressLine
-from media_agent.cli.run_job import announce_keys, describe_kept
+from media_agent.cli.run_job import announce_keys, announce_queue, describe_kept
 from media_agent.cli.screen import (
     error_as_json,
     format_size,
@@ -207,7 +207,9 @@ async def finish_video(job_id: str, *, json: bool) -> int:
 def _describe_queued(client: VideoClient, job_id: str, what: str, effect: str) -> str:
     if client.is_running(job_id):
         return f"{what} queued; it {effect}"
-    return f"{what} queued, but its process is gone; jobs resume applies it"
+    if client.settings.jobs.runner == "inline":
+        return f"{what} queued, but its process is gone; jobs resume applies it"
+    return f"{what} queued; the worker that takes the job applies it"
 
 
 def _report_command(job: VideoJob, said: str, *, json: bool, **facts: JsonValue) -> None:
@@ -228,6 +230,8 @@ async def _resume(
         announce_keys(client, [job.plan.backend])
         let_finish(client, job_id, job.plan, interruption)
         await note_place(client, job.plan, interruption)
+    if not job.status.is_terminal:
+        announce_queue(client, job.plan)
     _announce_lookup(job)
     with ProgressLine(job.plan, frames=job.frames_ready) as progress:
         ended = await client.resume(job_id, take_over=take_over, on_event=progress)

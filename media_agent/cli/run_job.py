@@ -84,8 +84,7 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
         place = choose_default_place(plan, overwrite=output.overwrite)
     announce_keys(client, (plan.backend for plan in plans))
     job_id = client.new_job_id()
-    let_finish(client, job_id, plan, interruption)
-    await note_place(client, plan, interruption)
+    announce_queue(client, plan)
     if order.detach:
         return await client.start(
             request,
@@ -96,6 +95,8 @@ async def _make(client: VideoClient, order: Order, interruption: Interruption) -
             idempotency_key=order.idempotency_key,
             label=output.label,
         )
+    let_finish(client, job_id, plan, interruption)
+    await note_place(client, plan, interruption)
     with ProgressLine(plan, follow=output.follow) as progress:
         try:
             job = await client.generate(
@@ -156,6 +157,16 @@ def announce_keys(client: VideoClient, backends: Iterable[str]) -> None:
         found = client.find_key(backend)
         if found.is_usual:
             write_stderr(f"using {found.source}")
+
+
+def announce_queue(client: VideoClient, plan: Plan) -> None:
+    """Say on stderr which workers a job waits for, where this process does not work on it."""
+    if client.settings.jobs.runner == "inline":
+        return
+    from media_agent.cluster.turns import name_queue
+
+    queue = name_queue(plan, client.settings.backends)
+    write_stderr(f"waits for the workers of {queue}: media-agent worker --queues {queue}")
 
 
 def announce(plan: Plan, *, free_bytes: int | None = None) -> None:

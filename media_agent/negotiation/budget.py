@@ -9,6 +9,10 @@ from media_agent_schemas.base import format_usd
 from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.plan import Plan
 
+_NO_PRICE = (
+    "choose a backend or options with a known price, or omit the budget; work on hardware whose "
+    "hours are priced has one with a deadline"
+)
 _ROUNDING = 1e-9  # USD; prices are added up and multiplied by seconds
 
 
@@ -26,12 +30,15 @@ class DayBudget:
 
     def refusal(self, name: str, cost: float | None) -> BudgetExceededError:
         """Return the error of what would cost more than is left."""
+        hint = (
+            "the next day begins at 00:00 UTC; or raise budget.max_cost_usd_per_day, "
+            "or ask for less"
+        )
         return BudgetExceededError(
             f"{_say_price(name, cost)}; of the {format_usd(self.usd)} USD for a day (UTC) "
             f"{format_usd(self.taken)} USD are spent or held and "
             f"{_format_limit(self.left, cost)} USD are left",
-            hint="the next day begins at 00:00 UTC; or raise budget.max_cost_usd_per_day, "
-            "or ask for less",
+            hint=_NO_PRICE if cost is None else hint,
         )
 
 
@@ -66,7 +73,7 @@ def find_price_errors(
         because = "" if source is None else f" ({source})"
         yield BudgetExceededError(
             f"{name} has an unknown price{because}; the budget is {format_usd(budget)} USD",
-            hint="omit the budget, or choose a backend or options with a known price",
+            hint=_NO_PRICE,
         )
     elif cost > budget + _ROUNDING:
         yield BudgetExceededError(
@@ -98,10 +105,11 @@ def check_caller(plan: Plan, caller: str, *, spent: float, limit: float, period:
         return
     said = _say_price(f"{plan.backend}/{plan.model}", cost)
     left = _format_limit(max(0.0, limit - spent), cost)
+    hint = "ask for less, or ask whoever runs the server for a larger budget"
     raise BudgetExceededError(
         f"{said}; the API keys of {caller} allow {format_usd(limit)} USD {period}, "
         f"of which {format_usd(max(0.0, spent))} USD are spent or held and {left} USD are left",
-        hint="ask for less, or ask whoever runs the server for a larger budget",
+        hint=_NO_PRICE if cost is None else hint,
     )
 
 

@@ -172,14 +172,16 @@ class Catalogue:
     ) -> Estimate:
         """Return the backend's own estimate, completed by the catalogue where it is silent.
 
-        What runs on this machine and names no price costs nothing.
+        What runs on this machine and names no price costs nothing, unless the settings price its
+        hours: then nobody knows how many they are.
         """
         if own.cost_usd is not None and own.seconds is not None:
             return own
         known = self.facts_of(capabilities).estimate(request, capabilities.region)
         if own is UNKNOWN and not capabilities.local:
             return known
-        prices = (own.cost_usd, known.cost_usd, 0.0 if capabilities.local else None)
+        is_free = capabilities.local and not own.usd_per_second
+        prices = (own.cost_usd, known.cost_usd, 0.0 if is_free else None)
         return own.model_copy(
             update={
                 "cost_usd": next((price for price in prices if price is not None), None),

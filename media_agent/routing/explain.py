@@ -28,7 +28,7 @@ _MOST_FAIL = 0.5
 _DIGITS = 6  # of a price; sums of floating-point numbers differ behind them
 _NAMES_SHOWN = 3
 _REASONS_SHOWN = 4
-_LONGEST_REASON = 300  # characters
+_LONGEST_REASON = 360  # characters
 _HINTS = {
     "needs a key": "media-agent keys set BACKEND stores one; media-agent backends BACKEND/MODEL "
     "says where it is made"

@@ -104,14 +104,15 @@ class JobTelemetry:
         fault = {} if error is None else {names.ERROR: error.code}
         usd = self._job.quote_usd if end.cost is None else end.cost.usd
         said = "" if error is None else f", {error.code}"
-        said += "" if end.frames is None else f", {end.frames} frames"
+        frames = _count_frames(end)
+        said += "" if frames is None else f", {frames} frames"
         self._become(status, said)
         self._measure(names.DELIVER_DURATION, time.monotonic() - self._stage_began)
         seconds = (when - self._job.created_at).total_seconds()
         self._measure(names.JOB_DURATION, seconds, {names.STATUS: status.value, **fault})
         is_counted = not self._job.plan.segments  # which are jobs of their own
         if self._instruments is not None and is_counted:
-            self._instruments.frames.add(end.frames or 0, self._labels)
+            self._instruments.frames.add(frames or 0, self._labels)
             if usd is not None and (end.cost is not None or status is JobStatus.COMPLETED):
                 self._instruments.usd.add(usd, self._labels)
         if self._root is not None:
@@ -146,3 +147,11 @@ class JobTelemetry:
             self._stage.end()
         if self._instruments is not None:
             self._stage = self._instruments.tracer.start_span(stage, start_time=start)
+
+
+def _count_frames(end: TerminalEvent) -> int | None:
+    """Return the frames that were delivered: as the backend says, else as probed from the file."""
+    if end.frames is not None or not end.artifacts:
+        return end.frames
+    video = end.artifacts[0].metadata
+    return None if video is None else video.frames

@@ -32,7 +32,8 @@ pytestmark = pytest.mark.anyio
 SOUND = """
 from media_agent.backend.protocol import BackendSpec
 from media_agent.backend.hookspecs import hookimpl
-from media_agent_schemas.capabilities import Capabilities, Estimate
+from media_agent_schemas.capabilities import Capabilities
+from media_agent_schemas.estimate import Estimate
 
 class Backend:
     name = "NAME"

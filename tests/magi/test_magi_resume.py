@@ -2,6 +2,7 @@
 
 import gc
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
@@ -106,13 +107,14 @@ async def test_a_video_continues_from_any_chunk_exactly_as_if_nothing_had_happen
     asked = request(num_frames=5 * CHUNK - 5)
     backend = make()
     whole = await run(backend, asked, "video")
+    frames = videos_of(whole)[0]  # the file itself is written again
     states = sorted((tmp_path / "work" / "video" / "states").iterdir())
     before = [checksum(path) for path in states]
 
     for token in tokens_of(whole)[0:4:3]:
         again = await run(make(), asked, "video", resume=token)
 
-        assert np.array_equal(videos_of(again)[0], videos_of(whole)[0])
+        assert np.array_equal(videos_of(again)[0], frames)
         indices = [event.index for event in again if isinstance(event, ChunkReady)]
         assert indices == list(range(token.next_chunk, 5))
     assert [checksum(path) for path in states] == before
@@ -232,27 +234,102 @@ async def test_a_branch_of_a_finished_video_has_its_own_length(make: Make) -> No
     assert len(videos_of(branch)[0]) == 3 * CHUNK
 
 
-async def test_a_state_of_other_work_or_a_damaged_one_is_refused_with_the_way_out(
-    make: Make, tmp_path: Path
-) -> None:
+async def test_a_state_of_other_work_is_refused_with_the_way_out(make: Make) -> None:
     asked = request(num_frames=3 * CHUNK)
-    backend = make()
-    token = tokens_of(await run(backend, asked, "video"))[1]
+    token = tokens_of(await run(make(), asked, "video"))[1]
 
     other = await run(make(guidance_scale=1.0), asked, "video", resume=token)
-    state = tmp_path / "work" / "video" / "states" / "00000002.safetensors"
-    state.write_bytes(b"rubbish")
-    damaged = await run(make(), asked, "video", resume=token)
-    state.unlink()
-    lost = await run(make(), asked, "video", resume=token)
 
-    for events, said in ((other, "guidance"), (damaged, "damaged"), (lost, "is not there")):
-        failed = events[-1]
-        assert isinstance(failed, JobFailed)
-        assert failed.error.code == NotResumableError.code
-        assert said in failed.error.message
-        assert "branch at an earlier chunk or generate it again" in (failed.error.hint or "")
-        assert failed.artifacts, "the video so far is kept"
+    check_refusal(other, "guidance")
+
+
+@pytest.mark.parametrize("damage", ["cut", "rubbish", "changed", "lost"])
+async def test_a_damaged_newest_state_is_passed_over_for_the_newest_that_is_whole(
+    make: Make, tmp_path: Path, damage: str
+) -> None:
+    asked = request(num_frames=5 * CHUNK)
+    whole = await run(make(), asked, "video")
+    frames = videos_of(whole)[0]
+    states = tmp_path / "work" / "video" / "states"
+    for chunk, how in ((4, damage), (3, "cut")):
+        spoil(states / f"{chunk:08d}.safetensors", how)
+
+    again = await run(make(), asked, "video", resume=tokens_of(whole)[3])
+
+    assert np.array_equal(videos_of(again)[0], frames)
+    assert [event.index for event in again if isinstance(event, ChunkReady)] == [4]
+    done = again[-1]
+    assert isinstance(done, JobCompleted)
+    [warning] = done.warnings
+    assert "00000004.safetensors" in warning
+    assert "the one after chunk 2 is used, and chunks 3 to 4 are computed again" in warning
+    again = await run(make(), asked, "video", resume=tokens_of(whole)[3])
+    assert isinstance(again[-1], JobCompleted)
+    assert not again[-1].warnings, "the damaged state was made again"
+
+
+async def test_a_steered_video_passes_a_damaged_state_over_and_stays_as_it_was_steered(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = request(num_frames=4 * CHUNK)
+    command = ChangePrompt(prompt=BLUE, at=2)
+    whole = await run(make(), asked, "video", command=command)
+    frames = videos_of(whole)[0]
+    spoil(tmp_path / "work" / "video" / "states" / "00000003.safetensors", "cut")
+
+    again = await run(make(), asked, "video", resume=tokens_of(whole)[2], command=command)
+
+    assert np.array_equal(videos_of(again)[0], frames)
+
+
+async def test_what_is_told_while_chunks_are_computed_again_holds_for_new_ones_only(
+    make: Make, tmp_path: Path
+) -> None:
+    asked = request(num_frames=7 * CHUNK)
+    told = ChangePrompt(prompt=BLUE, at="next")
+    expected = await run(make(), asked, "other")
+    frames = videos_of(expected)[0]
+    shutil.copytree(tmp_path / "work" / "other", tmp_path / "work" / "video")
+    spoil(tmp_path / "work" / "video" / "states" / "00000003.safetensors", "cut")
+
+    passed = await run(make(), asked, "video", resume=tokens_of(expected)[2], command=told)
+    plain = await run(make(), asked, "other", resume=tokens_of(expected)[2], command=told)
+
+    assert np.array_equal(videos_of(passed)[0], videos_of(plain)[0])
+    assert not np.array_equal(videos_of(plain)[0], frames)
+
+
+async def test_without_a_whole_state_it_is_said_what_is_left(make: Make, tmp_path: Path) -> None:
+    asked = request(num_frames=3 * CHUNK)
+    token = tokens_of(await run(make(), asked, "video"))[1]
+    for state in (tmp_path / "work" / "video" / "states").iterdir():
+        spoil(state, "cut")
+
+    check_refusal(await run(make(), asked, "video", resume=token), "of the first 2 chunks")
+
+
+def spoil(state: Path, how: str) -> None:
+    content = bytearray(state.read_bytes())
+    if how == "changed":
+        content[-5] ^= 1
+    match how:
+        case "lost":
+            state.unlink()
+        case "rubbish":
+            state.write_bytes(b"rubbish")
+        case "changed":
+            state.write_bytes(content)
+        case _:
+            state.write_bytes(content[: len(content) // 2])
+
+
+def check_refusal(events: list[BackendEvent], said: str) -> None:
+    failed = events[-1]
+    assert isinstance(failed, JobFailed)
+    assert failed.error.code == NotResumableError.code
+    assert said in failed.error.message
+    assert "branch at an earlier chunk or generate it again" in (failed.error.hint or "")
+    assert failed.artifacts, "the video so far is kept"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pathlib import Path
 from media_agent import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.tools import ToolBox
-from media_agent.video.codec import probe
+from media_agent.video.probe import probe
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 
 async def make(url):

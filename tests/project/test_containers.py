@@ -1,5 +1,6 @@
 """What the images, the compose file and the conda environment name exists in the project."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from media_agent.cli.app import build_app
 from media_agent.config.settings import Settings
 from media_agent.config.sources import PREFIX
 
@@ -64,6 +66,19 @@ def test_the_compose_file_sets_what_is_a_setting(service: str) -> None:
         for name in names:
             assert field.annotation is not None
             field = field.annotation.model_fields[name]
+
+
+@pytest.mark.parametrize("service", sorted(set(COMPOSE["services"]) - {"postgres"}))
+def test_the_compose_file_starts_what_the_command_line_takes(service: str) -> None:
+    (default,) = re.findall(
+        r"^CMD (\[.+\])$", DOCKERFILE.split("ENTRYPOINT")[1], flags=re.MULTILINE
+    )
+    words = COMPOSE["services"][service].get("command", json.loads(default))
+    words = [re.sub(r"\$\{\w+:-(\w+)\}", r"\1", word) for word in words]
+
+    command, _, _ = build_app().parse_args(words, exit_on_error=False, print_error=False)
+
+    assert command.__name__ == words[0]
 
 
 def test_no_password_stands_in_the_compose_file() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from media_agent.backend.gpu_hours import by_the_hour
 from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBackend
 from media_agent.errors import PluginError
 from media_agent.registry.registry import Registry
@@ -216,6 +217,15 @@ def test_what_a_backend_knows_itself_goes_before_the_catalogue() -> None:
 
     assert own.cost_usd == 0.0
     assert silent.cost_usd == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("deadline", "usd"), [(None, None), (36.0, 0.025)])
+def test_hours_of_unknown_number_are_not_free(deadline: float | None, usd: float | None) -> None:
+    local = Capabilities(backend="acme", model="one", local=True)
+    own = by_the_hour(Estimate(cost_usd=0.0), 2.5, deadline)
+
+    assert Catalogue({}).estimate(local, own, VIDEO).cost_usd == usd
+    assert Catalogue({}).estimate(local, Estimate(), VIDEO).cost_usd == 0.0
 
 
 def test_a_file_is_found_by_name_then_by_pattern(tmp_path: Path) -> None:

@@ -12,12 +12,14 @@ from media_agent.config.settings import load_settings
 from media_agent.server.app import build_app
 from media_agent.telemetry.jobs import JobTelemetry
 from media_agent_schemas import (
+    Artifact,
     Estimate,
     JobCompleted,
     JobStarted,
     JobStatus,
     Segment,
     VideoJob,
+    VideoMetadata,
     VideoRequest,
 )
 from tests.ledger.samples import NOW, job
@@ -73,6 +75,18 @@ def hear_of(job: VideoJob, *, followed: VideoJob | None = None) -> None:
         telemetry.hear(JobStarted(), NOW)
         telemetry.deliver(end)
         telemetry.hear(end, NOW)
+
+
+def test_frames_that_a_provider_does_not_count_are_those_of_the_file(told: Told) -> None:
+    video = VideoMetadata(width=64, height=64, fps=24, frames=48, duration=2, codec="h264")
+    telemetry = JobTelemetry(job())
+    with telemetry.seen():
+        telemetry.follow(job())
+        telemetry.hear(JobStarted(), NOW)
+        telemetry.hear(JobCompleted(artifacts=(Artifact(uri="a.mp4", metadata=video),)), NOW)
+
+    ((_, frames),) = told.points()["media_agent.frames"]
+    assert frames == 48
 
 
 def test_cost_and_frames_of_a_video_in_segments_are_counted_with_its_segments(told: Told) -> None:

@@ -118,11 +118,8 @@ class KVCache:
         self.start -= chunks * tokens
 
     def entries(self) -> dict[int, Tensor]:
-        """Copy what is held to the main memory, by layer; `restore` takes it back."""
-        return {
-            layer: ring[:, : self._held[layer]].to("cpu", copy=True)
-            for layer, ring in self._rings.items()
-        }
+        """Return what is held, by layer; views that the next write may change."""
+        return {layer: ring[:, : self._held[layer]] for layer, ring in self._rings.items()}
 
     def restore(
         self,
@@ -135,18 +132,19 @@ class KVCache:
     ) -> None:
         """Replace the content by saved entries that start at `first_token` behind `origin`.
 
-        With a sink they start with that: its first token, and how many it has. They are copied to
-        the device and dtype of `place`, a layer at a time; to their own if it is not given.
+        With a sink they start with that: its first token, and how many it has. They are copied
+        into a ring of the device and dtype of `place`; of their own if it is not given.
         """
         self.origin = origin
         self.start, self.sink = (first_token, 0) if sink is None else sink
         self._forgotten = first_token - self.sink - self.start
         self._rings, self._held = {}, {}
         for layer, saved in entries.items():
-            entry = saved if place is None else saved.to(*place)
-            ring = self._room(layer, entry.shape[1], entry.chunk(2, dim=-1)[0])
-            ring[:, : entry.shape[1]] = entry
-            self._held[layer] = entry.shape[1]
+            device, dtype = (saved.device, saved.dtype) if place is None else place
+            samples, tokens, groups, width = saved.shape
+            like = saved.new_empty((samples, 0, groups, width // 2), dtype=dtype, device=device)
+            self._room(layer, tokens, like)[:, :tokens] = saved
+            self._held[layer] = tokens
 
     def _room(self, layer: int, tokens: int, like: Tensor) -> Tensor:
         """Return the ring of a layer with room for so many tokens."""

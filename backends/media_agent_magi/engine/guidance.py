@@ -88,6 +88,9 @@ class Predictor:
         else:
             self._history(given)
 
+    def expect(self, latents: Tensor) -> None:
+        """Do nothing: the ring begins as large as what is written first."""
+
     def forget_before(self, chunk: int, tokens: int) -> None:
         """Let go of the keys of chunks, of so many tokens each, that come before one."""
         visible = chunk - self.cache.origin

@@ -127,7 +127,7 @@ class ChunkSampler:
     def state(self) -> SamplerState:
         """Return what is needed to resume here; to be called between two chunks.
 
-        Costs a copy of the keys, where they are kept; else they are made again, of the latents.
+        Its keys are views of the ring, which the next chunk changes: write or copy them before.
         """
         return SamplerState(
             stage=self._stage,
@@ -182,8 +182,9 @@ class ChunkSampler:
         framing.tail = () if state.tail is None else framing.cut(move(state.tail))
         self._work.latents = {chunk: move(x) for chunk, x in state.latents.items()}
         self._work.levels = dict(state.levels)
-        dtype = self._model.dtype  # of a video that was started elsewhere, another
-        place = self._device, dtype
+        if state.tail is not None:
+            self._predictor.expect(state.tail)
+        place = self._device, self._model.dtype  # a state made elsewhere may have another
         self._cache.restore(state.keys, state.origin, state.first_token, state.sink, place=place)
         for chunk, rows in state.rows.items():
             self._texts.keep(chunk, rows)

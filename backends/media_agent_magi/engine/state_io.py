@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from media_agent_magi.engine.text.rows import TextRow
 
 FORMAT, VERSION = "media-agent engine state", 1
+ALIGNED = 8
+UNSEALED = "0" * 64
+"""Stands in a file in place of its checksum, which is known last."""
+
+DTYPES = {
+    torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16",
+    torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.bool: "BOOL",
+}  # fmt: skip
+"""What safetensors calls them."""
+
 OPEN = -1
 """Stands in a file for a number that is not known."""
 
@@ -28,9 +37,15 @@ class StateError(ValueError):
     """A state that cannot be used; the message names the file and what is wrong with it."""
 
 
+class DamagedStateError(StateError):
+    """A state that is missing, cut off or damaged: an earlier one may still be whole."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SamplerState:
-    """Everything needed to resume after a chunk was handed out. No tensor is ever written to.
+    """Everything needed to resume after a chunk was handed out.
+
+    Of its tensors the keys alone are ever written to: see `ChunkSampler.state`.
 
     Of texts it holds what is read. Without keys they are made again of the latents in `tail`.
 
@@ -125,34 +140,71 @@ class SamplerState:
 
 def save_state(path: Path, state: SamplerState, facts: Facts) -> None:
     """Write the state and its facts to `path`; OSError where that cannot be done."""
-    tensors = {name: x.detach().cpu().contiguous() for name, x in state.to_tensors().items()}
+    write_state(path, state, facts)
+    seal_state(path)
+
+
+def write_state(path: Path, state: SamplerState, facts: Facts) -> None:
+    """Write all but the checksum, a tensor at a time: no more than one is in the main memory.
+
+    `seal_state` makes it a state that can be loaded, later and elsewhere: it takes longer.
+    """
+    tensors = state.to_tensors()
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # aligned
     text = json.dumps(facts, sort_keys=True)
-    checksum = _checksum(tensors, text)
-    metadata = {"format": FORMAT, "version": str(VERSION), "facts": text, "sha256": checksum}
-    path.write_bytes(save(tensors, metadata))
+    metadata = {"sha256": UNSEALED, "format": FORMAT, "version": str(VERSION), "facts": text}
+    header: dict[str, Any] = {"__metadata__": metadata}
+    end = 0
+    for name in names:
+        x, start, end = tensors[name], end, end + tensors[name].nbytes
+        header[name] = {
+            "dtype": DTYPES[x.dtype],
+            "shape": list(x.shape),
+            "data_offsets": [start, end],
+        }
+    content = json.dumps(header).encode()
+    content += b" " * (-len(content) % ALIGNED)
+    with path.open("wb") as file:
+        file.write(len(content).to_bytes(ALIGNED, "little") + content)
+        for name in names:
+            file.write(_numbers(tensors[name]))
+
+
+def seal_state(path: Path) -> None:
+    """Add the checksum to what `write_state` wrote; of the file no more is read than is mapped."""
+    with safe_open(path, framework="pt") as content:
+        checksum = _checksum(content.keys(), content.get_tensor, content.metadata()["facts"])
+    with path.open("r+b") as file:
+        start = file.read(len(UNSEALED) * 4)
+        file.seek(start.index(UNSEALED.encode()))
+        file.write(checksum.encode())
 
 
 def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any]]:
     """Read a state and all its facts from `path`.
 
     Raises:
-        StateError: The file is missing, cut off, damaged, no state, of another version, or one of
-            its facts is not the `expected` one.
+        DamagedStateError: The file is missing, cut off or damaged.
+        StateError: It is no state, of another version, or one of its facts is not the `expected`
+            one.
     """
     try:
         with safe_open(path, framework="pt") as content:
             metadata = content.metadata() or {}
             _check_format(path, metadata)
+            # views of the mapped file
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118
     except FileNotFoundError as error:
-        raise StateError(f"the state {path} is not there") from error
+        raise DamagedStateError(f"the state {path} is not there") from error
     except OSError as error:
-        raise StateError(f"cannot read the state {path}: {error.strerror or error}") from error
+        message = f"cannot read the state {path}: {error.strerror or error}"
+        raise DamagedStateError(message) from error
     except SafetensorError as error:
-        raise StateError(f"{path} is no state, or it is cut off or damaged: {error}") from error
+        message = f"{path} is no state, or it is cut off or damaged: {error}"
+        raise DamagedStateError(message) from error
     text = metadata.get("facts", "")
-    if _checksum(tensors, text) != metadata.get("sha256"):
-        raise StateError(f"the state {path} is damaged: its checksum does not agree")
+    if _checksum(tensors, tensors.__getitem__, text) != metadata.get("sha256"):
+        raise DamagedStateError(f"the state {path} is damaged: its checksum does not agree")
     facts: dict[str, Any] = json.loads(text)
     _check_facts(path, facts, expected)
     return SamplerState.from_tensors(tensors), facts
@@ -183,10 +235,15 @@ def _by_number(tensors: Mapping[str, Tensor], name: str) -> dict[int, Tensor]:
     return {int(number): x for (first, dot, number), x in parts if dot and first == name}
 
 
-def _checksum(tensors: Mapping[str, Tensor], facts: str) -> str:
+def _checksum(names: Iterable[str], tensor: Callable[[str], Tensor], facts: str) -> str:
     digest = hashlib.sha256(facts.encode())
-    for name in sorted(tensors):
-        x = tensors[name]
+    for name in sorted(names):
+        x = tensor(name)
         digest.update(f"{name} {x.dtype} {tuple(x.shape)}".encode())
-        digest.update(x.reshape(-1).view(torch.uint8).numpy().data)
+        digest.update(_numbers(x))
     return digest.hexdigest()
+
+
+def _numbers(x: Tensor) -> memoryview:
+    """Return the bytes of a tensor, which is copied only where it is not in one piece here."""
+    return x.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data

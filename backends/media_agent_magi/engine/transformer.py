@@ -159,6 +159,13 @@ class StepPredictor(Protocol):
         """How many finished latent frames may be asked for again; None: all."""
         ...
 
+    def expect(self, latents: Tensor) -> None:
+        """Hear of latents (N, C, t, h, w) of the video before there are keys: they decide the room.
+
+        Later calls change nothing.
+        """
+        ...
+
     def velocity(self, given: StepInput) -> Tensor:
         """Return what is said of `given.x`, of no meaning for a clean chunk; store its keys."""
         ...

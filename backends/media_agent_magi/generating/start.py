@@ -1,7 +1,7 @@
 """How a video starts: from nothing, an image, a video, a state, after another one."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ import torch
 
 from media_agent.backend.local import GenerationContext, state_name
 from media_agent.ingest.read import read_all, read_end, read_image
-from media_agent_magi.engine.state_io import StateError
+from media_agent.storage.files import numbered
+from media_agent_magi.engine.state_io import DamagedStateError, StateError
 from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.options import EngineOptions
-from media_agent_magi.generating.video import VideoOptions
+from media_agent_magi.generating.video import Video, VideoOptions
 from media_agent_schemas.media import MediaInput, Size
 from media_agent_schemas.request import VideoMode, VideoRequest
 
@@ -63,6 +64,50 @@ def choose_start(
         return replace(video, prefix=engine.tail(state)[:1]), None
     given = inputs.read() if is_restyled else {}  # the chunks to come are made of it too
     return replace(video, **given), state
+
+
+def start_whole(
+    make: Callable[[Path | None], Video],
+    state: Path | None,
+    context: GenerationContext,
+    first_chunk: int,
+) -> tuple[Video, int]:
+    """Start a video at a state; where that is damaged, at the newest earlier one that is whole.
+
+    Args:
+        make: Starts it at a state.
+        state: Where to resume; None: it starts from nothing.
+        context: Where its states are, and whoever hears that one was passed over.
+        first_chunk: The first that is its own; states before it are of another video.
+
+    Returns:
+        The video, and the first chunk that it makes: those before the token's are made again.
+
+    Raises:
+        StateError: No state can be used; the message says what is left.
+    """
+    due = 0 if context.resume is None else context.resume.next_chunk
+    try:
+        return make(state), due
+    except DamagedStateError as error:
+        damage = error
+    if context.branches:
+        raise damage
+    kept = numbered(context.work_dir / "states", ".safetensors")
+    for chunk in sorted((each for each in kept if first_chunk < each < due), reverse=True):
+        try:
+            video = make(kept[chunk])
+        except DamagedStateError:
+            continue
+        context.warn(
+            f"{damage}: the one after chunk {chunk} is used, and chunks {chunk + 1} to {due} are "
+            "computed again; their frames stay as they were"
+        )
+        return video, chunk
+    raise DamagedStateError(
+        f"{damage}; no earlier state is whole. What is left are the frames of the first {due} "
+        "chunks, from which nothing can be resumed"
+    )
 
 
 def size_of(engine: Engine, request: VideoRequest) -> tuple[int, int]:

@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import Any
+from weakref import finalize
 
 from torch import Tensor, cat, cuda
 
@@ -12,12 +15,15 @@ from media_agent_magi.computing import Computing
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.noise import seeded_noise
 from media_agent_magi.engine.sampler import ChunkSampler, OnForward
-from media_agent_magi.engine.state_io import load_state, save_state
+from media_agent_magi.engine.state_io import load_state, seal_state, write_state
 from media_agent_magi.engine.text.rows import TextRow
 from media_agent_magi.generating.decoding import VideoDecoder
 from media_agent_magi.generating.family import Guidance
 from media_agent_magi.generating.models import Models
 from media_agent_magi.generating.script import Prompts, Script
+
+STAGING = "staging-"
+"""What folders of a video begin with whose content has no name yet."""
 
 HOW_IT_RUNS = ("tokens_together", "keep_keys")
 """Settings of the sampler that do not tie a state to its video."""
@@ -217,18 +223,26 @@ class Video:
 
         return self._sampler.replace_text(text, below=below) + self._offset
 
-    def saver(self) -> Callable[[Path], None]:
-        """Return what writes the state of this moment to a path, also later and elsewhere."""
+    def saver(self, folder: Path) -> Callable[[Path], None]:
+        """Return what writes the state of this moment to a path, once, also later and elsewhere.
+
+        It is written to `folder`, on the disk of that path, at once, so that keys of gigabytes are
+        never in the main memory as a whole; what is left for later is its checksum, and its name.
+        What is never saved is removed, at the latest when the work is taken up again.
+        """
         prompts = {str(chunk): text for chunk, text in self._script.prompts.items()}
         computation = self._computing.facts().model_dump()
         facts = self._facts | {"prompts": prompts, "computation": computation}
-        state, moment = self._sampler.state(), self._computing.mark()
-        computing = self._computing
+        staging = Path(mkdtemp(prefix=STAGING, dir=folder))
+        written = staging / "state"
 
         def save(path: Path) -> None:
-            with computing.beside(moment):
-                save_state(path, state, facts)
+            seal_state(written)
+            written.replace(path)
+            forget()
 
+        forget = finalize(save, rmtree, staging, ignore_errors=True)
+        write_state(written, self._sampler.state(), facts)
         return save
 
 

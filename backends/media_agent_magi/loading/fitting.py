@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from media_agent.backend.free_memory import FreeMemory
 from media_agent.errors import BackendUnavailableError
 from media_agent_magi.loading.device import choose_device, gpu_index, name_device
-from media_agent_magi.loading.memory import Holding, MemoryPlan, ModelSizes, check_main, plan_memory
+from media_agent_magi.loading.memory import (
+    Holding,
+    MemoryPlan,
+    ModelSizes,
+    check_main,
+    plan_both,
+    plan_memory,
+)
 from media_agent_schemas.base import format_memory
 from media_agent_schemas.estimate import MemoryUse
 
@@ -58,7 +65,11 @@ class Fitting:
         """
         is_cpu = device == "cpu"
         free_bytes = (free.main_bytes if is_cpu else (free.gpus or {}).get(gpu_index(device))) or 0
-        plan = plan_memory(self.sizes(size, device), free_bytes, moves=not is_cpu)
+        sizes = self.sizes(size, device)
+        if is_cpu or free.main_bytes is None:
+            plan = plan_memory(sizes, free_bytes, moves=not is_cpu)
+        else:
+            plan = plan_both(sizes, free_bytes, free.main_bytes)
         asked = f"{self.label} at {size[1]}x{size[0]}"
         if plan.device_bytes > free_bytes:
             least = f"{asked} needs {format_memory(plan.device_bytes)} on {name_device(device)}"

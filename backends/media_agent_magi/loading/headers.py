@@ -19,6 +19,7 @@ LONGEST_HEADER = 100 * 2**20
 SAMPLE = 2**16  # bytes of tensors that identify a file, at its start and at its end
 ITEM_BYTES = {
     "F64": 8, "I64": 8, "F32": 4, "I32": 4, "F16": 2, "BF16": 2, "I16": 2, "F8_E4M3": 1, "U8": 1,
+    "I8": 1, "BOOL": 1,
 }  # fmt: skip
 UNFINISHED = (".part", ".incomplete", ".aria2", ".crdownload", ".tmp")
 

@@ -5,7 +5,7 @@ What does not fit is moved or made smaller step by step, in one order, that whic
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from media_agent.errors import BackendUnavailableError
 from media_agent_schemas.base import format_memory
@@ -26,8 +26,9 @@ class Holding:
     text_on_device: the text encoder computes on the device, beside the rest.
     tiles_at_once: the tiles of a moment are decoded as one batch. fp8: quantised weights are
     loaded. window: chunks in work, or frames that are seen. rides: the keys of a finished block are
-    made in the first forward of the next. ring_on_device, blocks_on_device: where keys and weights
-    wait.
+    made in the first forward of the next. vae_in_tiles: the widest levels of the autoencoder decode
+    a frame in parts, and what they look back at waits in the main memory. ring_on_device,
+    blocks_on_device: where keys and weights wait.
     """
 
     text_on_device: bool = True
@@ -35,8 +36,22 @@ class Holding:
     fp8: bool = False
     window: int = 4
     rides: bool = True
+    vae_in_tiles: bool = False
     ring_on_device: bool = True
     blocks_on_device: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TiledVAE:
+    """What an autoencoder that decodes in tiles takes, in bytes.
+
+    vae: of weights and of what is looked back at, on the device. tile: what decoding needs there.
+    waits: in the main memory.
+    """
+
+    vae: int
+    tile: int
+    waits: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +63,8 @@ class ModelSizes:
     rest, for prompts change on the way.
     weights, fp8_weights: all of the transformer; None: there are none of eight bits.
     resident, block: what is never streamed, and the largest block.
-    tile: what decoding one tile needs; tiles: how many are decoded at once at most.
+    tile: what decoding one tile needs; tiles: how many are decoded at once at most. tiled: the same
+    for `Holding.vae_in_tiles`, which is one of `smaller`; None: it cannot be.
     """
 
     text: int
@@ -64,6 +80,12 @@ class ModelSizes:
     window: int
     is_quantised: bool = False
     smaller: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    tiled: TiledVAE | None = None
+
+    def without_tiles(self) -> Self:
+        """Return the same for an autoencoder that never decodes in tiles."""
+        smaller = (each for each in self.smaller if "vae_in_tiles" not in each[1])
+        return replace(self, smaller=tuple(smaller), tiled=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +167,19 @@ def plan_memory(sizes: ModelSizes, device_bytes: int, *, moves: bool = True) -> 
     return plan
 
 
+def plan_both(sizes: ModelSizes, device_bytes: int, main_bytes: int) -> MemoryPlan:
+    """Return the first way that fits into the device, where it can be one for the main memory too.
+
+    Tiles wait there: where it is too small for them, later steps may need less of it.
+    """
+    plan = plan_memory(sizes, device_bytes)
+    if plan.holding.vae_in_tiles and plan.main_bytes > main_bytes:
+        other = plan_memory(sizes.without_tiles(), device_bytes)
+        if other.device_bytes <= device_bytes and other.main_bytes < plan.main_bytes:
+            return other
+    return plan
+
+
 def check_main(plan: MemoryPlan, main_bytes: int, asked: str) -> None:
     """Refuse what does not fit into the main memory.
 
@@ -172,12 +207,15 @@ def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> Memor
     ring = sizes.ring(holding)
     # blocks of eight bits are smaller; the largest of all blocks is never one of them
     on_device = weights if holding.blocks_on_device else sizes.resident + 2 * sizes.block
-    tiles = sizes.tile * (sizes.tiles if holding.tiles_at_once else 1)
+    vae, tiles = sizes.vae, sizes.tile * (sizes.tiles if holding.tiles_at_once else 1)
+    if holding.vae_in_tiles:
+        assert sizes.tiled is not None
+        vae, tiles = sizes.tiled.vae, sizes.tiled.tile
     working = max(sizes.activations(holding), tiles)
     parts = [
         Part("weights", on_device),
         Part("keys", ring if holding.ring_on_device else ring // 8),
-        Part("autoencoder", sizes.vae),
+        Part("autoencoder", vae),
         Part("working memory", working),
     ]
     used = sum(part.bytes for part in parts)
@@ -189,4 +227,6 @@ def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> Memor
         main.append(Part("keys", ring))
     if not holding.blocks_on_device:
         main.append(Part("weights", weights))
+    if holding.vae_in_tiles and sizes.tiled is not None:
+        main.append(Part("autoencoder", sizes.tiled.waits))
     return MemoryPlan(holding, steps, tuple(parts), tuple(main))

@@ -4,13 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile, ZipFile
 
 from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.damage import check_all
 from media_agent_magi.loading.headers import find_unfinished, read_file
+from media_agent_magi.loading.pickled import read_pickled
+from media_agent_magi.loading.tokenizer import check_tokenizer
 
 KINDS = ("t5", "umt5")
-TOKENIZER = "spiece.model"
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -30,12 +31,16 @@ class TextFiles:
         if config.get("model_type") not in KINDS:
             kind = config.get("model_type")
             raise WeightsError(f"{self.path} holds a {kind!r}, and T5 or UMT5 is wanted")
-        if not (self.path / TOKENIZER).is_file():
-            raise WeightsError(f"in {self.path} the tokenizer {TOKENIZER} is missing")
+        vocabulary = config.get("vocab_size")
+        if not isinstance(vocabulary, int):
+            raise WeightsError(f"{self.path / 'config.json'} says no vocab_size")
+        check_all(lambda: check_tokenizer(self.path, vocabulary), self._check_weights)
+        return config
+
+    def _check_weights(self) -> None:
         faults = [fault for name in self.weight_names() if (fault := self._find_fault(name))]
         if faults:
             raise WeightsError(f"in {self.path} {'; '.join(faults)}")
-        return config
 
     def facts(self) -> list[tuple[str, int]]:
         """Return names and sizes of its files, which tell it from another one."""
@@ -61,11 +66,10 @@ class TextFiles:
             if file.suffix == ".safetensors":
                 dict(read_file(file))
             else:
-                with ZipFile(file):  # its list of contents is at its end
-                    pass
+                read_pickled(file)
         except WeightsError as error:
             return str(error)
-        except (OSError, BadZipFile):
+        except OSError:
             return f"{name} is cut off or damaged"
         return None
 

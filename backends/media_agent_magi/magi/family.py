@@ -143,6 +143,8 @@ class MagiFamily:
             return None if self._folder is None else len(tokenize(self._folder.text, prompt))
         except ImportError:
             return None
+        except WeightsError as error:
+            raise damage_error(error) from error
 
     def find_doubts(self, shots: tuple[Shot, ...]) -> list[str]:
         """Say of which prompts a part is deleted before it is read."""

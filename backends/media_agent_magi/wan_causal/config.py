@@ -13,13 +13,14 @@ SIDES = range(32, 1280 + 1, 16)
 class WanCausalConfig:
     """Sizes, sampling and frame size of one model.
 
-    name: of the model. adapter_alpha: of its adapter; None: it has none. size: rows and columns of
-    pixels. continues: whether given frames can begin its videos.
+    name: of the model. adapter_rank, adapter_alpha: of its adapter; None: it has none. size: rows
+    and columns of pixels. continues: whether given frames can begin its videos.
     """
 
     name: str
     model: WanConfig
     causal: CausalConfig
+    adapter_rank: int | None = None
     adapter_alpha: float | None = None
     size: tuple[int, int] = (480, 832)
     fps: int = 16
@@ -45,6 +46,7 @@ LONGLIVE = WanCausalConfig(
     "longlive",
     WAN_1_3B,
     CausalConfig(window=12, sink=3, recache=True),
+    adapter_rank=256,
     adapter_alpha=256.0,
     continues=False,
 )

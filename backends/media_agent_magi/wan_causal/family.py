@@ -151,6 +151,8 @@ class WanCausalFamily:
             return None if self._folder is None else len(tokenize(self._folder.tokenizer, prompt))
         except ImportError:
             return None
+        except WeightsError as error:
+            raise damage_error(error) from error
 
     def find_doubts(self, shots: tuple[Shot, ...]) -> list[str]:
         """Say nothing: the encoder reads every language that it was trained on."""
@@ -237,6 +239,7 @@ class WanCausalFamily:
             text_bytes=text * TEXT_BYTES[options.text_precision],
             vae=vae,
             fixed_window=options.window is not None,
+            moves=device != "cpu",
         )
 
     def _chosen(self, options: WanCausalOptions) -> WanCausalConfig:
@@ -246,4 +249,4 @@ class WanCausalFamily:
     def _parts(self) -> tuple[int, WanVAEConfig]:
         """The numbers of the text encoder, and the sizes of the autoencoder."""
         assert self._folder is not None
-        return count_numbers(self._folder.text().check().table()), self._folder.read_vae()[1]
+        return count_numbers(self._folder.text().sizes().table()), self._folder.read_vae()[1]

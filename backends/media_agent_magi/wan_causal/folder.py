@@ -16,7 +16,7 @@ from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.loading.damage import NoModelError, check_all
 from media_agent_magi.loading.headers import WeightFiles, find_unfinished, read_file
 from media_agent_magi.loading.pickled import read_pickled
-from media_agent_magi.loading.text_files import TOKENIZER
+from media_agent_magi.loading.tokenizer import TOKENIZER
 from media_agent_magi.wan_causal.config import WanCausalConfig
 from media_agent_magi.wan_causal.fetching import (
     ADAPTER_ENTRY,
@@ -33,7 +33,7 @@ from media_agent_magi.wan_causal.settings import (
     read_settings,
     released_settings,
 )
-from media_agent_magi.wan_causal.table import adapter_table, transformer_table
+from media_agent_magi.wan_causal.table import adapter_table, rank_of, transformer_table
 from media_agent_magi.wan_causal.text import WanText
 from media_agent_magi.wan_causal.vae_table import read_vae_config
 
@@ -95,7 +95,7 @@ class WanCausalFolder:
         Raises:
             WeightsError: Something is missing, damaged, or does not fit; all that is.
         """
-        check_all(self.read_weights, self.read_adapter, self.read_vae, self.text().check)
+        check_all(self.read_weights, self.read_adapter, self.read_vae, lambda: self.text().check())
 
     def read_weights(self) -> WeightFiles:
         """Read the header of the checkpoint, and compare it with the settings.
@@ -111,16 +111,28 @@ class WanCausalFolder:
         """Read the header of the adapter, and compare it with the settings; None: there is none.
 
         Raises:
-            WeightsError: It is cut off or half downloaded, or is for another model.
+            WeightsError: It is cut off or half downloaded, is for another model, or has not the
+                rank that the settings say in all of its parts.
         """
         if self.adapter is None:
             return None
+        wanted = self.config.adapter_rank
+        assert wanted is not None  # of every model that has an adapter
         files = read_weights(self.adapter, ADAPTER_ENTRY, ADAPTER_PREFIX)
-        halves = (f for name, f in files.tensors.items() if name.endswith("lora_A.weight"))
-        ranks = {half.shape[0] if half.shape else 0 for half in halves}
-        if len(ranks) != 1:
-            raise WeightsError(f"{self.adapter} holds no adapter of one rank, but {sorted(ranks)}")
-        files.check(adapter_table(self.config.model, ranks.pop()))
+        by_rank: dict[int, list[str]] = {}
+        for name, fact in files.tensors.items():
+            by_rank.setdefault(rank_of(name, fact.shape), []).append(name)
+        if len(by_rank) > 1:
+            parts = ", ".join(f"{rank} ({names[0]})" for rank, names in sorted(by_rank.items()))
+            raise WeightsError(f"{self.adapter} holds no adapter of one rank, but of {parts}")
+        [rank] = by_rank or [0]
+        if rank != wanted:
+            raise WeightsError(
+                f"{self.adapter} has rank {rank}, and the settings say {wanted}, for which what it "
+                "adds is scaled; put the config file of this adapter beside it "
+                "(adapter: rank, alpha), or fetch the adapter again"
+            )
+        files.check(adapter_table(self.config.model, rank))
         return files
 
     def read_vae(self) -> tuple[WeightFiles, WanVAEConfig]:

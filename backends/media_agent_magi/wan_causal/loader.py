@@ -75,6 +75,7 @@ def load_wan_causal(
             ),
             fingerprint=folder.fingerprint,
             keys_in_main=not holding.ring_on_device,
+            vae_in_tiles=holding.vae_in_tiles,
         ),
         threads=threads,
     )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from media_agent_magi.engine.autoencoders.wan_vae import WanVAE, WanVAEStream
+from media_agent_magi.engine.autoencoders.wan_vae_tiles import TiledStream
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.engine.causal.predictor import WindowedPredictor
@@ -65,8 +66,12 @@ class WanCausalModels:
         prompts: Prompts,
         fingerprint: str,
         keys_in_main: bool = False,
+        vae_in_tiles: bool = False,
     ) -> None:
-        """Take the parts; `keys_in_main`: the ring waits in the main memory."""
+        """Take the parts; see `Holding` for `vae_in_tiles`.
+
+        `keys_in_main`: the ring waits in the main memory.
+        """
         self.label, self.config = label, config
         self.transformer = transformer
         self.sampler: SamplerConfig = config.causal.sampler
@@ -78,6 +83,7 @@ class WanCausalModels:
             "window": config.causal.window,
         }
         self._vae, self._prompts, self._keys_in_main = vae, prompts, keys_in_main
+        self._stream = TiledStream if vae_in_tiles else WanVAEStream
 
     def guidance(self, scale: float | None) -> NoGuidance:
         """Return that there is none."""
@@ -119,13 +125,13 @@ class WanCausalModels:
 
     def open_decoder(self, before: Tensor | None, *, start: int = 0) -> "WanDecoder":
         """Return what decodes a video, or goes on with one."""
-        return WanDecoder(self._vae.open_decoder(is_first=start == 0), before)
+        return WanDecoder(self._stream(self._vae, is_first=start == 0), before)
 
 
 class WanDecoder:
     """Decodes a video; what came before its first piece is decoded first, and thrown away."""
 
-    def __init__(self, stream: WanVAEStream, before: Tensor | None) -> None:
+    def __init__(self, stream: WanVAEStream | TiledStream, before: Tensor | None) -> None:
         self._stream, self._before = stream, before
 
     @torch.inference_mode()

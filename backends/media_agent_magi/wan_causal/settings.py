@@ -79,12 +79,8 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
     flat = {**values, **_section(values, "model_kwargs")}
     name = "longlive" if values.get("lora_ckpt") or values.get("adapter") else "self-forcing"
     preset, usual = PRESETS[name], CHECKPOINTS[name]
-    model, causal, alpha = preset.model, preset.causal, preset.adapter_alpha
+    model, causal = preset.model, preset.causal
     adapter = _section(values, "adapter")
-    if alpha is not None and "alpha" in adapter:
-        alpha = _like(float(alpha), "adapter.alpha", adapter["alpha"])
-        if alpha <= 0:
-            raise ConfigError(f"adapter.alpha must be above 0, not {alpha}")
     config = replace(
         preset,
         model=replace(
@@ -98,7 +94,8 @@ def _settings_of(values: Mapping[str, Any]) -> Settings:
                 if key in flat
             },
         ),
-        adapter_alpha=alpha,
+        adapter_rank=_above_0(preset.adapter_rank, adapter, "rank"),
+        adapter_alpha=_above_0(preset.adapter_alpha, adapter, "alpha"),
         size=_size(values.get("image_or_video_shape"), preset.size),
     )
     is_averaged = _like(usual.entry == AVERAGED, "use_ema", values.get("use_ema"))
@@ -142,6 +139,16 @@ def _like(usual: Any, key: str, value: object) -> Any:
     is_scalar = isinstance(value, str | int | float | None)
     said = repr(value)[:LONGEST_SAID] if is_scalar else f"a {type(value).__name__}"
     raise ConfigError(f"{key} must be {wanted}, not {said}")
+
+
+def _above_0(usual: Any, adapter: Mapping[str, Any], key: str) -> Any:
+    """Return a number of an adapter, the usual one where nothing is said; None: there is none."""
+    if usual is None or key not in adapter:
+        return usual
+    value = _like(usual, f"adapter.{key}", adapter[key])
+    if value <= 0:
+        raise ConfigError(f"adapter.{key} must be above 0, not {value}")
+    return value
 
 
 def _section(values: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -8,9 +8,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
+from media_agent_magi.engine.autoencoders.wan_vae_config import (
+    WanVAEConfig,
+    count_covered,
+    share_of_tile,
+)
 from media_agent_magi.engine.causal.config import EVERYTHING, WanConfig
-from media_agent_magi.loading.memory import Holding, ModelSizes
+from media_agent_magi.loading.memory import Holding, ModelSizes, TiledVAE
 from media_agent_magi.wan_causal.config import WanCausalConfig
 from media_agent_magi.wan_causal.table import (
     UMT5_XXL,
@@ -31,7 +35,8 @@ SMALL_WINDOW = 12
 TEXTS_KEPT = 2
 VAE_WORKING = 5
 """Numbers of working memory for each pixel of the frames of a latent frame, in multiples of the
-outermost channels: inputs, history and results of the layer that needs most."""
+outermost channels: inputs, history and results of the layer that needs most. As many are needed of
+the channels with which the wide levels begin, for each place there."""
 
 FLOW_BYTES = 14
 """Of a token, for each of its numbers: the residual stream, what is normed and modulated."""
@@ -72,6 +77,7 @@ def wan_sizes(
     text_bytes: int = HALF * count_numbers(UMT5_XXL.table()),
     vae: WanVAEConfig | None = None,
     fixed_window: bool = False,
+    moves: bool = True,
 ) -> ModelSizes:
     """Return what the parts take for frames of so many rows and columns.
 
@@ -83,6 +89,7 @@ def wan_sizes(
         text_bytes: What the text encoder takes.
         vae: Sizes of the autoencoder; the released ones if not given.
         fixed_window: Whether the window is not made smaller where memory is short.
+        moves: Whether there is a main memory beside that of the device.
     """
     model, block = config.model, config.causal.block_frames
     vae = WanVAEConfig() if vae is None else vae
@@ -104,9 +111,12 @@ def wan_sizes(
     smaller: list[tuple[str, Mapping[str, Any]]] = [
         ("keys of finished blocks made apart", {"rides": False})
     ]
+    tiled = tiled_vae(vae, size, block, number, videos) if moves else None
+    if tiled is not None:
+        smaller.append(("frames decoded in tiles", {"vae_in_tiles": True}))
     if window > SMALL_WINDOW and not fixed_window:
         smaller.append((f"a window of {SMALL_WINDOW} frames", {"window": SMALL_WINDOW}))
-    stream = videos * stream_numbers(vae, rows, columns) * number
+    stream = videos * sum(stream_numbers(vae, rows, columns)) * number
     return ModelSizes(
         text=text_bytes,
         weights=number * count_numbers(transformer_table(model)),
@@ -120,4 +130,26 @@ def wan_sizes(
         tiles=1,
         window=window,
         smaller=tuple(smaller),
+        tiled=tiled,
+    )
+
+
+def tiled_vae(
+    vae: WanVAEConfig, size: tuple[int, int], block: int, number: int, videos: int
+) -> TiledVAE | None:
+    """Return what decoding in tiles takes; None where a frame is a single one.
+
+    Of the tiles one is on the device, with what it looks back at.
+    """
+    share, pixels = share_of_tile(vae, *size), math.prod(size)
+    if share == 1:
+        return None
+    deep, wide = stream_numbers(vae, *(n // vae.patch[1] for n in size))
+    places = vae.patch[0] * pixels // vae.wide_patch**2
+    begin = vae.widths[vae.wide_levels - 1]
+    working = max(begin * places, share * vae.dim * vae.patch[0] * pixels)
+    return TiledVAE(
+        number * (count_numbers(vae_table(vae)) + videos * round(deep + share * wide)),
+        number * videos * round(VAE_WORKING * working),
+        number * videos * round(wide * count_covered(vae, *size) + block * begin * places),
     )

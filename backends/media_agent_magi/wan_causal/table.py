@@ -71,6 +71,13 @@ def adapter_table(config: WanConfig, rank: int) -> Shapes:
     }
 
 
+def rank_of(name: str, shape: tuple[int, ...]) -> int:
+    """Return the rank of an adapter by one of its halves; 0: it is none."""
+    if len(shape) != 2:
+        return 0
+    return shape[0] if name.endswith("lora_A.weight") else shape[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Umt5Sizes:
     """Sizes of a UMT5 encoder; every layer has a table of `buckets` distances by heads."""

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent_magi.generating.family import WeightsError
+from media_agent_magi.loading.damage import check_all
 from media_agent_magi.loading.headers import WeightFiles
-from media_agent_magi.loading.text_files import TOKENIZER
+from media_agent_magi.loading.tokenizer import TOKENIZER, check_tokenizer
 from media_agent_magi.wan_causal.table import Umt5Sizes
 
 if TYPE_CHECKING:
@@ -24,17 +24,24 @@ class WanText:
     files: WeightFiles
     tokenizer: Path
 
-    def check(self) -> Umt5Sizes:
+    def sizes(self) -> Umt5Sizes:
         """Return its sizes.
 
         Raises:
-            WeightsError: Weights or the tokenizer are missing, or do not go together.
+            WeightsError: It is another model.
         """
         sizes = Umt5Sizes.read(self.files)
         self.files.check(sizes.table())
-        if not (self.tokenizer / TOKENIZER).is_file():
-            raise WeightsError(f"in {self.tokenizer} the tokenizer {TOKENIZER} is missing")
         return sizes
+
+    def check(self) -> None:
+        """Compare weights and tokenizer with what is wanted.
+
+        Raises:
+            WeightsError: Weights or the tokenizer are missing or cut off, or do not go together.
+        """
+        vocabulary = Umt5Sizes.read(self.files).vocabulary
+        check_all(self.sizes, lambda: check_tokenizer(self.tokenizer, vocabulary))
 
     def facts(self) -> list[tuple[str, int]]:
         """Return what tells it from another one."""
@@ -49,4 +56,4 @@ class WanText:
         """
         from media_agent_magi.wan_causal.umt5 import load_umt5
 
-        return load_umt5(self.files, self.check(), dtype)
+        return load_umt5(self.files, self.sizes(), dtype)

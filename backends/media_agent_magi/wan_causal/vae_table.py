@@ -71,13 +71,21 @@ def read_vae_config(files: WeightFiles) -> WanVAEConfig:
     return config
 
 
-def stream_numbers(config: WanVAEConfig, rows: int, columns: int) -> int:
-    """Count the numbers that a stream of the decoder keeps, of latents of that size."""
-    return sum(
-        layer.inputs * BACK * rows * columns * layer.scale**2
-        for layer in list_decoder(config)
-        if layer.kind in LOOKS_BACK
-    )
+def stream_numbers(config: WanVAEConfig, rows: int, columns: int) -> tuple[int, int]:
+    """Count the numbers that a stream of the decoder keeps, of latents of that size.
+
+    Those of the deep levels, and those of the wide ones.
+    """
+    deep = wide = 0
+    for layer in list_decoder(config):
+        if layer.kind in LOOKS_BACK:
+            kept = layer.inputs * BACK * rows * columns * layer.scale**2
+            _, part, *rest = layer.name.split(".")
+            if part == "head" or (part == "upsamples" and int(rest[0]) >= config.deep_layers):
+                wide += kept
+            else:
+                deep += kept
+    return deep, wide
 
 
 def list_encoder(config: WanVAEConfig) -> Iterator[Layer]:

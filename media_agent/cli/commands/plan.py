@@ -179,7 +179,7 @@ def _list_reasons(report: "PlanReport") -> "Iterator[str]":
     for reason in collect_reasons(report):
         many = len(reason.names)
         who = reason.list_names()
-        said = shorten(in_full(reason.error), 300)
+        said = shorten(in_full(reason.error), 360)
         yield f"not {who}: {said}" if many <= _NAMED else f"not {many} models ({who}): {said}"
 
 

@@ -9,11 +9,21 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
+from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.noise import seeded_noise
-from media_agent_magi.engine.state_io import SamplerState, StateError, load_state, save_state
+from media_agent_magi.engine.state_io import (
+    SamplerState,
+    StateError,
+    load_state,
+    save_state,
+    seal_state,
+    write_state,
+)
 from media_agent_magi.engine.text.rows import TextRow
+from tests.magi.allocations import Allocations
 
 BASE = SamplerConfig(num_steps=8, window_size=4, chunk_width=2, null_caption_tokens=3)
 DISTILLED = replace(BASE, cfg_number=1, distill=True)
@@ -85,10 +95,10 @@ def test_a_resumed_video_asks_no_text_again(small_videos: Any) -> None:
     assert asked == [5, 6]
 
 
-def test_a_state_does_not_change_when_its_video_continues(small_videos: Any) -> None:
+def test_of_a_state_only_the_keys_change_when_its_video_continues(small_videos: Any) -> None:
     running = small_videos.sampler(BASE)
     next(iter(running))
-    state = running.state()
+    state = replace(running.state(), keys={})
     before = {name: tensor.clone() for name, tensor in state.to_tensors().items()}
     list(running)
 
@@ -211,3 +221,96 @@ def test_a_state_without_keys_is_a_twentieth_of_one_with_them() -> None:
     )  # fmt: skip
 
     assert size(replace(state, keys={})) <= 0.05 * size(state)
+
+
+def test_a_file_is_what_safetensors_reads_whatever_the_numbers(tmp_path: Path) -> None:
+    text = TextRow(torch.randn(3, 5).bfloat16(), torch.ones(3))
+    state = replace(
+        EMPTY,
+        keys={layer: x[:, :7] for layer, x in make_keys(3, 8, torch.bfloat16).items()},
+        rows={4: (text, text)},
+        latents={4: torch.randn(2, 3, 1, 5, 5)},
+        sink=(2, 3),
+    )
+    save_state(tmp_path / "state", state, FACTS)
+
+    tensors, kept = state.to_tensors(), load_file(tmp_path / "state")
+
+    assert kept.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert kept[name].dtype == tensor.dtype
+        assert torch.equal(kept[name], tensor)
+
+
+def test_a_state_that_was_not_sealed_is_damaged(tmp_path: Path) -> None:
+    write_state(tmp_path / "state", EMPTY, FACTS)
+
+    assert "its checksum does not agree" in refusal(tmp_path / "state")
+
+    seal_state(tmp_path / "state")
+    load_state(tmp_path / "state", FACTS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_state_is_written_and_read_a_layer_at_a_time(tmp_path: Path, dtype: torch.dtype) -> None:
+    """Of a ring of two videos, whose keys of a layer are not in one piece."""
+    layers, cache, path = 10, KVCache(room := 2**11), tmp_path / "state"
+    for layer in range(layers):
+        cache.write(layer, 0, *torch.randn(2, 2, room - 2**9, 4, 16, dtype=dtype))
+    state = replace(EMPTY, keys=cache.entries())
+    each = state.keys[0].nbytes
+
+    with Allocations(*state.keys.values()) as written:
+        write_state(path, state, FACTS)
+    seal_state(path)
+    with Allocations() as read:
+        kept, _ = load_state(path, FACTS)
+        mapped = read.peak
+        restored = KVCache()
+        restored.expect(room, sink=0)
+        restored.restore(kept.keys, 0, 0, place=(torch.device("cpu"), torch.float32))
+
+    ring = layers * 2 * room * 4 * 32 * 4
+    assert written.peak < 1.1 * each < 0.2 * path.stat().st_size
+    assert read.peak - mapped <= ring
+    for layer, saved in state.keys.items():
+        assert torch.equal(restored.entries()[layer], saved.float())
+
+
+def test_reading_a_state_takes_no_memory_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    save_state(path, replace(EMPTY, keys=make_keys(20, 2**13, torch.float32)), FACTS)
+    before = anonymous_bytes()
+
+    kept, _ = load_state(path, FACTS)
+
+    assert anonymous_bytes() - before < path.stat().st_size // 10
+    assert len(kept.keys) == 20
+
+
+def make_keys(layers: int, tokens: int, dtype: torch.dtype) -> dict[int, Tensor]:
+    return {layer: torch.randn(1, tokens, 4, 16).to(dtype) for layer in range(layers)}
+
+
+def anonymous_bytes() -> int:
+    """What this process holds that is in no file."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    [kib] = [line.split()[1] for line in lines if line.startswith("RssAnon")]
+    return int(kib) * 1024
+
+
+EMPTY = SamplerState(
+    stage=1,
+    total=None,
+    frames=None,
+    skipped=0,
+    prefix_chunks=0,
+    origin=0,
+    first_token=0,
+    latents={},
+    rows={},
+    levels={},
+    keys={},
+    prefix=None,
+    tail=None,
+)

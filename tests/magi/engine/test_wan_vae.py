@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from media_agent_magi.engine.autoencoders import wan_vae_config
 from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
-from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
+from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig, tile_spans
+from media_agent_magi.engine.autoencoders.wan_vae_tiles import TiledStream
 from media_agent_magi.engine.config import ConfigError
 from media_agent_magi.wan_causal.vae_table import stream_numbers, vae_table
 
@@ -124,4 +126,64 @@ def test_the_table_is_what_is_built_and_what_a_stream_keeps(sizes: dict[str, Any
 
     assert vae_table(vae.config) == {n: tuple(p.shape) for n, p in vae.named_parameters()}
     kept = sum(tensor.numel() for tensor in stream.kept.values())
-    assert kept == stream_numbers(vae.config, 2, 3)
+    assert kept == sum(stream_numbers(vae.config, 2, 3))
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {},
+        {"temporal_downsample": (True, False, True)},
+        {"dim_mult": (1, 2), "temporal_downsample": (True,)},
+        {"dim_mult": (1, 2), "temporal_downsample": (False,)},
+    ],
+)
+def test_a_video_decoded_in_tiles_is_the_one_decoded_whole(
+    sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also at the edges of the tiles: they see all that a pixel depends on."""
+    monkeypatch.setattr(wan_vae_config, "TILE", 24)
+    vae, given = build(**sizes), latents(3, 5, 8)
+    whole = vae.open_decoder().decode(given)
+    late = vae.open_decoder(is_first=False).decode(given)
+
+    stream, within = TiledStream(vae, is_first=True), TiledStream(vae, is_first=False)
+    tiled = torch.cat([stream.decode(part) for part in given.split([2, 1], dim=2)], dim=2)
+
+    assert (tiled - whole).abs().max() <= 1e-5  # of values up to 1
+    assert (within.decode(given) - late).abs().max() <= 1e-5
+    assert whole.std() > 0.1
+
+
+def test_a_smaller_halo_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wan_vae_config, "TILE", 40)
+    vae, given = build(), latents(2, 5, 10)
+    assert vae.config.halo == 10
+    monkeypatch.setattr(WanVAEConfig, "halo", 4)
+
+    tiled = TiledStream(vae, is_first=True).decode(given)
+
+    assert (tiled - vae.open_decoder().decode(given)).abs().max() > 1e-3
+
+
+def test_spans_cover_a_side_once_and_are_equal() -> None:
+    config = WanVAEConfig()
+    for side in (16, 416, 424, 480, 832, 1280):
+        spans = tile_spans(config, side)
+        filled = [place for span in spans for place in range(span.start, span.stop)]
+        assert filled == list(range(side // 2))
+        lengths = {span.stop - span.start for span in spans}
+        assert max(lengths) - min(lengths) <= 1
+        assert max(lengths) <= 208
+        assert all(0 <= span.first <= span.start < span.stop <= span.last for span in spans)
+
+
+def test_what_a_tile_looks_back_at_waits_elsewhere() -> None:
+    vae = build()
+    stream = TiledStream(vae, is_first=True)
+    stream.decode(latents(2, 2, 3))
+
+    [tile] = stream.tiles
+    waiting = sum(kept.numel() for kept in tile.waiting.values())
+    assert tile.memory.kept == {}
+    assert waiting == stream_numbers(vae.config, 2, 3)[1]

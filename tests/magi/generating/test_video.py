@@ -35,7 +35,7 @@ def last_seen(chunk: VideoChunk) -> torch.Tensor | None:
 
 def state_after(video: Video, count: int, path: Path) -> list[VideoChunk]:
     chunks = list(islice(video, count))
-    video.saver()(path)
+    video.saver(path.parent)(path)
     return chunks
 
 
@@ -127,12 +127,29 @@ def test_a_video_continues_from_its_state_frame_for_frame(
         assert torch.equal(before, chunks[-1].latents[:, :, -1:])
 
 
+def test_a_state_is_of_its_moment_however_late_it_is_saved(engine: Engine, tmp_path: Path) -> None:
+    options = replace(FAST, num_frames=96)
+    video = engine.video(lambda _: RED, [0], options)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    made = list(islice(video, 2))
+    save, forgotten = video.saver(folder), video.saver(folder)
+    made += video
+
+    save(tmp_path / "s")
+    del forgotten
+
+    rest = engine.video(lambda _: RED, [0], options, state=tmp_path / "s")
+    assert np.array_equal(videos(engine, rest), videos(engine, made)[:, 48:])
+    assert list(folder.iterdir()) == []
+
+
 def test_a_steered_video_continues_as_steered(engine: Engine, tmp_path: Path) -> None:
     options = replace(FAST, num_frames=96)
     video = engine.video(lambda _: RED, [0], options)
     made = list(islice(video, 1))
     first = video.change_now(BLUE)
-    video.saver()(tmp_path / "s")
+    video.saver(tmp_path)(tmp_path / "s")
     made += video
 
     rest = engine.video(lambda _: RED, [0], options, state=tmp_path / "s")
@@ -253,7 +270,7 @@ def test_a_state_is_small(
     video = engine.video(lambda _: RED, [0], replace(FAST, ramp=True, prefix=prefix))
     sizes = []
     for _ in islice(video, 7):
-        video.saver()(tmp_path / "s")
+        video.saver(tmp_path)(tmp_path / "s")
         sizes.append((tmp_path / "s").stat().st_size)
 
     assert 0.9 * largest < max(sizes) <= largest

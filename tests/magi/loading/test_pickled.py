@@ -1,6 +1,8 @@
 """Checkpoints of torch, read by their header and mapped."""
 
+import tracemalloc
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -107,3 +109,90 @@ def test_an_encrypted_file_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(WeightsError, match="no file of torch"):
         read_pickled(file)
+
+
+def rewrite(file: Path, change: Callable[[str, bytes], bytes | None]) -> None:
+    """Pack a file again with other members; None leaves one out."""
+    with ZipFile(file) as old:
+        members = [(each.filename, old.read(each)) for each in old.infolist()]
+    with ZipFile(file, "w") as new:
+        for name, content in members:
+            changed = change(name, content)
+            if changed is not None:
+                new.writestr(name, changed)
+
+
+def two_weights(folder: Path) -> Path:
+    weights = {"first": torch.ones(1000), "second": torch.ones(1000)[100:300].reshape(10, 20)}
+    return save(folder / "model.pt", {"generator": weights, "step": 7})
+
+
+@pytest.mark.parametrize(
+    ("kept", "reason"),
+    [
+        (3999, "1 of 2 tensors are not whole, first generator: second, which has 3999 bytes of"),
+        (0, "first generator: second, which has 0 bytes of 4000"),
+        (None, "first generator: second, which is missing"),
+    ],
+)
+def test_a_tensor_whose_numbers_are_not_all_there_is_named(
+    tmp_path: Path, kept: int | None, reason: str
+) -> None:
+    file = two_weights(tmp_path)
+
+    def shorten(name: str, content: bytes) -> bytes | None:
+        if name != "model/data/1":
+            return content
+        return None if kept is None else content[:kept]
+
+    rewrite(file, shorten)
+
+    with pytest.raises(WeightsError, match=f"model.pt is cut off or half downloaded: .*{reason}"):
+        read_pickled(file, "generator")
+
+
+def test_a_view_of_another_tensor_is_whole(tmp_path: Path) -> None:
+    base = torch.arange(60.0).reshape(6, 10)
+    views = {
+        "base": base,
+        "turned": base.T,
+        "part": base[2:4, 3:],
+        "one": base[5, 9],
+        "no": base[:0],
+    }
+
+    files = read_pickled(save(tmp_path / "model.pt", views))
+
+    assert files.tensors["turned"].shape == (10, 6)
+
+
+def test_a_file_that_lost_bytes_in_its_middle_is_refused(tmp_path: Path) -> None:
+    file = two_weights(tmp_path)
+    whole = file.read_bytes()
+    file.write_bytes(whole[:3000] + whole[4000:])
+
+    with pytest.raises(WeightsError, match="cut off"):
+        read_pickled(file, "generator")
+
+
+def test_a_file_with_a_hole_where_a_piece_was_not_fetched_is_refused(tmp_path: Path) -> None:
+    file = two_weights(tmp_path)
+    whole = file.read_bytes()
+    place = whole.index(b"model/data/1") - 30  # the member begins in front of its name
+    file.write_bytes(whole[:place] + bytes(2000) + whole[place + 2000 :])
+
+    with pytest.raises(WeightsError, match="first generator: second, which is not where it should"):
+        read_pickled(file, "generator")
+
+
+def test_no_number_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "model.pt"
+    torch.save({f"weight{i}": torch.zeros(2**20) for i in range(16)}, file)
+    tracemalloc.start()
+    try:
+        read_pickled(file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 2**20 < file.stat().st_size // 60

@@ -2,6 +2,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import torch
@@ -75,6 +76,29 @@ def test_all_files_that_are_missing_are_named_at_once(folder: Path) -> None:
     assert f"{SHARD} is missing" in said
     assert "diffusion_pytorch_model.safetensors is missing" in said
     assert "model.safetensors is missing" in said
+
+
+def test_a_text_encoder_of_which_tokenizer_or_weights_are_cut_off_is_named(folder: Path) -> None:
+    text = folder.parents[1] / "t5" / "t5-v1_1-xxl"
+    weights, numbers = load_file(text / "model.safetensors"), text / "pytorch_model.bin"
+    torch.save(weights, numbers)
+    (text / "model.safetensors").unlink()
+    MagiFolder.find(folder).check()
+
+    name, last = list(weights)[-1], len(weights) - 1
+    with ZipFile(numbers) as old:
+        members = {each.filename: old.read(each) for each in old.infolist()}
+    members[f"pytorch_model/data/{last}"] = members[f"pytorch_model/data/{last}"][:-7]
+    with ZipFile(numbers, "w") as new:
+        for member, content in members.items():
+            new.writestr(member, content)
+    (text / "spiece.model").write_bytes((text / "spiece.model").read_bytes()[:199])
+
+    said = fault_of(folder)
+
+    assert f"pytorch_model.bin is cut off or half downloaded: 1 of {last + 1} tensors" in said
+    assert f"first {name}" in said
+    assert "spiece.model is cut off or damaged: it has 199 bytes" in said
 
 
 def test_a_part_that_is_not_there_is_named(folder: Path) -> None:

@@ -9,8 +9,10 @@ import torch
 import yaml
 from safetensors.torch import save_file
 
+from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.generating.family import WeightsError
 from media_agent_magi.wan_causal.folder import NoModelError, WanCausalFolder
+from media_agent_magi.wan_causal.loader import read_adapter_of
 from media_agent_magi.wan_causal.settings import PRESETS, released_settings
 from tests.magi.released_wan import adapter_state, settings
 
@@ -177,6 +179,28 @@ def test_a_file_that_is_cut_off_is_named(root: Path) -> None:
     assert "lora.pt is cut off or damaged" in find_refusal(root / "longlive")
 
 
+def test_a_tokenizer_and_weights_that_are_cut_off_are_named_at_once(root: Path) -> None:
+    base = root / "wan2.1-t2v-1.3b"
+    for name, size in (("google/umt5-xxl/spiece.model", 99), ("Wan2.1_VAE.pth", 5000)):
+        (base / name).write_bytes((base / name).read_bytes()[:size])
+
+    said = find_refusal(root / "longlive")
+
+    assert "spiece.model is cut off or damaged: it has 99 bytes" in said
+    assert "Wan2.1_VAE.pth is cut off or damaged" in said
+
+
+def test_an_encoder_that_is_cut_off_hides_no_other_fault(root: Path) -> None:
+    text = root / "wan2.1-t2v-1.3b/models_t5_umt5-xxl-enc-bf16.pth"
+    for file in (text, root / "longlive/models/lora.pt"):
+        file.write_bytes(file.read_bytes()[:-1000])
+
+    said = find_refusal(root / "longlive")
+
+    assert f"{text.name} is cut off" in said
+    assert "lora.pt is cut off" in said
+
+
 def test_what_is_no_tensor_is_refused_and_never_run(root: Path, tmp_path: Path) -> None:
     class Trap:
         def __reduce__(self) -> Any:
@@ -245,3 +269,56 @@ def test_an_adapter_without_a_rank_is_refused(root: Path) -> None:
     change(root / "longlive" / "models" / "lora.pt", flatten)
 
     assert "lora" in find_refusal(root / "longlive")
+
+
+@pytest.mark.parametrize("half", ["lora_A", "lora_B"])
+def test_an_adapter_of_two_ranks_is_refused(root: Path, half: str) -> None:
+    name = f"base_model.model.blocks.1.ffn.0.{half}.weight"
+
+    def shrink(content: Checkpoint) -> None:
+        tensor = content["generator_lora"][name]
+        content["generator_lora"][name] = tensor[:3] if half == "lora_A" else tensor[:, :3]
+
+    change(root / "longlive" / "models" / "lora.pt", shrink)
+
+    said = find_refusal(root / "longlive")
+
+    assert f"lora.pt holds no adapter of one rank, but of 3 (blocks.1.ffn.0.{half}.weight)" in said
+    assert "4 (blocks.0.self_attn.q.lora_A.weight)" in said
+
+
+def test_an_adapter_of_another_rank_than_the_settings_say_is_refused(root: Path) -> None:
+    say(root / "longlive", adapter={"rank": 8, "alpha": 8})
+
+    assert "lora.pt has rank 4, and the settings say 8" in find_refusal(root / "longlive")
+
+
+def test_without_a_word_on_the_adapter_it_is_the_released_one(root: Path) -> None:
+    say(root / "longlive", adapter={"type": "lora"})
+
+    assert "lora.pt has rank 4, and the settings say 256" in find_refusal(root / "longlive")
+
+
+def test_rank_and_alpha_of_the_settings_scale_the_adapter(root: Path) -> None:
+    say(root / "longlive", adapter={"rank": 4, "alpha": 6})
+    folder = WanCausalFolder.find(root / "longlive")
+
+    adapter = read_adapter_of(folder, WanDiT(folder.config.model))
+
+    assert {added.scale for added in adapter.values()} == {1.5}
+
+
+@pytest.mark.parametrize(
+    ("adapter", "reason"),
+    [
+        ({"rank": 0}, "adapter.rank must be above 0, not 0"),
+        ({"rank": 4.5}, "adapter.rank must be a whole number, not 4.5"),
+        ({"rank": 4, "alpha": -1}, "adapter.alpha must be above 0, not -1"),
+    ],
+)
+def test_numbers_of_an_adapter_that_cannot_be_are_refused(
+    root: Path, adapter: Checkpoint, reason: str
+) -> None:
+    say(root / "longlive", adapter=adapter)
+
+    assert reason in find_refusal(root / "longlive")

@@ -9,13 +9,13 @@ from torch import Tensor
 
 from media_agent_magi.engine.autoencoders import wan_vae_layers
 from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
-from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig
+from media_agent_magi.engine.autoencoders.wan_vae_config import WanVAEConfig, tile_spans
 from media_agent_magi.engine.autoencoders.wan_vae_layers import Memory
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.causal.dit import WanDiT
 from media_agent_magi.engine.causal.rope import rotary_table
 from media_agent_magi.engine.text.keys import ChunkText
-from media_agent_magi.loading.memory import GIB, Holding, MemoryPlan, plan_memory
+from media_agent_magi.loading.memory import GIB, Holding, MemoryPlan, plan_both, plan_memory
 from media_agent_magi.loading.stream import on_meta
 from media_agent_magi.wan_causal.config import LONGLIVE, SELF_FORCING, WanCausalConfig
 from media_agent_magi.wan_causal.sizes import frame_tokens, key_bytes, wan_sizes, working_bytes
@@ -92,6 +92,38 @@ def test_decoding_needs_what_is_planned(monkeypatch: pytest.MonkeyPatch) -> None
     assert counted.peak <= sizes.vae - weights + sizes.tile <= 1.1 * counted.peak
 
 
+def test_decoding_in_tiles_needs_what_is_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        wan_vae_layers.F, "scaled_dot_product_attention", lambda q, k, v: torch.empty_like(q)
+    )
+    vae = on_meta(lambda: WanVAE(WanVAEConfig()).to(torch.bfloat16))
+    assert isinstance(vae, WanVAE)
+    latents, memory, tile = torch.empty(1, 16, 1, 60, 104, device=META), Memory(), Memory()
+    rows, columns = (tile_spans(vae.config, side)[0] for side in SIZE)
+    weights = sum(parameter.nbytes for parameter in vae.parameters())
+    with torch.no_grad():
+        deep = Allocations(*vae.parameters(), latents)
+        with deep:
+            for _ in range(3):
+                begin = vae.decode_deep(latents, memory)
+        part = begin[..., rows.first : rows.last, columns.first : columns.last].contiguous()
+        wide = Allocations(*vae.parameters())
+        with wide:
+            for _ in range(3):
+                vae.decoder.widen(part, tile)
+
+    kept = [sum(x.nbytes for x in each.kept.values()) for each in (memory, tile)]
+    tiled = wan_sizes(LONGLIVE, SIZE).tiled
+    assert tiled is not None
+    assert tiled.vae == pytest.approx(weights + sum(kept), rel=1e-6)
+    needed = max(deep.peak + kept[1], wide.peak + part.nbytes + kept[0]) + weights
+    assert needed <= tiled.vae + tiled.tile <= 1.1 * needed
+    whole = wan_sizes(LONGLIVE, SIZE)
+    assert 2 * (tiled.vae + tiled.tile) < whole.vae + whole.tile
+    assert wan_sizes(LONGLIVE, (384, 384)).tiled is None
+    assert wan_sizes(LONGLIVE, SIZE, moves=False).tiled is None
+
+
 def test_the_ring_is_what_is_planned() -> None:
     causal, model, cache = LONGLIVE.causal, LONGLIVE.model, KVCache(15 * 1560)
     keys = torch.empty(
@@ -116,11 +148,14 @@ def bytes_of(cache: KVCache) -> int:
         (SELF_FORCING, 40, [], 21),
         (SELF_FORCING, 24, ["text encoder off the device"], 21),
         (LONGLIVE, 24, [], 12),
-        (SELF_FORCING, 12, ["keys of finished blocks made apart", "a window of 12 frames"], 12),
+        (SELF_FORCING, 12, ["keys of finished blocks made apart", "frames decoded in tiles"], 21),
+        (SELF_FORCING, 11, ["frames decoded in tiles", "a window of 12 frames"], 12),
         (LONGLIVE, 12, ["text encoder off the device"], 12),
         (LONGLIVE, 11, ["keys of finished blocks made apart"], 12),
         (SELF_FORCING, 8, ["a window of 12 frames", "keys in the main memory"], 12),
-        (LONGLIVE, 8, ["keys of finished blocks made apart", "keys in the main memory"], 12),
+        (LONGLIVE, 10, ["keys of finished blocks made apart", "frames decoded in tiles"], 12),
+        (LONGLIVE, 8, ["frames decoded in tiles", "keys in the main memory"], 12),
+        (LONGLIVE, 6.5, ["frames decoded in tiles", "keys in the main memory"], 12),
         (LONGLIVE, 6, ["keys in the main memory", "blocks streamed from the main memory"], 12),
     ],
 )
@@ -140,6 +175,7 @@ def test_steps_come_in_one_order_and_stop_as_soon_as_it_fits() -> None:
     assert every == (
         "text encoder off the device",
         "keys of finished blocks made apart",
+        "frames decoded in tiles",
         "a window of 12 frames",
         "keys in the main memory",
         "blocks streamed from the main memory",
@@ -156,8 +192,20 @@ def test_a_window_that_was_asked_for_is_kept() -> None:
 def test_what_is_moved_off_the_device_is_counted_in_the_main_memory() -> None:
     found = plan(LONGLIVE, 6)
 
-    assert {part.name for part in found.main} == {"text encoder", "keys", "weights"}
-    assert found.main_bytes / GIB == pytest.approx(10.6 + 3.4 + 2.6, abs=0.2)
+    names = {"text encoder", "keys", "weights", "autoencoder"}
+    assert {part.name for part in found.main} == names
+    assert found.main_bytes / GIB == pytest.approx(10.6 + 3.4 + 2.6 + 2.1, abs=0.2)
+
+
+def test_tiles_are_left_out_where_the_main_memory_is_too_small_for_them() -> None:
+    sizes = wan_sizes(LONGLIVE, SIZE)
+    roomy, narrow = (plan_both(sizes, 8 * GIB, main * GIB) for main in (32, 15))
+
+    assert roomy.holding.vae_in_tiles
+    assert roomy.main_bytes > 15 * GIB > narrow.main_bytes
+    assert narrow.steps[-1] == "keys in the main memory"
+    assert narrow.device_bytes <= 8 * GIB
+    assert plan_both(sizes, 7 * GIB, 15 * GIB).main_bytes > 15 * GIB  # nothing else fits
 
 
 def test_several_videos_side_by_side_share_the_weights() -> None:

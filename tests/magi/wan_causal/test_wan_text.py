@@ -26,7 +26,7 @@ def encoder(folder: WanCausalFolder, precision: Precision = "float32") -> TextEn
 
 
 def test_sizes_are_read_from_the_file(folder: WanCausalFolder) -> None:
-    assert folder.text().check() == TEXT
+    assert folder.text().sizes() == TEXT
     assert count_numbers(UMT5_XXL.table()) == 5_680_910_336
 
 

@@ -14,6 +14,7 @@ from media_agent.testing.simulator.videos import Video as MadeVideo
 from media_agent.testing.simulator.videos import make_video
 from media_agent.video.codec import read_frames
 from media_agent_magi.backend import WanCausalBackend
+from media_agent_magi.engine.autoencoders import wan_vae_config
 from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.video import VideoChunk, VideoOptions
 from media_agent_magi.loading.memory import Holding
@@ -58,6 +59,20 @@ def whole(engine: Engine) -> np.ndarray:
     return frames_of(engine, engine.video(prompts, [0, 1], OPTIONS))
 
 
+def test_frames_decoded_in_tiles_are_those_decoded_whole(
+    releases: Path, whole: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wan_vae_config, "TILE", 16)
+    folder = WanCausalFolder.find(releases / "longlive")
+    holding = Holding(window=folder.config.causal.window, vae_in_tiles=True)
+    label, options = "wan-causal/longlive", WanCausalOptions()
+    tiling = load_wan_causal(folder, label, holding, device="cpu", options=options)
+
+    frames = frames_of(tiling, tiling.video(prompts, [0, 1], OPTIONS))
+
+    assert np.abs(frames.astype(int) - whole).max() <= 1  # of 255: a rounding
+
+
 def test_a_video_has_the_frames_asked_for(whole: np.ndarray) -> None:
     assert whole.shape == (2, 57, 32, 32, 3)
     assert not np.array_equal(whole[0], whole[1])
@@ -76,7 +91,7 @@ def test_a_video_continues_from_its_state_frame_for_frame(
 ) -> None:
     video = engine.video(prompts, [0, 1], OPTIONS)
     made = frames_of(engine, islice(video, after))
-    video.saver()(tmp_path / "state")
+    video.saver(tmp_path)(tmp_path / "state")
 
     rest = engine.video(prompts, [0, 1], OPTIONS, state=tmp_path / "state")
     assert np.array_equal(np.concatenate([made, frames_of(engine, rest)], axis=1), whole)
@@ -87,7 +102,7 @@ def test_a_branch_continues_the_first_video_with_other_seeds(
 ) -> None:
     video = engine.video(prompts, [0, 1], OPTIONS)
     list(islice(video, 3))
-    video.saver()(tmp_path / "state")
+    video.saver(tmp_path)(tmp_path / "state")
 
     options = replace(OPTIONS, branches=True, num_frames=45)
     branch = engine.video(prompts, [5, 6], options, state=tmp_path / "state")

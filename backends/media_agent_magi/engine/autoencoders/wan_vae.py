@@ -71,9 +71,13 @@ class WanVAE(nn.Module):
 
     def decode_frame(self, latents: Tensor, memory: Memory) -> Tensor:
         """Return the frames (B, 3, T, H, W) of one latent frame (B, z, 1, h, w), not clamped."""
+        return self.decoder.widen(self.decode_deep(latents, memory), memory)
+
+    def decode_deep(self, latents: Tensor, memory: Memory) -> Tensor:
+        """Return what all but the two widest levels make of one latent frame (B, z, 1, h, w)."""
         mean, std = self.scale(latents)
         x = (latents.float() * std + mean).to(self.conv2.weight)
-        return self.decoder(self.conv2(x, memory), memory)
+        return self.decoder.deepen(self.conv2(x, memory), memory)
 
     def scale(self, like: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and std of the latents, (z, 1, 1, 1), float32."""
@@ -156,10 +160,21 @@ class Decoder(nn.Module):
                 width //= 2
         self.upsamples = nn.ModuleList(layers)
         self.head = head(width, 3)
+        self._wide = config.deep_layers
 
     def forward(self, latents: Tensor, memory: Memory) -> Tensor:
         """Return (B, 3, T, H, W)."""
+        return self.widen(self.deepen(latents, memory), memory)
+
+    def deepen(self, latents: Tensor, memory: Memory) -> Tensor:
+        """Return what enters the two widest levels, (B, C, T, H/2, W/2)."""
         x = self.conv1(latents, memory)
-        for layer in (*self.middle, *self.upsamples, self.head):
+        for layer in (*self.middle, *self.upsamples[: self._wide]):
+            x = layer(x, memory)
+        return x
+
+    def widen(self, x: Tensor, memory: Memory) -> Tensor:
+        """Return (B, 3, T, H, W); every pixel sees `halo` places around it, and no more."""
+        for layer in (*self.upsamples[self._wide :], self.head):
             x = layer(x, memory)
         return x

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 from media_agent_magi.engine.config import check_keys, refuse
@@ -21,6 +22,9 @@ STD = (
     3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
 )  # fmt: skip
 """Of the latents that the released encoder makes, by channel."""
+
+TILE = 416
+"""Pixels that a side of a tile has at most, what it sees around it left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,34 @@ class WanVAEConfig:
         return tuple(self.dim * factor for factor in self.dim_mult)
 
     @property
+    def wide_levels(self) -> int:
+        """How many levels of the decoder take nearly all of its memory, and double no frames: two.
+
+        One where frames are doubled between these.
+        """
+        return 1 if not self.temporal_downsample or self.temporal_downsample[0] else 2
+
+    @property
+    def deep_layers(self) -> int:
+        """How many of the decoder's upsampling layers come before its wide levels."""
+        return (len(self.dim_mult) - self.wide_levels) * (self.num_res_blocks + 2)
+
+    @property
+    def wide_patch(self) -> int:
+        """Rows, and columns, of pixels for a place where the wide levels begin."""
+        return 2 ** (self.wide_levels - 1)
+
+    @property
+    def halo(self) -> int:
+        """Places around it, where the wide levels begin, that a pixel depends on at most."""
+        pixels = 1  # the last convolution
+        for level in range(self.wide_levels):
+            pixels += 2 * (self.num_res_blocks + 1) * 2**level
+            if level:
+                pixels += 2 ** (level - 1)  # behind a doubling
+        return math.ceil(pixels / self.wide_patch)
+
+    @property
     def decoder_frames(self) -> int:
         """Latent frames before a latent frame that its pixels depend on, at most."""
         convolutions = 2 * (self.num_res_blocks + 1)
@@ -79,3 +111,49 @@ class WanVAEConfig:
                 rate *= 2
         frames += BACK / rate  # the last convolution
         return math.ceil(frames)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A side of a tile, in places where the wide levels begin.
+
+    start, stop: what it fills. first, last: what it is made of, with the halo around it.
+    """
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    def pixels(self, patch: int) -> tuple[slice, slice]:
+        """Return which pixels of the frame it fills, and with which of its own."""
+        begin, length = (self.start - self.first) * patch, (self.stop - self.start) * patch
+        return slice(self.start * patch, self.stop * patch), slice(begin, begin + length)
+
+
+def tile_spans(config: WanVAEConfig, side: int) -> tuple[Span, ...]:
+    """Cut a side of so many pixels into equal parts."""
+    places, count = side // config.wide_patch, math.ceil(side / TILE)
+    edges = [places * number // count for number in range(count + 1)]
+    return tuple(
+        Span(start, stop, max(0, start - config.halo), min(places, stop + config.halo))
+        for start, stop in pairwise(edges)
+    )
+
+
+def share_of_tile(config: WanVAEConfig, rows: int, columns: int) -> float:
+    """Return which part of a frame of so many pixels the largest tile is, its halo counted."""
+    share = 1.0
+    for side in (rows, columns):
+        longest = max(span.last - span.first for span in tile_spans(config, side))
+        share *= longest * config.wide_patch / side
+    return share
+
+
+def count_covered(config: WanVAEConfig, rows: int, columns: int) -> float:
+    """Return how often a pixel is decoded, on average: halos overlap."""
+    covered = 1.0
+    for side in (rows, columns):
+        places = sum(span.last - span.first for span in tile_spans(config, side))
+        covered *= places * config.wide_patch / side
+    return covered

@@ -47,7 +47,7 @@ class WindowedPredictor:
     def velocity(self, given: StepInput) -> Tensor:
         """Return the flow of `given.x`; zeros for a clean block that does not ride."""
         if given.recaches and not self.config.global_sink:
-            self.cache.restart(given.spans[0][0] * math.prod(self.model.grid(given.x)[1:]))
+            self.cache.restart(given.spans[0][0] * self._each(given.x))
         clean = given.step.clean_chunks
         if clean == 0 or self.config.rides:
             return self._forward(given, 0, len(given.t))
@@ -59,6 +59,11 @@ class WindowedPredictor:
         """Store the keys of clean blocks, one after the other."""
         for part in range(len(given.t)):
             self._forward(given, part, part + 1)
+
+    def expect(self, latents: Tensor) -> None:
+        """Hear of latents before there are keys: the ring is allocated once, in its full size."""
+        each = self._each(latents)
+        self.cache.expect((self.config.room or 0) * each, sink=self.config.sink * each)
 
     def forget_before(self, chunk: int, tokens: int) -> None:
         """Do nothing: what no part of a forward sees is forgotten when it begins."""
@@ -85,8 +90,8 @@ class WindowedPredictor:
             spans: The first frame of each part, and its end.
             clean: How many parts, the first ones, leave their keys in the ring.
         """
-        each, start = math.prod(self.model.grid(x)[1:]), spans[0][0]
-        self.cache.expect((self.config.room or 0) * each, sink=self.config.sink * each)
+        self.expect(x)
+        each, start = self._each(x), spans[0][0]
         begin = self.cache.start // each
         visible = [self.config.visible(end, begin) for _, end in spans]
         self.cache.forget_before(min(pieces[-1][0] for pieces in visible) * each)
@@ -102,6 +107,10 @@ class WindowedPredictor:
             past=Past(self.cache, self.cache.start, start * each, stored),
             by_slot=self.config.slot_positions,
         )
+
+    def _each(self, latents: Tensor) -> int:
+        """Return how many tokens a latent frame has."""
+        return math.prod(self.model.grid(latents)[1:])
 
     def _forward(self, given: StepInput, first: int, last: int) -> Tensor:
         """Run the model on some of the parts of a step."""

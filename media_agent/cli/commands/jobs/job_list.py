@@ -55,7 +55,11 @@ def format_status(job: "JobSummary | VideoJob", store: "Ledger") -> str:
     """Return the state of a job, and what to do if nobody works on it."""
     if job.status.is_terminal or store.owners.is_claimed(job.id):
         return job.status
-    return f"{job.status} (its process is gone; use jobs resume)"
+    from media_agent.config.settings import load_settings
+
+    if load_settings().jobs.runner == "inline":
+        return f"{job.status} (its process is gone; use jobs resume)"
+    return f"{job.status} (waits for a worker)"
 
 
 def _build_filter(

@@ -129,6 +129,8 @@ def check_model(name: str | None = None, /, *, json: Flag = False) -> int:
     else:
         for known in models:
             write_stdout(f"{known.model}: {known.problem or 'ready'}")
+            if known.hint:
+                write_stdout(f"  hint: {known.hint}")
     is_sound = all(known.problem is None for known in models)
     return 0 if is_sound else exit_code(StorageError("a model is unusable"))
 
@@ -157,6 +159,7 @@ class KnownModel:
     folder: str
     capabilities: "Capabilities | None" = None
     problem: str | None = None
+    hint: str | None = None
 
     def as_json(self) -> "dict[str, JsonValue]":
         """Return it for programs."""
@@ -165,6 +168,7 @@ class KnownModel:
             "model": self.model,
             "folder": self.folder,
             "problem": self.problem,
+            "hint": self.hint,
             "capabilities": None if can is None else can.model_dump(mode="json"),
         }
 
@@ -192,7 +196,7 @@ def check_models(settings: "Settings") -> list[KnownModel]:
         try:
             backend = registry.create(backend_name, own)
         except MediaAgentError as error:
-            found.append(KnownModel(backend_name, "", problem=error.message))
+            found.append(KnownModel(backend_name, "", problem=error.message, hint=error.hint))
             continue
         found += [
             _check_folder(f"{backend_name}/{model}", str(folder), model, backend)
@@ -207,7 +211,7 @@ def _check_folder(name: str, folder: str, model: str, backend: "VideoBackend") -
     try:
         return KnownModel(name, folder, capabilities=backend.capabilities(model))
     except MediaAgentError as error:
-        return KnownModel(name, folder, problem=error.message)
+        return KnownModel(name, folder, problem=error.message, hint=error.hint)
 
 
 def _check_unnamed(folder: Path, data_dir: Path) -> KnownModel:
@@ -218,7 +222,7 @@ def _check_unnamed(folder: Path, data_dir: Path) -> KnownModel:
     try:
         capabilities = Registry().recognise(folder.name, folder, data_dir)
     except MediaAgentError as error:
-        return KnownModel(str(folder), str(folder), problem=error.message)
+        return KnownModel(str(folder), str(folder), problem=error.message, hint=error.hint)
     return KnownModel(str(folder), str(folder), capabilities=capabilities)
 
 

@@ -1,13 +1,17 @@
 """The command that works on the jobs of a cluster."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from media_agent.cli.arguments import Flag, Number, read_number
 from media_agent.cli.screen import write_stderr
 
+if TYPE_CHECKING:
+    from media_agent.client import VideoClient
+
 _DRAIN = "60"
+_LONGEST_DRAIN = 86400.0  # seconds
 
 
 def worker(
@@ -28,7 +32,7 @@ def worker(
     import asyncio
     import logging
 
-    seconds = read_number("--drain-seconds", drain_seconds) or 0.0
+    seconds = _read_drain(drain_seconds)
     names = _split("--queues", queues)
     logging.basicConfig(
         level=logging.INFO if log else logging.WARNING,
@@ -65,8 +69,47 @@ async def _work(names: tuple[str, ...], seconds: float) -> int:
         loop.add_signal_handler(number, drain.asked.set)
     settings = settings.model_copy(update={"jobs": here})
     async with VideoClient(settings=settings, store=ledger) as client:
+        await _check_services(client, names)
         await client.work_queues(names, drain, say=write_stderr)
     return 0
+
+
+async def _check_services(client: "VideoClient", names: tuple[str, ...]) -> None:
+    """Check that the services can be used from here: else each of their jobs would fail.
+
+    Raises:
+        ConfigurationError: one cannot; what it lacks.
+    """
+    import contextlib
+
+    from media_agent.errors import ConfigurationError, MediaAgentError
+
+    for name in names:
+        model = None
+        with contextlib.suppress(MediaAgentError):  # a queue that is none is refused later
+            model = await client.capabilities(name)
+        if model is not None and not model.local and model.missing is not None:
+            raise ConfigurationError(
+                f"no job of {name} can be made here: it needs {model.missing}",
+                hint="or leave it out of --queues",
+            )
+
+
+def _read_drain(text: str | None) -> float:
+    """Return how long jobs may take to end.
+
+    Raises:
+        InvalidRequestError: nobody can wait for that long.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    seconds = read_number("drain-seconds", text) or 0.0
+    if not 0 <= seconds <= _LONGEST_DRAIN:
+        raise InvalidRequestError(
+            f"--drain-seconds is {seconds:g}; it is 0 to {_LONGEST_DRAIN:g}",
+            hint="what is not done by then, other workers continue",
+        )
+    return seconds
 
 
 def _split(flag: str, text: str) -> tuple[str, ...]:

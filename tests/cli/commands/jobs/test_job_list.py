@@ -195,3 +195,10 @@ def test_a_job_that_is_worked_on_is_not_said_to_be_lost(data: DataFolder) -> Non
 
     with data.ledger.owners.claim(line.id):
         assert format_status(line, data.ledger) == "queued"
+
+
+def test_a_job_of_workers_waits_for_one(data: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_JOBS__RUNNER", "dbos")
+    (line,) = [line for line in data.ledger.jobs.list() if line.status is JobStatus.QUEUED]
+
+    assert format_status(line, data.ledger) == "queued (waits for a worker)"

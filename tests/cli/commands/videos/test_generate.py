@@ -421,6 +421,7 @@ def test_a_detached_job_is_queued_and_its_id_is_printed(
 
     answer = run("generate", "a cat", *SMALL, "--seed", "0", "--detach")
 
+    assert "media-agent worker --queues sandbox" in answer.err
     assert answer.code == 0, answer.err
     (turn,) = queue.turns
     assert answer.out == f"{turn.job_id}\n"

@@ -161,6 +161,20 @@ def test_a_video_goes_on_from_its_state_to_the_bit(
     assert all(map(torch.equal, rest, whole[after:]))
 
 
+def test_the_ring_of_a_state_is_allocated_once(model: WanDiT, tmp_path: Path) -> None:
+    running = sampler(model, LONGLIVE, 9)
+    list(islice(running, 2))  # fewer than the ring has room for
+    save_state(tmp_path / "state", running.state(), {})
+    state, _ = load_state(tmp_path / "state", {})
+
+    cache = KVCache()
+    resumed = sampler(model, LONGLIVE, state=state, cache=cache)
+    places = [ring.data_ptr() for ring in cache.entries().values()]
+    list(islice(resumed, 4))
+
+    assert [ring.data_ptr() for ring in cache.entries().values()] == places
+
+
 def test_a_branch_goes_on_from_the_keys_of_one_video(model: WanDiT) -> None:
     whole = video(model, LONGLIVE, 8)
     running = sampler(model, LONGLIVE, 8, seeds=(7, 8))
