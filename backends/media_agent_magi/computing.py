@@ -3,8 +3,9 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 import torch
@@ -28,6 +29,9 @@ class Computing:
     workers: int = 1
     device: str = "cpu"
     dtype: str = "float32"
+    decodes_beside: bool = True
+    """Whether chunks are decoded while others are computed; else in turn, in the same memory."""
+    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
     _helper: list[ThreadPoolExecutor] = field(default_factory=list, repr=False, compare=False)
     _stream: list[torch.cuda.Stream] = field(default_factory=list, repr=False, compare=False)
 
@@ -69,6 +73,12 @@ class Computing:
         with torch.inference_mode(), self():
             return work()
 
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Compute a chunk; where chunks are not decoded beside it, none is meanwhile."""
+        with nullcontext() if self.decodes_beside else self._turn:
+            yield
+
     def mark(self) -> torch.cuda.Event | None:
         """Return the moment at which what was computed so far is there; None on a CPU: now."""
         if self.device != "cuda":
@@ -79,12 +89,14 @@ class Computing:
 
     @contextmanager
     def beside(self, moment: torch.cuda.Event | None) -> Iterator[None]:
-        """Compute beside what is computed after `moment`, on a GPU in a stream of its own.
+        """Decode beside what is computed after `moment`, on a GPU in a stream of its own.
 
+        Where that is not wanted, it waits for its turn and uses the stream of all.
         What is computed here has to be on the CPU at the end, so that nothing is still in use.
         """
-        if moment is None:
-            yield
+        if moment is None or not self.decodes_beside:
+            with self.in_turn():
+                yield
             return
         if not self._stream:
             self._stream.append(torch.cuda.Stream())

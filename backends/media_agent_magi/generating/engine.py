@@ -28,8 +28,12 @@ class Engine:
     while the next is made; `generate` does both in turn.
     """
 
-    def __init__(self, models: Models, *, threads: int = 1) -> None:
-        """Take the models; `threads` of the CPU make the video, whoever calls."""
+    def __init__(self, models: Models, *, threads: int = 1, decodes_beside: bool = True) -> None:
+        """Take the models; `threads` of the CPU make the video, whoever calls.
+
+        Without `decodes_beside` a chunk is never decoded while another one is made: what both need
+        of the memory is not needed at once.
+        """
         self.models = models
         device = models.transformer.device.type
         self.computing = Computing(
@@ -37,6 +41,7 @@ class Engine:
             workers=workers_here(threads) if device == "cpu" else 1,
             device=device,
             dtype=str(models.transformer.dtype).removeprefix("torch."),
+            decodes_beside=decodes_beside,
         )
 
     def video(

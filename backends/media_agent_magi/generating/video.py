@@ -185,7 +185,8 @@ class Video:
         """Yield the chunks, as latents, as they become clean."""
         chunks = iter(self._sampler)
         while True:
-            with self._computing():  # between two chunks the thread is its caller's
+            # between two chunks the thread is its caller's
+            with self._computing(), self._computing.in_turn():
                 chunk = next(chunks, None)
             if chunk is None:
                 return

@@ -24,15 +24,17 @@ class Holding:
     """A way to hold a model.
 
     text_on_device: the text encoder computes on the device, beside the rest.
-    tiles_at_once: the tiles of a moment are decoded as one batch. fp8: quantised weights are
-    loaded. window: chunks in work, or frames that are seen. rides: the keys of a finished block are
-    made in the first forward of the next. vae_in_tiles: the widest levels of the autoencoder decode
-    a frame in parts, and what they look back at waits in the main memory. ring_on_device,
-    blocks_on_device: where keys and weights wait.
+    tiles_at_once: the tiles of a moment are decoded as one batch. decodes_beside: a chunk is
+    decoded while the next one is computed, so that both need their memory at once. fp8: quantised
+    weights are loaded. window: chunks in work, or frames that are seen. rides: the keys of a
+    finished block are made in the first forward of the next. vae_in_tiles: the widest levels of the
+    autoencoder decode a frame in parts, and what they look back at waits in the main memory.
+    ring_on_device, blocks_on_device: where keys and weights wait.
     """
 
     text_on_device: bool = True
     tiles_at_once: bool = True
+    decodes_beside: bool = True
     fp8: bool = False
     window: int = 4
     rides: bool = True
@@ -136,6 +138,8 @@ def list_steps(sizes: ModelSizes, *, moves: bool = True) -> Iterator[tuple[str, 
     holding = replace(holding, tiles_at_once=False)
     if sizes.tiles > 1:
         yield "tiles decoded one by one", holding
+    holding = replace(holding, decodes_beside=False)
+    yield "chunks decoded in turn", holding
     if sizes.fp8_weights is not None and not sizes.is_quantised:
         holding = replace(holding, fp8=True)
         yield "fp8 weights", holding
@@ -211,7 +215,8 @@ def _count(sizes: ModelSizes, holding: Holding, steps: tuple[str, ...]) -> Memor
     if holding.vae_in_tiles:
         assert sizes.tiled is not None
         vae, tiles = sizes.tiled.vae, sizes.tiled.tile
-    working = max(sizes.activations(holding), tiles)
+    both = (sizes.activations(holding), tiles)
+    working = sum(both) if holding.decodes_beside else max(both)
     parts = [
         Part("weights", on_device),
         Part("keys", ring if holding.ring_on_device else ring // 8),

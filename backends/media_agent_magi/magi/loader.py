@@ -116,7 +116,7 @@ def load_magi(
         fingerprint=fingerprint,
         keys_in_main=not holding.ring_on_device,
     )
-    return Engine(models, threads=threads)
+    return Engine(models, threads=threads, decodes_beside=holding.decodes_beside)
 
 
 def load_transformer(

@@ -78,6 +78,7 @@ def load_wan_causal(
             vae_in_tiles=holding.vae_in_tiles,
         ),
         threads=threads,
+        decodes_beside=holding.decodes_beside,
     )
 
 

@@ -1,9 +1,11 @@
+import threading
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
 from media_agent_magi.generating.engine import Engine
+from media_agent_magi.generating.video import VideoChunk, VideoOptions
 
 RED, BLUE = "a red circle moving right", "a blue square"
 
@@ -64,3 +66,27 @@ def test_progress_counts_up_to_all_steps(engine: Engine) -> None:
 
     assert {total for _, total in seen} == {8}  # the second chunk begins when the first is done
     assert seen == sorted(seen)
+
+
+@pytest.mark.parametrize("decodes_beside", [True, False])
+def test_a_chunk_is_decoded_while_another_is_made_unless_memory_is_short(
+    engine: Engine, decodes_beside: bool
+) -> None:
+    other = Engine(engine.models, decodes_beside=decodes_beside)
+    frames, waited = list[np.ndarray](), list[bool]()
+    chunks = list[VideoChunk]()
+    decoding = threading.Thread(target=lambda: frames.append(other.decode(chunks[0])))
+
+    def look(done: int, total: int | None) -> None:
+        if len(chunks) == 1 and not waited:  # the second chunk is being made
+            decoding.start()
+            decoding.join(60 if decodes_beside else 0.2)
+            waited.append(decoding.is_alive())
+
+    options = VideoOptions(num_frames=48, num_inference_steps=4)
+    for chunk in other.video(lambda _: RED, [0], options, on_forward=look):
+        chunks.append(chunk)
+    decoding.join(60)
+
+    assert waited == [not decodes_beside]
+    assert np.array_equal(frames[0][0], video(engine, [RED, RED], 0)[:24])

@@ -124,7 +124,10 @@ def test_a_plan_for_this_machine_says_what_it_would_need(
 
     main([*command, "--device-memory", "16GiB"])
     said = capsys.readouterr().out
-    assert "text encoder off the device; tiles decoded one by one; fp8 weights" in said
+    assert (
+        "text encoder off the device; tiles decoded one by one; chunks decoded in turn; fp8 weights"
+        in said
+    )
 
     assert main([*command, "--device-memory", "much"]) == 2
     assert "such as 24GiB" in capsys.readouterr().err

@@ -122,6 +122,7 @@ def test_steps_come_in_one_order_and_stop_as_soon_as_it_fits() -> None:
     assert every == (
         "text encoder off the device",
         "tiles decoded one by one",
+        "chunks decoded in turn",
         "fp8 weights",
         "one chunk in work",
         "keys in the main memory",

@@ -150,7 +150,7 @@ def bytes_of(cache: KVCache) -> int:
         (LONGLIVE, 24, [], 12),
         (SELF_FORCING, 12, ["keys of finished blocks made apart", "frames decoded in tiles"], 21),
         (SELF_FORCING, 11, ["frames decoded in tiles", "a window of 12 frames"], 12),
-        (LONGLIVE, 12, ["text encoder off the device"], 12),
+        (LONGLIVE, 12, ["chunks decoded in turn"], 12),
         (LONGLIVE, 11, ["keys of finished blocks made apart"], 12),
         (SELF_FORCING, 8, ["a window of 12 frames", "keys in the main memory"], 12),
         (LONGLIVE, 10, ["keys of finished blocks made apart", "frames decoded in tiles"], 12),
@@ -174,6 +174,7 @@ def test_steps_come_in_one_order_and_stop_as_soon_as_it_fits() -> None:
 
     assert every == (
         "text encoder off the device",
+        "chunks decoded in turn",
         "keys of finished blocks made apart",
         "frames decoded in tiles",
         "a window of 12 frames",
