@@ -139,12 +139,15 @@ def _price(job: "VideoJob") -> str:
     from media_agent_schemas.base import format_usd
 
     quote = "unknown" if job.quote_usd is None else f"{format_usd(job.quote_usd)} USD"
+    held = f"{format_usd(job.held_usd)} USD held in the budgets"
+    if job.held_usd and not job.plan.segments:  # whose cost has segments that are over
+        return f"quoted {quote}; 0.00 USD spent, {held}"
     if job.cost_usd is None:
         return f"quoted {quote}; cost unknown"
     if job.cost_source in (None, "free"):
         return f"quoted {quote}; nothing spent" if job.quote_usd else "free"
-    held = f"; {format_usd(job.held_usd)} USD held in the budgets" if job.held_usd else ""
-    return f"quoted {quote}; cost {format_usd(job.cost_usd)} USD ({job.cost_source}){held}"
+    cost = f"cost {format_usd(job.cost_usd)} USD ({job.cost_source})"
+    return f"quoted {quote}; {cost}" + (f", with what is held: {held}" if job.held_usd else "")
 
 
 def resume_job(
