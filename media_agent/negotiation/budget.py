@@ -121,10 +121,11 @@ def _format_alike(
     cost: float | None, limit: float, taken: float, left: float
 ) -> tuple[str, str, str, str]:
     """Return a price and the amounts that it is compared with, as one message has them."""
+    price, *amounts = format_usd_together(0.0 if cost is None else cost, limit, taken, left)
     if cost is None:
-        return ("an unknown price", *format_usd_together(limit, taken, left))
-    price, *amounts, rest = format_usd_together(cost, limit, taken, left)
-    return (f"{price} USD", amounts[0], amounts[1], f"{left:.12g}" if rest == price else rest)
+        return "an unknown price", amounts[0], amounts[1], amounts[2]
+    rest = f"{left:.12g}" if amounts[2] == price else amounts[2]
+    return f"{price} USD", amounts[0], amounts[1], rest
 
 
 def _format_limit(limit: float, cost: float | None) -> str:
