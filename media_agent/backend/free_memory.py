@@ -38,7 +38,7 @@ class FreeMemory:
         self.main_bytes = free_main_memory(self._group)
         listed = list_gpus(self._smi)
         visible = value_of("CUDA_VISIBLE_DEVICES")
-        is_told = listed or not _has_nodes(self._devices)
+        is_told = listed or not has_nodes(self._devices)
         self._gpus = count_as_programs(listed, visible) if is_told else None
 
     @property
@@ -101,7 +101,7 @@ def list_gpus(
         return ()
 
 
-def _has_nodes(devices: Path) -> bool:
+def has_nodes(devices: Path = _DEVICES) -> bool:
     """Return whether there is a GPU of which the driver's tool says nothing, of any maker."""
     return (devices / "kfd").exists() or any(devices.glob("nvidia[0-9]*"))
 

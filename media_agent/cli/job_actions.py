@@ -1,7 +1,7 @@
 """What the commands about jobs do with a client: resume, ask, stop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import JsonValue
@@ -18,6 +18,7 @@ from media_agent.cli.screen import (
     write_stdout,
 )
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
+from media_agent.cli.whereabouts import describe_elsewhere
 from media_agent.client import VideoClient
 from media_agent.error_codes import exit_code
 from media_agent.errors import JobCancelledError, MediaAgentError, to_info
@@ -72,7 +73,7 @@ async def resume_jobs(job_id: str | None, *, take_over: bool, yes: bool, json: b
                 async def resume(each: str) -> dict[str, JsonValue]:
                     end = await _resume(client, each, interruption, take_over=take_over, yes=yes)
                     if not json:
-                        _report_end(end)
+                        _report_end(end, await describe_elsewhere(end, client.settings))
                     outcomes.codes.append(_exit_code(end))
                     return end.model_dump(mode="json")
 
@@ -256,9 +257,10 @@ async def _list_unknown(client: VideoClient) -> list[str]:
     return [job.id for job in jobs] + await _list_orphans(client)
 
 
-def _report_end(job: VideoJob) -> None:
+def _report_end(job: VideoJob, elsewhere: Mapping[str, str]) -> None:
     if job.status is JobStatus.COMPLETED:
-        write_stdout(f"{job.artifacts[0].path}: job {job.id}, record {job.record_path}")
+        path = str(job.artifacts[0].path)
+        write_stdout(f"{path}{elsewhere.get(path, '')}: job {job.id}, record {job.record_path}")
         return
     if job.error is None:
         stopped = "" if job.cancellation is None else f"; {job.cancellation.said}"

@@ -1,7 +1,7 @@
 """From an order to a finished job: plan, progress, signals, and the report at the end."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from media_agent.cli.confirm import confirm_plans
@@ -19,6 +19,7 @@ from media_agent.cli.screen import (
     write_stdout,
 )
 from media_agent.cli.signals import Interruption, cancel_on_signals, let_finish, note_place
+from media_agent.cli.whereabouts import describe_elsewhere
 from media_agent.client import VideoClient
 from media_agent.error_codes import exit_code
 from media_agent.errors import (
@@ -47,11 +48,13 @@ async def make(order: Order) -> int:
         MediaAgentError: nothing was made.
     """
     job, has_sheet = None, False
+    elsewhere: dict[str, str] = {}
     with quietly(order.output.quiet), cancel_on_signals() as interruption:
         try:
             async with VideoClient() as client:
                 job = await _make(client, order, interruption)
                 has_sheet = await _write_sheet(job, order.output.sheet)
+                elsewhere = await describe_elsewhere(job, client.settings)
         except asyncio.CancelledError:
             if interruption.number is None:
                 raise
@@ -63,7 +66,7 @@ async def make(order: Order) -> int:
             return interruption.exit_code
         if order.detach and not job.status.is_terminal:
             return _report_queued(job, order.output)
-        return _report(job, order.output, interruption, has_sheet=has_sheet)
+        return _report(job, order.output, interruption, elsewhere, has_sheet=has_sheet)
 
 
 async def _make(client: VideoClient, order: Order, interruption: Interruption) -> VideoJob:
@@ -207,18 +210,24 @@ def _report_queued(job: VideoJob, output: OutputFlags) -> int:
 
 
 def _report(
-    job: VideoJob, output: OutputFlags, interruption: Interruption, *, has_sheet: bool
+    job: VideoJob,
+    output: OutputFlags,
+    interruption: Interruption,
+    elsewhere: Mapping[str, str],
+    *,
+    has_sheet: bool,
 ) -> int:
-    """Say how it ended and return the exit code."""
+    """Say how it ended and return the exit code; `elsewhere` has what is said of absent files."""
     if output.json:
         write_json(job)
     elif output.quiet:
         for file in job.artifacts if job.status is JobStatus.COMPLETED else ():
             write_raw_line(str(file.path or file.uri))
     elif job.status is JobStatus.COMPLETED:
-        write_stdout(f"{job.artifacts[0].path}: {_describe(job)}")
+        path = str(job.artifacts[0].path)
+        write_stdout(f"{path}{elsewhere.get(path, '')}: {_describe(job)}")
         if job.plan.request.infer_mode() is VideoMode.VIDEO_EXTEND:
-            write_stdout(f"{job.artifacts[0].path}: {describe_extension(job)}")
+            write_stdout(f"{path}: {describe_extension(job)}")
         for other in job.artifacts[1:]:
             write_stdout(f"{other.path or other.uri}: another {other.kind} of this job")
         write_stdout(

@@ -19,6 +19,7 @@ from media_agent.backend.polled import PolledBackend, has_begun
 from media_agent.errors import BackendUnavailableError, JobError, MediaAgentError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import OwnershipLostError
+from media_agent.telemetry.jobs import tell_start
 from media_agent_schemas.events import BackendEvent, JobStarted, TerminalEvent
 from media_agent_schemas.jobs import OperationRef
 
@@ -172,10 +173,17 @@ class Waiting:
         if event is None or hash(event.model_dump_json()) == waiter.seen:
             return
         if has_begun(event) and not waiter.is_started:
-            self._store.events.append(waiter.job_id, JobStarted(), self._now())
+            self._begin_job(waiter.job_id)
             waiter.is_started = True
         self._store.events.append(waiter.job_id, event, self._now())
         waiter.seen = hash(event.model_dump_json())
+
+    def _begin_job(self, job_id: str) -> None:
+        """Keep that a job began, and tell of it."""
+        job = self._store.jobs.get(job_id)
+        started = self._store.events.append(job_id, JobStarted(), self._now())
+        if started is not None:
+            tell_start(job, started)
 
     async def _look_for_cancels(self) -> None:
         while True:

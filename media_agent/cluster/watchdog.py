@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from media_agent.cluster.turns import FIRST, VERSION, Stage, Turn, TurnQueue, name_queue
 from media_agent.config.backend_section import BackendSection
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.owner import Owner
+from media_agent.telemetry.jobs import tell_handover
 
 MOST_IN_A_ROUND = 500
 REST_SECONDS = 60.0  # between two turns of a job that could not go on
@@ -71,6 +73,8 @@ class Watchdog:
         left = [turn for turn in running if (turn.worker or "") in gone]
         if left:
             await self._queue.requeue(left)
+        for turn in left:
+            tell_handover(turn.job_id, _place_of(turn))
         return len(left)
 
     async def _carry_over(self, turns: Sequence[Turn]) -> int:
@@ -99,6 +103,7 @@ class Watchdog:
                 await self._queue.add(job_id, 0, queue, priority=FIRST)
             else:
                 await self._queue.add(job_id, turn.number + 1, queue)
+                tell_handover(job_id, _place_of(turn))
             begun += 1
         return begun
 
@@ -106,3 +111,11 @@ class Watchdog:
         """Return whether a turn ended long enough ago for another one."""
         rest = min(REST_SECONDS, 2.0**turn.number)  # longer where they come to nothing
         return turn.stage is Stage.ENDED and self._clock() - (turn.ended_at or 0.0) >= rest
+
+
+def _place_of(turn: Turn) -> str:
+    """Return where a turn was run, for people."""
+    try:
+        return Owner.parse(turn.worker or "").place
+    except (ValueError, TypeError):
+        return "its worker"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from media_agent.errors import BudgetExceededError
-from media_agent_schemas.base import format_usd
+from media_agent_schemas.base import format_usd, format_usd_together
 from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.plan import Plan
 
@@ -34,10 +34,10 @@ class DayBudget:
             "the next day begins at 00:00 UTC; or raise budget.max_cost_usd_per_day, "
             "or ask for less"
         )
+        price, usd, taken, left = _format_alike(cost, self.usd, self.taken, self.left)
         return BudgetExceededError(
-            f"{_say_price(name, cost)}; of the {format_usd(self.usd)} USD for a day (UTC) "
-            f"{format_usd(self.taken)} USD are spent or held and "
-            f"{_format_limit(self.left, cost)} USD are left",
+            f"{name} would cost {price}; of the {usd} USD for a day (UTC) "
+            f"{taken} USD are spent or held and {left} USD are left",
             hint=_NO_PRICE if cost is None else hint,
         )
 
@@ -103,12 +103,12 @@ def check_caller(plan: Plan, caller: str, *, spent: float, limit: float, period:
     cost = plan.estimate.bound_usd
     if _is_within(cost, spent, limit):
         return
-    said = _say_price(f"{plan.backend}/{plan.model}", cost)
-    left = _format_limit(max(0.0, limit - spent), cost)
+    amounts = (limit, max(0.0, spent), max(0.0, limit - spent))
+    price, usd, taken, left = _format_alike(cost, *amounts)
     hint = "ask for less, or ask whoever runs the server for a larger budget"
     raise BudgetExceededError(
-        f"{said}; the API keys of {caller} allow {format_usd(limit)} USD {period}, "
-        f"of which {format_usd(max(0.0, spent))} USD are spent or held and {left} USD are left",
+        f"{plan.backend}/{plan.model} would cost {price}; the API keys of {caller} allow {usd} USD "
+        f"{period}, of which {taken} USD are spent or held and {left} USD are left",
         hint=_NO_PRICE if cost is None else hint,
     )
 
@@ -117,9 +117,15 @@ def _is_within(cost: float | None, spent: float, limit: float) -> bool:
     return cost == 0 or (cost is not None and spent + cost <= limit + _ROUNDING)
 
 
-def _say_price(name: str, cost: float | None) -> str:
-    price = "an unknown price" if cost is None else f"{format_usd(cost)} USD"
-    return f"{name} would cost {price}"
+def _format_alike(
+    cost: float | None, limit: float, taken: float, left: float
+) -> tuple[str, str, str, str]:
+    """Return a price and the amounts that it is compared with, as one message has them."""
+    price, *amounts = format_usd_together(0.0 if cost is None else cost, limit, taken, left)
+    if cost is None:
+        return "an unknown price", amounts[0], amounts[1], amounts[2]
+    rest = f"{left:.12g}" if amounts[2] == price else amounts[2]
+    return f"{price} USD", amounts[0], amounts[1], rest
 
 
 def _format_limit(limit: float, cost: float | None) -> str:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 from media_agent.telemetry import names
 from media_agent.telemetry.instruments import instruments
-from media_agent_schemas.events import BackendEvent, ChunkReady, JobStarted, TerminalEvent
+from media_agent_schemas.events import (
+    BackendEvent,
+    ChunkReady,
+    JobEvent,
+    JobStarted,
+    TerminalEvent,
+)
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 if TYPE_CHECKING:
@@ -21,6 +27,16 @@ if TYPE_CHECKING:
 
 _LOGGER = logging.getLogger("media_agent.jobs")
 _NANOSECONDS = 10**9
+
+
+def tell_start(job: VideoJob, started: JobEvent) -> None:
+    """Tell that a job began which no run looks after: it waits for a service in a heap."""
+    JobTelemetry(job).hear(started.event, started.time)
+
+
+def tell_handover(job_id: str, place: str) -> None:
+    """Tell that a job is queued again, for whoever worked on it at `place` does so no more."""
+    _LOGGER.info("job %s: queued again, %s no longer works on it", job_id, place)
 
 
 class JobTelemetry:
@@ -145,7 +161,7 @@ class JobTelemetry:
         self._stage_began = self._chunk_began = time.monotonic()
         if self._stage is not None:
             self._stage.end()
-        if self._instruments is not None:
+        if self._instruments is not None and self._root is not None:
             self._stage = self._instruments.tracer.start_span(stage, start_time=start)
 
 

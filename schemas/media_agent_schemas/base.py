@@ -50,6 +50,18 @@ def format_usd(usd: float) -> str:
     return f"{rounded:.{_MOST_DECIMALS}f}".rstrip("0")
 
 
+def format_usd_together(*amounts: float) -> tuple[str, ...]:
+    """Return the amounts of one message: all to the place of the finest, so that they add up."""
+    decimals = max(len(format_usd(usd).partition(".")[2]) for usd in amounts)
+    return tuple(_strip_zeros(f"{usd:.{decimals}f}") for usd in amounts)
+
+
+def _strip_zeros(text: str) -> str:
+    """Return a number without zeros at its end, but for the cents."""
+    whole, _, decimals = text.partition(".")
+    return f"{whole}.{decimals[:2]}{decimals[2:].rstrip('0')}"
+
+
 Usd = Annotated[float, Field(ge=0), AfterValidator(round_usd)]
 """An amount in USD, rounded where it is made, so that no sum shows the noise of its terms."""
 

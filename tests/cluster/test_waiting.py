@@ -1,6 +1,7 @@
 """Many jobs that wait for services, in a few objects each."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -93,6 +94,27 @@ async def test_what_a_service_says_is_kept_once(ledger: Ledger, service: Service
     told = [event.event.type for event in ledger.events.read("one")]
     assert told == ["job.started", "job.progressed"]
     assert ledger.jobs.get("one").status is JobStatus.IN_PROGRESS
+
+
+async def test_that_a_job_began_is_said_once_in_the_log(
+    ledger: Ledger, service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "media_agent.jobs")
+    async with running(ledger, service) as scene:
+        service.answers["one"] = JobProgressed(phase="render", fraction=0.5)
+        scene.wait_for("one")
+        while service.polls.count("one") < 2:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+        await scene.waiting.let_go()
+        ref = OperationRef(backend="b", model="m", operation_id="one")
+        scene.waiting.add("one", service, ref, is_new=False)  # by whoever has it next
+        while service.polls.count("one") < 4:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+
+    plan = job("one").plan
+    assert caplog.messages == [
+        f"job one: queued -> in_progress, {plan.backend}/{plan.model}",
+    ]
 
 
 async def test_a_service_that_cannot_be_asked_is_asked_again_and_an_unknown_job_is_worked_on(

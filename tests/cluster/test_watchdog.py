@@ -1,5 +1,6 @@
 """What is done for jobs whose worker is gone, each round of any worker."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,25 @@ async def test_a_turn_of_a_dead_worker_is_queued_again_and_one_of_a_living_worke
 
     assert tended == Tended(handed_over=1)
     assert [turn.stage for turn in queue.turns] == [Stage.QUEUED, Stage.RUNNING, Stage.QUEUED]
+
+
+async def test_a_job_that_is_handed_over_is_named_in_the_log_with_the_worker_that_is_gone(
+    ledger: Ledger, queue: MemoryQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "media_agent.jobs")
+    free(ledger, "waited")
+    free(ledger, "new")
+    queue.turns = [
+        Turn("ran", 0, Stage.RUNNING, "b", VERSION, str(DEAD)),
+        Turn("waited", 0, Stage.ENDED, "b", VERSION, str(DEAD), ended_at=1.0),
+    ]
+
+    await tending(ledger, queue).tend()
+
+    assert caplog.messages == [
+        "job ran: queued again, process 1 on elsewhere no longer works on it",
+        "job waited: queued again, process 1 on elsewhere no longer works on it",
+    ]
 
 
 async def test_a_job_that_was_kept_and_never_queued_gets_its_first_turn(

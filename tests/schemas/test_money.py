@@ -5,7 +5,7 @@ import math
 import pytest
 
 from media_agent_schemas import Cost, Estimate
-from media_agent_schemas.base import format_usd, round_usd
+from media_agent_schemas.base import format_usd, format_usd_together, round_usd
 
 
 @pytest.mark.parametrize(
@@ -49,6 +49,20 @@ def test_billed_seconds_get_a_price_unless_they_have_one() -> None:
 )
 def test_amounts_are_written_in_one_way(usd: float, said: str) -> None:
     assert format_usd(usd) == said
+
+
+@pytest.mark.parametrize(
+    ("amounts", "said"),
+    [
+        ((5.0, 0.003047, 4.996953), ("5.00", "0.003047", "4.996953")),
+        ((1.0, 1 / 3, 2 / 3), ("1.00", "0.3333", "0.6667")),
+        ((10.0, 2.5, 7.5), ("10.00", "2.50", "7.50")),
+    ],
+)
+def test_amounts_of_one_message_are_rounded_alike(
+    amounts: tuple[float, ...], said: tuple[str, ...]
+) -> None:
+    assert format_usd_together(*amounts) == said
 
 
 @pytest.mark.parametrize("usd", [1e6 + 1, 1e308, math.inf, math.nan])

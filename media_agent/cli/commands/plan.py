@@ -112,6 +112,8 @@ def _show(report: "PlanReport", best: int | None) -> None:
             write_stdout(f"{each.name} would be held on {use.where}, {use}")
     if any(map(has_old_price, shown)):
         write_stdout(f"* {old_price_note()}")
+    if any(each.estimate.seconds is None and _learned_seconds(each) is not None for each in shown):
+        write_stdout("~ as long as earlier jobs took; the model itself says nothing")
     if report.chosen is not None and report.chosen.plan is not None:
         announce(report.chosen.plan)
         if report.chosen.licence is not None:
@@ -183,6 +185,16 @@ def _list_reasons(report: "PlanReport") -> "Iterator[str]":
         yield f"not {who}: {said}" if many <= _NAMED else f"not {many} models ({who}): {said}"
 
 
+def _learned_seconds(candidate: "Candidate") -> float | None:
+    """Return how long it takes as earlier outcomes let expect, else as the middle one of them."""
+    outlook = candidate.outlook
+    if outlook is None or not outlook.outcomes:
+        return None
+    if outlook.seconds is not None:
+        return outlook.seconds
+    return outlook.median_seconds if candidate.submissions == 1 else None
+
+
 def _rank_of(candidate: "Candidate") -> int:
     return candidate.rank or 0
 
@@ -191,6 +203,8 @@ def _format_row(candidate: "Candidate") -> tuple[str, ...]:
     from media_agent_schemas.base import format_usd
 
     cost, seconds = candidate.estimate.cost_usd, candidate.estimate.seconds
+    is_declared = seconds is not None
+    seconds = _learned_seconds(candidate) if seconds is None else seconds
     pieces = "" if candidate.submissions == 1 else f" x {candidate.submissions}"
     quality = candidate.quality
     return (
@@ -199,7 +213,7 @@ def _format_row(candidate: "Candidate") -> tuple[str, ...]:
         f"{candidate.method}{pieces}",
         str(candidate.seams),
         "?" if cost is None else format_usd(cost) + ("*" if has_old_price(candidate) else ""),
-        "?" if seconds is None else f"{seconds:.0f}",
+        "?" if seconds is None else f"{seconds:.0f}" if is_declared else f"~{seconds:.0f}",
         "?" if quality is None else f"{quality.tier}/5",
         str(candidate.verification),
     )

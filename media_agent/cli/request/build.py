@@ -7,11 +7,16 @@ from pydantic import JsonValue
 
 from media_agent.backend.options import read_options
 from media_agent.cli.arguments import read_frame_size, read_whole_number
+from media_agent.cli.request.alternatives import name_alternatives
 from media_agent.cli.request.fields import check_fields, collect_fields, collect_words, merge_fields
 from media_agent.cli.request.file import read_request_file
 from media_agent.cli.request.flags import OutputFlags, RoutingFlags, VideoFlags
 from media_agent.client import VideoClient
-from media_agent.errors import InvalidRequestError, JobNotFoundError
+from media_agent.errors import (
+    InvalidRequestError,
+    JobNotFoundError,
+    UnsupportedRequestError,
+)
 from media_agent.jobs.continuing.extend import is_place_of_video
 from media_agent_schemas.plan import Plan
 from media_agent_schemas.request import VideoRequest
@@ -81,7 +86,10 @@ async def plan_order(client: VideoClient, order: Order) -> tuple[VideoRequest, t
             idempotency_key=order.idempotency_key,
         )
     request = await build_request(client, order.prompt, video, routing, uses_default=True)
-    return request, await client.plans(request, policy=policy, allow_unknown_words=words)
+    try:
+        return request, await client.plans(request, policy=policy, allow_unknown_words=words)
+    except UnsupportedRequestError as error:
+        raise await name_alternatives(client, request, error, policy) from error
 
 
 async def build_request(

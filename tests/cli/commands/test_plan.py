@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from media_agent.builtin.sandbox import SandboxBackend
 from media_agent.cli import main
 from media_agent_schemas import Estimate
 from media_agent_schemas.plan import PlanReport
@@ -247,3 +248,19 @@ def test_an_old_price_is_marked_where_it_is_shown(
         assert "* read more than 30 days ago; media-agent catalogue update reads newer" in said
     assert "0.48*" in planned
     assert "$0.08/s*" in listed
+
+
+def test_a_model_that_says_no_time_takes_as_long_as_its_earlier_jobs(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slate = ["a cat", "--model", "sandbox/slate", "--size", "64x64", "--duration", "1"]
+    assert main(["generate", *slate, "--out", "a.mp4"]) == 0
+    monkeypatch.setattr(SandboxBackend, "estimate", lambda self, request: Estimate(cost_usd=0.0))
+    capsys.readouterr()
+
+    assert main(["plan", *slate]) == 0
+
+    table = capsys.readouterr().out
+    (row,) = (line for line in table.splitlines() if line.startswith("1 "))
+    assert re.search(r" ~\d+ ", row)
+    assert "~ as long as earlier jobs took" in table

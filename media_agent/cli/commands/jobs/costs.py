@@ -24,6 +24,8 @@ def costs(
 ) -> int:
     """Add up what the jobs of this data folder cost: as billed, or as quoted without a bill.
 
+    What is under way, or of unknown outcome, is not spent but held; it counts here at its quote.
+
     Args:
         since: A span such as 7d, 24h or 2w, or a date such as 2026-06-01.
         by: What to add up by.
@@ -34,8 +36,10 @@ def costs(
 
     from media_agent.cli.arguments import read_since
     from media_agent.cli.store import open_ledger
+    from media_agent.ledger.usage import read_usage
 
-    start = read_since("since", since, datetime.now(UTC))
+    now = datetime.now(UTC)
+    start = read_since("since", since, now)
     ledger = open_ledger()
     rows, total = ledger.costs.since(start, by), ledger.costs.total(start)
     if json:
@@ -45,7 +49,8 @@ def costs(
         for line in _as_csv(by, rows):
             write_raw_line(line)
     else:
-        _show(by, rows, total)
+        spent = sum(row.cost_usd for row in read_usage(ledger.database, start, now))
+        _show(by, rows, total, spent)
     return 0
 
 
@@ -73,20 +78,23 @@ def _values(row: "CostRow") -> tuple[float, ...]:
     return tuple(getattr(row, column) for column in _COLUMNS)
 
 
-def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow") -> None:
+def _show(by: str, rows: "Sequence[CostRow]", total: "CostRow", spent: float) -> None:
     if not rows:
         write_stdout("no jobs in this time")
         return
     from media_agent_schemas.base import format_usd
     from media_agent_schemas.estimate import PRICE_DAYS
 
-    heads = (by.upper(), "JOBS", "USD", "BILLED", "QUOTED", "PRICE UNKNOWN")
+    usd = "SPENT OR HELD" if total.held_usd else "USD"
+    heads = (by.upper(), "JOBS", usd, "BILLED", "QUOTED", "PRICE UNKNOWN")
     write_table(heads, [_format(row) for row in (*rows, total)])
     if total.quoted_usd:
         write_stdout("quoted: the price that was planned; no bill was reported")
     if total.held_usd:
+        held = format_usd(total.held_usd)
         write_stdout(
-            f"{format_usd(total.held_usd)} USD are held for what is under way or of unknown outcome"
+            f"{format_usd(spent)} USD are spent, {held} USD are held for what is under way or of "
+            "unknown outcome, which the table has at its quote"
         )
     if total.old_prices:
         write_stdout(

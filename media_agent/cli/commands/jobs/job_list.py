@@ -116,5 +116,6 @@ def _format_cost(job: "JobSummary") -> str:
     if job.cost_usd is None:
         return "unknown"
     if job.cost_source in (None, "free"):
-        return "-" if job.cost_source is None else "free"
+        is_free = not job.quote_usd  # else it was settled with nothing
+        return "-" if job.cost_source is None else "free" if is_free else "0.00 USD"
     return ("" if job.cost_source == "billed" else "~") + f"{format_usd(job.cost_usd)} USD"

@@ -1,4 +1,4 @@
-"""The commands about jobs: show, resume, reconcile, settle, cancel, rm; list has its own file."""
+"""The commands about jobs: show, resume, reconcile, settle, cancel, rm; others have own files."""
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App
 
 from media_agent.cli.arguments import Flag, Number, Yes
+from media_agent.cli.commands.jobs.fetch_job import fetch_job
 from media_agent.cli.commands.jobs.job_list import format_status, list_jobs
 from media_agent.cli.screen import write_facts, write_json, write_stdout
 from media_agent.cli.store import find_job, open_ledger
@@ -21,9 +22,12 @@ if TYPE_CHECKING:
 
 def build_jobs_app() -> App:
     """Return the commands about jobs."""
-    app = App(name="jobs", help="List, show, resume, reconcile, settle, cancel or remove jobs.")
+    app = App(
+        name="jobs", help="List, show, fetch, resume, reconcile, settle, cancel or remove jobs."
+    )
     app.command(list_jobs, name="list")
     app.command(show_job, name="show")
+    app.command(fetch_job, name="fetch")
     app.command(resume_job, name="resume")
     app.command(reconcile_jobs, name="reconcile")
     app.command(settle_job, name="settle")
@@ -90,8 +94,10 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
         yield "warning", warning
     if job.artifacts and (video := job.artifacts[0].metadata) is not None:
         yield "length", f"{video.duration:.2f} s{', with audio' if video.has_audio else ''}"
+    elsewhere = _describe_elsewhere(job)
     for artifact in job.artifacts:
-        yield str(artifact.kind), artifact.path or artifact.uri
+        path = artifact.path
+        yield str(artifact.kind), artifact.uri if path is None else path + elsewhere.get(path, "")
     record = read_record(job)
     if record is not None and record.seams:
         yield "seams", _describe_seams(record.seams)
@@ -99,7 +105,7 @@ def _list_facts(job: "VideoJob", store: "Ledger") -> "Iterator[tuple[str, object
     if signature is not None:
         yield "signed", describe_signature(signature)
     if job.record_path is not None:
-        yield "record", job.record_path
+        yield "record", job.record_path + elsewhere.get(job.record_path, "")
     if job.error is not None:
         yield "error", f"{job.error.code}: {job.error.message}"
         if job.error.hint is not None:
@@ -116,6 +122,15 @@ def _describe_seams(seams: "Sequence[SeamRecord]") -> str:
     return f"{counted}; most visible at {seconds:.2f} s: {score:.2g} times the change beside it"
 
 
+def _describe_elsewhere(job: "VideoJob") -> dict[str, str]:
+    import asyncio
+
+    from media_agent.cli.whereabouts import describe_elsewhere
+    from media_agent.config.settings import load_settings
+
+    return asyncio.run(describe_elsewhere(job, load_settings()))
+
+
 def _local(time: "datetime") -> str:
     return f"{time.astimezone():%Y-%m-%d %H:%M:%S}"
 
@@ -124,12 +139,15 @@ def _price(job: "VideoJob") -> str:
     from media_agent_schemas.base import format_usd
 
     quote = "unknown" if job.quote_usd is None else f"{format_usd(job.quote_usd)} USD"
+    held = f"{format_usd(job.held_usd)} USD held in the budgets"
+    if job.held_usd and not job.plan.segments:  # whose cost has segments that are over
+        return f"quoted {quote}; 0.00 USD spent, {held}"
     if job.cost_usd is None:
         return f"quoted {quote}; cost unknown"
     if job.cost_source in (None, "free"):
         return f"quoted {quote}; nothing spent" if job.quote_usd else "free"
-    held = f"; {format_usd(job.held_usd)} USD held in the budgets" if job.held_usd else ""
-    return f"quoted {quote}; cost {format_usd(job.cost_usd)} USD ({job.cost_source}){held}"
+    cost = f"cost {format_usd(job.cost_usd)} USD ({job.cost_source})"
+    return f"quoted {quote}; {cost}" + (f", with what is held: {held}" if job.held_usd else "")
 
 
 def resume_job(

@@ -23,8 +23,9 @@ def usage(
 ) -> int:
     """List what was used as CSV, by caller, label and model: jobs, seconds, cost and resale price.
 
-    Days are those of UTC. What is under way, or of unknown outcome, stands under held_usd and is in
-    no cost. The resale price is the cost of each job by the factor of the key it was asked with.
+    Days are those of UTC. What is under way, or of unknown outcome, is held, not spent: it stands
+    under held_usd and is in no cost. The resale price is the cost of each job by the factor of the
+    key it was asked with.
 
     Args:
         since: The first day, such as 2026-11-01.

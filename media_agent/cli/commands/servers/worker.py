@@ -40,12 +40,12 @@ def worker(
     )
     logging.getLogger("httpx").setLevel(logging.WARNING)
     if gpus is not None:
-        from media_agent.cluster.processes import run_per_gpu
+        from media_agent.cluster.processes import check_gpus, run_per_gpu
 
+        numbers = _split("--gpus", gpus)
+        check_gpus(numbers)
         words = ["--queues", ",".join(names), "--drain-seconds", str(seconds)]
-        return run_per_gpu(
-            _split("--gpus", gpus), [*words, *(["--log"] if log else [])], write_stderr
-        )
+        return run_per_gpu(numbers, [*words, *(["--log"] if log else [])], write_stderr)
     return asyncio.run(_work(names, seconds))
 
 

@@ -92,6 +92,12 @@ def test_a_job_of_unknown_outcome_is_settled_by_hand(capfd: pytest.CaptureFixtur
         held = "UPDATE submissions SET settled_at = NULL, billed_usd = NULL, held_usd = 0.5"
         database.execute(f"{held} WHERE job_id = ?", (newest,))
 
+    assert main(["costs", "--since", "1d"]) == 0
+    table = capfd.readouterr().out
+    assert "SPENT OR HELD" in table
+    assert "0.30 USD are spent, 0.50 USD are held for what is under way or of unknown" in table
+    assert main(["jobs", "show", newest]) == 0
+    assert "0.00 USD spent, 0.50 USD held in the budgets" in capfd.readouterr().out
     assert main(["jobs", "show", newest]) == 0
     assert "0.50 USD stay held in the budgets" in capfd.readouterr().out
     assert main(["jobs", "settle", newest, "--usd", "-1"]) != 0
@@ -102,6 +108,24 @@ def test_a_job_of_unknown_outcome_is_settled_by_hand(capfd: pytest.CaptureFixtur
     job = json.loads(capfd.readouterr().out)
     assert (job["cost_usd"], job["cost_source"], job["held_usd"]) == (0.25, "billed", 0)
     assert job["warnings"] == []
+
+
+def test_a_job_that_is_settled_with_nothing_is_not_called_free(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    _, oldest = (job.id for job in Ledger(Path("data/ledger.sqlite")).jobs.list())
+    with contextlib.closing(sqlite3.connect("data/ledger.sqlite")) as database, database:
+        database.execute("UPDATE jobs SET status = 'outcome_unknown' WHERE id = ?", (oldest,))
+        held = "UPDATE submissions SET settled_at = NULL, billed_usd = NULL"
+        database.execute(f"{held} WHERE job_id = ?", (oldest,))
+    assert main(["jobs", "settle", oldest, "--usd", "0"]) == 0
+    capfd.readouterr()
+
+    assert main(["jobs", "list"]) == 0
+
+    free, settled = capfd.readouterr().out.splitlines()[1:]
+    assert " free " in free
+    assert " 0.00 USD " in settled
 
 
 def test_a_job_in_several_rows_is_explained_and_once_in_the_total(

@@ -33,3 +33,13 @@ def test_a_worker_without_the_key_of_a_service_takes_no_job_of_it(
 
     assert main(["worker", "--queues", "fal"]) != 0
     assert "FAL_KEY" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_started(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.processes.list_gpus", tuple)
+    monkeypatch.setattr("media_agent.cluster.processes.has_nodes", lambda: False)
+
+    assert main(["worker", "--queues", "magi", "--gpus", "0,1"]) == 2
+    assert "--gpus 0,1: this machine has no such GPU" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -110,6 +111,22 @@ def test_images_and_videos_reach_the_plan(run: Run) -> None:
         ("last_frame", None, "http://127.0.0.1/b.png"),
         ("source_video", str(Path("c.mp4").absolute()), None),
     ]
+
+
+def test_an_image_that_a_model_does_not_take_is_refused_with_models_that_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAL_KEY", "only-for-tests")
+    words = ("generate", "a cat", "--image", "a.png", "--out", "a.mp4", "--model")
+    answer = run(*words, "fal")
+
+    named = re.findall(r"(fal/\S+) (?:or|can)", answer.err.rpartition("--model ")[2])
+    assert answer.code == 3
+    assert "mode = image_to_video" in answer.err
+    assert len(named) == 2
+    for each in named:
+        planned = run("plan", "a cat", "--image", "a.png", "--model", each)
+        assert planned.code == 0
 
 
 def test_an_image_that_a_backend_does_not_take_is_refused(run: Run) -> None:
