@@ -4,10 +4,10 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from media_agent_schemas.base import Schema
+from media_agent_schemas.base import OnlyNumbers, Schema
 from media_agent_schemas.request import RoutingPreference
 
-Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Dollars = Annotated[float, Field(ge=0, allow_inf_nan=False), OnlyNumbers]
 
 
 class RouteSection(Schema):

@@ -10,10 +10,16 @@ from urllib.parse import urlsplit
 
 from media_agent.environment import value_of
 from media_agent.errors import ConfigurationError
+from media_agent.redact import redact
 
 _WHERE = ("", "TRACES_", "METRICS_")
 _OFF = "OTEL_SDK_DISABLED"
-_HEADER = re.compile(r"\s*([-!#$%&'*+.^_`|~0-9A-Za-z]+\s*=.*)?", re.DOTALL)
+_HEADER = re.compile(
+    r"""[ \t]*([-!#$%&'*+.^_`|~0-9A-Za-z]+[ \t]*=[ \t]*[ !#-+\--:<-\[\]-~]*)?[ \t]*"""
+)
+"""What the SDK takes: of any other it would tell all of it."""
+_USUAL_PATHS = ("/", "/v1/traces", "/v1/metrics")
+_EXPORTERS = ("_common", "trace_exporter", "metric_exporter")
 _LAST_SECONDS = 5.0  # that a command waits at its end for a collector
 _LOGGER = logging.getLogger(__name__)
 
@@ -40,6 +46,7 @@ def start() -> Callable[[], None] | None:
             hint='pip install "media-agent-video[otel]", or unset the variable',
         )
     _check_variables()
+    _hide_addresses()
     try:
         return _send()
     except ValueError as error:  # which the SDK raises, and it names the variable
@@ -70,6 +77,26 @@ def _is_address(text: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def _hide_addresses() -> None:
+    """Keep what may be a key out of what the exporters say: all of an address but its host."""
+    named = (value_of(f"OTEL_EXPORTER_OTLP_{which}ENDPOINT") for which in _WHERE)
+    parts = [urlsplit(text) for text in named if text is not None]
+    hidden = {
+        text.strip("/")
+        for each in parts
+        for text in (each.path, each.query, each.username, each.password)
+        if text and text not in _USUAL_PATHS
+    }
+
+    def hide(record: logging.LogRecord) -> bool:
+        record.msg, record.args = redact(record.getMessage(), hidden), ()
+        return True
+
+    if hidden:
+        for name in _EXPORTERS:
+            logging.getLogger(f"opentelemetry.exporter.otlp.proto.http.{name}").addFilter(hide)
 
 
 def _send() -> Callable[[], None]:

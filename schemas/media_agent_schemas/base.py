@@ -9,6 +9,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 SCHEMA_VERSION: Final = "2"
 """The version of every document; one of another version is refused, not guessed at."""
 
+MOST_USD: Final = 1e6
+"""The most that one job can cost, in USD: beyond it an amount is no amount, but a fault."""
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 """A finite length of time above zero, in seconds."""
 
@@ -24,6 +27,14 @@ def round_usd(usd: float) -> float:
     if usd == 0 or not math.isfinite(usd):
         return usd
     return round(usd, max(2, _DIGITS - 1 - math.floor(math.log10(abs(usd)))))
+
+
+def known_usd(usd: float | None) -> float | None:
+    """Return what one job costs, rounded; None: unknown, or more than any can cost.
+
+    Sums of what is kept stay finite by that, in every database.
+    """
+    return round_usd(usd) if usd is not None and usd <= MOST_USD else None
 
 
 def format_memory(count: int) -> str:
@@ -48,6 +59,14 @@ def _refuse_boolean(value: object) -> object:
         raise ValueError("it should be a number, not true or false")
     return value
 
+
+def _drop_senseless(usd: object) -> object:
+    is_number = isinstance(usd, int | float) and not isinstance(usd, bool)
+    return None if is_number and not usd <= MOST_USD else usd  # type: ignore[operator]
+
+
+PriceUsd = Annotated[Usd | None, BeforeValidator(_drop_senseless)]
+"""What one job costs, in USD; None: unknown, as is more than any can cost."""
 
 OnlyNumbers = BeforeValidator(_refuse_boolean)
 """Takes a number, or its text such as "3", and nothing else; true is no 1."""

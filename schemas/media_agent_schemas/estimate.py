@@ -4,7 +4,7 @@ import datetime
 
 from pydantic import Field
 
-from media_agent_schemas.base import Document, Schema, Usd, format_memory
+from media_agent_schemas.base import Document, PriceUsd, Schema, format_memory
 
 PRICE_DAYS = 30
 """After so many days a price is marked: it may not hold any more."""
@@ -31,11 +31,11 @@ class MemoryUse(Schema):
 class Estimate(Document):
     """What a request would take; `None` is unknown, never free."""
 
-    cost_usd: Usd | None = Field(
+    cost_usd: PriceUsd = Field(
         default=None,
         description="Price in USD; 0 for own hardware, unless the settings price its hours.",
     )
-    most_usd: Usd | None = Field(
+    most_usd: PriceUsd = Field(
         default=None,
         description="The most that it may come to, where the price is an estimate; null: cost_usd.",
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BeforeValidator, Field, field_validator
 
-from media_agent_schemas.base import Document, Schema, Sha256, Usd, round_usd
+from media_agent_schemas.base import Document, PriceUsd, Schema, Sha256, known_usd
 from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.facts import Verification
 from media_agent_schemas.jobs import Cancellation, ResumeToken
@@ -42,7 +42,7 @@ class Timing(Schema):
 class Cost(Schema):
     """What something cost."""
 
-    usd: Annotated[Usd | None, BeforeValidator(_drop_senseless)] = Field(
+    usd: Annotated[PriceUsd, BeforeValidator(_drop_senseless)] = Field(
         default=None, description="In USD; null: unknown."
     )
     source: str | None = Field(
@@ -53,7 +53,7 @@ class Cost(Schema):
         default=None,
         description="Billed seconds, where the backend reports these and no price.",
     )
-    refunded_usd: Annotated[Usd | None, BeforeValidator(_drop_senseless)] = Field(
+    refunded_usd: Annotated[PriceUsd, BeforeValidator(_drop_senseless)] = Field(
         default=None,
         description="What the provider says it paid back, in USD; usd is without it.",
     )
@@ -64,8 +64,8 @@ class Cost(Schema):
             return self
         said = f"{self.seconds:g} billed seconds at {usd_per_second:g} USD"
         source = said if self.source is None else f"{self.source}: {said}"
-        usd = self.seconds * usd_per_second
-        return self.model_copy(update={"usd": round_usd(usd), "source": source})
+        usd = known_usd(self.seconds * usd_per_second)
+        return self.model_copy(update={"usd": usd, "source": source})
 
 
 class AppliedLora(Schema):

@@ -127,6 +127,8 @@ def test_a_deadline_bounds_the_price_of_hours_that_nobody_can_estimate() -> None
     assert by_the_hour(Estimate(cost_usd=0), 4.0).cost_usd is None
     assert by_the_hour(Estimate(cost_usd=0), 4.0, 90.0).bound_usd == 0.1
     assert by_the_hour(Estimate(cost_usd=0, seconds=90), 4.0, 45.0).cost_usd == 0.05
+    for at_once in (Estimate(cost_usd=0, seconds=0), Estimate(cost_usd=0, seconds=90)):
+        assert by_the_hour(at_once, 4.0, 5e-324).bound_usd == 0.06667  # no budget takes it for free
     hosted = Estimate(cost_usd=0.5)
     assert by_the_hour(hosted, 4.0) is hosted
     assert by_the_hour(Estimate(), None) == Estimate()

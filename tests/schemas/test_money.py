@@ -1,5 +1,7 @@
 """Amounts of money carry no noise of arithmetic, wherever they were added up."""
 
+import math
+
 import pytest
 
 from media_agent_schemas import Cost, Estimate
@@ -47,3 +49,10 @@ def test_billed_seconds_get_a_price_unless_they_have_one() -> None:
 )
 def test_amounts_are_written_in_one_way(usd: float, said: str) -> None:
     assert format_usd(usd) == said
+
+
+@pytest.mark.parametrize("usd", [1e6 + 1, 1e308, math.inf, math.nan])
+def test_more_than_any_job_can_cost_is_unknown(usd: float) -> None:
+    assert Cost(usd=usd, refunded_usd=usd) == Cost()
+    assert Cost(seconds=1e300).at(1e9).usd is None
+    assert Estimate(cost_usd=usd).bound_usd is None

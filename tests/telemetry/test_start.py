@@ -101,6 +101,8 @@ def test_a_disabled_sdk_is_not_started(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("OTEL_EXPORTER_OTLP_HEADERS", "x-key: secret-word", "no list of headers"),
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=b,secret word=", "no list of headers"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret\x01", "no list of headers"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization=secret;word", "no list of headers"),
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "secret-word:4318", "no address"),
         ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "http://secret-word:port", "no address"),
     ],
@@ -134,6 +136,23 @@ def test_what_the_sdk_refuses_is_one_line_of_ours(name: str, value: str, tmp_pat
     assert done.returncode == 19, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith("error: OpenTelemetry cannot be started: ")
+
+
+def test_of_the_address_of_a_collector_that_is_away_its_host_alone_is_told(tmp_path: Path) -> None:
+    place = "http://user-1234:password-1234@127.0.0.1:9/folder-1234?key=word-1234"
+    named = {"OTEL_EXPORTER_OTLP_ENDPOINT": place, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": place}
+    command = [sys.executable, "-m", "media_agent.cli", "generate", PROMPT, "--backend", "sandbox"]
+    done = subprocess.run(
+        [*command, "--duration", "1", "--out", str(tmp_path / "a.mp4")],
+        env=os.environ | named,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert "127.0.0.1" in done.stderr
+    assert "1234" not in done.stderr
 
 
 def test_a_collector_that_is_away_is_not_waited_for_long(

@@ -31,6 +31,8 @@ _USUAL_FAILS = 0.03  # share of submissions, before much is known
 _USUAL_PRIOR = 100.0  # outcomes that this counts as
 _USUAL_FAILING = 30.0  # seconds
 _LONG = 500.0  # half-lives, after which what was before weighs nothing
+_EXTREME = 20.0  # of a logarithm of seconds per second: as which odder ones count, in centuries
+_MOST_PRICE = 1e3  # times the quote, as which a higher bill counts
 _HEAVY = 1e9  # weight of an outcome, from which on all are scaled down
 
 
@@ -220,11 +222,11 @@ class Experience:
     def _learn_latency(self, offer: Offer, outcome: Outcome, factors: dict[str, str]) -> None:
         if not outcome.seconds or not outcome.video_seconds:
             return
-        value = math.log(outcome.seconds / outcome.video_seconds)
+        value = log_rate(outcome.seconds, outcome.video_seconds)
         if offer.latency is None:
             guess = value
             if outcome.expected_seconds:
-                guess = math.log(outcome.expected_seconds / outcome.video_seconds)
+                guess = log_rate(outcome.expected_seconds, outcome.video_seconds)
             offer.latency = Latency.begin(guess, outcome.ended_at)
         away = value - offer.latency.usual
         shift = self._shift(offer, factors)
@@ -241,7 +243,7 @@ class Experience:
     def _learn_price(self, offer: Offer, outcome: Outcome) -> None:
         if not outcome.quoted_usd or outcome.cost_usd is None:
             return
-        ratio = outcome.cost_usd / outcome.quoted_usd
+        ratio = min(outcome.cost_usd / outcome.quoted_usd, _MOST_PRICE)
         if not outcome.is_done:
             offer.wasted += 0.2 * (ratio - offer.wasted)
         elif outcome.billed_usd is not None:
@@ -257,6 +259,12 @@ class Experience:
             for each in (*self.slow.values(), *self.failing.values()):
                 each.scale(1 / self.weight)
             self.weight = 1.0
+
+
+def log_rate(seconds: float, video_seconds: float) -> float:
+    """Return the natural logarithm of seconds per second of video; no row is beyond all reason."""
+    value = math.log(seconds) - math.log(video_seconds)
+    return max(-_EXTREME, min(_EXTREME, value))
 
 
 def _near(known: float, outcome: Outcome) -> float:

@@ -1,6 +1,7 @@
 """What the outcomes of the ledger teach, learned once: each process continues where one ended."""
 
 import contextlib
+import hashlib
 import json
 import logging
 import time
@@ -65,7 +66,7 @@ class Recall:
         if found is None:
             return Experience(self._half_life_days)
         try:
-            experience = Experience.load(json.loads(found[1]))
+            experience = Experience.load(json.loads(_unsealed(found[1])))
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             _LOGGER.debug("what was learned cannot be read, and is learned again: %r", error)
             return Experience(self._half_life_days)
@@ -78,4 +79,22 @@ class Recall:
             return
         self._kept = self._last
         with contextlib.suppress(MediaAgentError):  # it is only learned again
-            self._outcomes.keep_lesson(self._name, self._last, json.dumps(experience.dump()))
+            lesson = _sealed(json.dumps(experience.dump()))
+            self._outcomes.keep_lesson(self._name, self._last, lesson)
+
+
+def _sealed(lesson: str) -> str:
+    """Return a text with its digest: one wrong number in it would break all that is planned."""
+    return f"{hashlib.sha256(lesson.encode()).hexdigest()} {lesson}"
+
+
+def _unsealed(text: str) -> str:
+    """Return the text that was sealed.
+
+    Raises:
+        ValueError: it is another one.
+    """
+    lesson = text.partition(" ")[2]
+    if _sealed(lesson) != text:
+        raise ValueError("it was changed")
+    return lesson

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from media_agent.ledger.outcomes import Ending, Outcome
+from media_agent.routing.learning.experience import log_rate
 from media_agent.routing.learning.factors import Contingency, factors_of, latency_class
 from media_agent.routing.learning.quantile import quantile
 
@@ -72,7 +73,9 @@ def _add_up(name: str, outcomes: Sequence[Outcome]) -> OfferRow:
     done = [each for each in outcomes if each.is_done]
     costs = [each.cost_usd for each in outcomes if each.cost_usd is not None]
     rates = [
-        each.seconds / each.video_seconds for each in done if each.seconds and each.video_seconds
+        math.exp(log_rate(each.seconds, each.video_seconds))
+        for each in done
+        if each.seconds and each.video_seconds
     ]
     usd = sum(costs) if costs else None
     by_day: dict[str, list[Outcome]] = {}
@@ -113,7 +116,7 @@ def _rank_factors(outcomes: Sequence[Outcome], rows: Sequence[OfferRow]) -> list
             table.add(group, value, 0 if each.is_done else 1, 1.0)
             base = overall if name == "offer" else usual[each.offer]
             if each.is_done and each.seconds and each.video_seconds and base:
-                away = math.log(each.seconds / each.video_seconds / base)
+                away = log_rate(each.seconds, each.video_seconds) - math.log(base)
                 slow.setdefault(name, Contingency(4)).add(group, value, latency_class(away), 1.0)
     found = [
         FactorRow(

@@ -11,6 +11,7 @@ from media_agent.ledger.outcomes import Ending, Outcome
 from media_agent.routing.learning.expectation import Work
 from media_agent.routing.learning.experience import Experience
 from media_agent.routing.learning.latency import DAY
+from media_agent.routing.learning.report import build_report
 from media_agent.routing.learning.scores import Exploration, cost_of, find_worth_trying
 from media_agent_schemas.request import RoutingPreference
 
@@ -169,3 +170,27 @@ def test_tries_are_affordable_free_enough_and_repeatable() -> None:
     assert set(tried(0.00001, 9.0)) == {None}
     assert set(tried(0.01, 9.0)) == {None, "other/m"}
     assert tried(0.01, 9.0) == tried(0.01, 9.0)
+
+
+@pytest.mark.parametrize("seconds", [5e-324, 1e-9, 2.5e11])
+@pytest.mark.parametrize("video_seconds", [5e-324, 1e-9, 2.5e11])
+def test_an_outcome_beyond_all_reason_breaks_nothing(seconds: float, video_seconds: float) -> None:
+    odd = replace(
+        outcome(BEGIN, seconds),
+        video_seconds=video_seconds,
+        expected_seconds=video_seconds,
+        quoted_usd=5e-324,
+        billed_usd=2.5e11,
+    )
+    failed = replace(odd, ending=Ending.FAILED)
+
+    expected = learned(odd, failed, odd).expect(work(BEGIN + 600))
+
+    cost = cost_of(expected)
+    assert cost.usd is not None
+    assert math.isfinite(cost.usd)
+    assert cost.seconds is not None
+    assert math.isfinite(cost.seconds)
+    (row,) = build_report([odd, failed]).offers
+    assert row.seconds_per_second is not None
+    assert math.isfinite(row.seconds_per_second)

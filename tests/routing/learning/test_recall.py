@@ -24,12 +24,15 @@ def recall(ledger: Ledger, half_life_days: float = 14.0) -> Recall:
     return Recall(ledger.outcomes, half_life_days, lambda: NOW)
 
 
-def test_what_was_kept_and_cannot_be_read_is_learned_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "lesson", ["'{\"offers\": 1}'", "replace(lesson, '\"noise\": 0.', '\"noise\": -0.')"]
+)
+def test_what_was_kept_and_is_damaged_is_learned_again(tmp_path: Path, lesson: str) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
     fill(ledger, 300)
     learned = recall(ledger)()
     with ledger.database.writing() as transaction:
-        transaction.change("UPDATE lessons SET lesson = '{\"offers\": 1}'")
+        transaction.change(f"UPDATE lessons SET lesson = {lesson}")
 
     again = recall(Ledger(tmp_path / "ledger.sqlite"))()
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from media_agent.client import VideoClient
 
 _DRAIN = "60"
+_LONGEST_DRAIN = 86400.0  # seconds
 
 
 def worker(
@@ -31,7 +32,7 @@ def worker(
     import asyncio
     import logging
 
-    seconds = read_number("--drain-seconds", drain_seconds) or 0.0
+    seconds = _read_drain(drain_seconds)
     names = _split("--queues", queues)
     logging.basicConfig(
         level=logging.INFO if log else logging.WARNING,
@@ -92,6 +93,23 @@ async def _check_services(client: "VideoClient", names: tuple[str, ...]) -> None
                 f"no job of {name} can be made here: it needs {model.missing}",
                 hint="or leave it out of --queues",
             )
+
+
+def _read_drain(text: str | None) -> float:
+    """Return how long jobs may take to end.
+
+    Raises:
+        InvalidRequestError: nobody can wait for that long.
+    """
+    from media_agent.errors import InvalidRequestError
+
+    seconds = read_number("drain-seconds", text) or 0.0
+    if not 0 <= seconds <= _LONGEST_DRAIN:
+        raise InvalidRequestError(
+            f"--drain-seconds is {seconds:g}; it is 0 to {_LONGEST_DRAIN:g}",
+            hint="what is not done by then, other workers continue",
+        )
+    return seconds
 
 
 def _split(flag: str, text: str) -> tuple[str, ...]:

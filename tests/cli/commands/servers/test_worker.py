@@ -10,6 +10,8 @@ from media_agent.cli import main
     [
         (["--queues", "fal,,magi"], "empty name"),
         (["--queues", "fal", "--drain-seconds", "soon"], "soon"),
+        (["--queues", "fal", "--drain-seconds", "-1"], "0 to 86400"),
+        (["--queues", "fal", "--drain-seconds", "inf"], "0 to 86400"),
         (["--queues", "sandbox/slate"], "has no queue of its own"),
         (["--queues", "nobody"], "nobody"),
         (["--queues", "fal", "--gpus", "0,"], "empty name"),
