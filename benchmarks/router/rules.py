@@ -22,6 +22,9 @@ _HOUR = 3600.0
 class Rule:
     """Chooses an offer for each attempt; what failed for a request comes last for it."""
 
+    knows_times = True
+    """Whether its catalogue does; prices are in it in any case."""
+
     def __init__(self, world: World) -> None:
         self.world = world
 
@@ -99,8 +102,9 @@ class LowestLatency(Rule):
 class Ours(Rule):
     """What `--prefer balanced` does: the very code, told the outcomes as the ledger tells them."""
 
-    def __init__(self, world: World, explored: float = 0.0) -> None:
+    def __init__(self, world: World, explored: float = 0.0, *, knows_times: bool = True) -> None:
         super().__init__(world)
+        self.knows_times = knows_times
         self.experience = Experience()
         self._exploration = Exploration(explored, math.inf)
         self._draw = random.Random(0)
@@ -108,7 +112,7 @@ class Ours(Rule):
 
     def choose(self, ask: Ask, at: float, failed: list[int]) -> int:
         """Return the offer of the least expected cost, sometimes one that is worth a try."""
-        expected = {}
+        expected, pool = {}, self.experience.pool(at)
         for number, name in enumerate(NAMES):
             offer = self.world.early[number]
             expected[name] = self.experience.expect(
@@ -118,8 +122,9 @@ class Ours(Rule):
                     ask.seconds,
                     ask.short_side,
                     offer.listed_usd(ask),
-                    offer.listed_seconds(ask),
-                )
+                    offer.listed_seconds(ask) if self.knows_times else None,
+                ),
+                pool,
             )
         prefer = RoutingPreference.BALANCED
         if not failed:
@@ -129,8 +134,9 @@ class Ours(Rule):
             if tried is not None:
                 self.tries += 1
                 return NAMES.index(tried)
-        costs = [cost_of(expected[name]).by(prefer, USD_PER_SECOND) for name in NAMES]
-        return min(range(OFFERS), key=lambda number: costs[number])
+        costs = [cost_of(expected[name]) for name in NAMES]
+        keys = [(each.by(prefer, USD_PER_SECOND), each.usd or 0.0) for each in costs]
+        return min(range(OFFERS), key=lambda number: keys[number])
 
     def hear(self, offer: int, outcome: Outcome) -> None:
         """Learn."""
@@ -170,3 +176,8 @@ RULES: dict[str, Callable[[World], Rule]] = {
     "round robin": RoundRobin,
     "lowest recent latency": LowestLatency,
 }
+UNLISTED = RULES | {
+    LEARNED: lambda world: Ours(world, knows_times=False),
+    EXPLORING: lambda world: Ours(world, 0.005, knows_times=False),
+}
+"""Where the catalogue of the router that learns knows prices alone, as most do."""

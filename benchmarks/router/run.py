@@ -2,6 +2,7 @@
 
     python -m benchmarks.router.run                 # all of it
     python -m benchmarks.router.run --seeds 4 --kinds drift calm
+    python -m benchmarks.router.run --unlisted --out DIR   # no times in our catalogue
     python -m benchmarks.router.run --draw          # the table and the plot of the last run again
 
 The constants of `media_agent/routing/learning` were chosen on worlds of the seeds 1001 to 1003;
@@ -16,7 +17,15 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.router.rules import EXPLORING, LEARNED, ORACLE, RULES, STATIC, USD_PER_SECOND
+from benchmarks.router.rules import (
+    EXPLORING,
+    LEARNED,
+    ORACLE,
+    RULES,
+    STATIC,
+    UNLISTED,
+    USD_PER_SECOND,
+)
 from benchmarks.router.show import draw_plot, format_tables
 from benchmarks.router.simulate import simulate
 from benchmarks.router.world import KINDS, build_world
@@ -34,9 +43,12 @@ def main() -> int:
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no further seed then")
+    parser.add_argument("--unlisted", action="store_true", help="no times in our catalogue")
     parser.add_argument("--draw", action="store_true")
     parser.add_argument("--out", type=Path, default=_RESULTS)
     options = parser.parse_args()
+    if options.unlisted and options.out == _RESULTS:
+        parser.error("--unlisted is another table: name a folder for it with --out")
     if not options.draw:
         measure(options)
     found = json.loads((options.out / "router.json").read_text())
@@ -54,18 +66,19 @@ def main() -> int:
 def measure(options: argparse.Namespace) -> None:
     """Run every rule through every world; all rules meet the same one."""
     begin, cpu = time.monotonic(), time.process_time()
+    rules = UNLISTED if options.unlisted else RULES
     costs: dict[str, dict[str, list[float]]] = {
-        kind: {name: [] for name in RULES} for kind in options.kinds
+        kind: {name: [] for name in rules} for kind in options.kinds
     }
     for seed in range(1, options.seeds + 1):
         if time.monotonic() - begin > 60 * options.minutes:
             break
         for kind in options.kinds:
             world = build_world(kind, seed, options.requests)
-            for name, rule in RULES.items():
+            for name, rule in rules.items():
                 costs[kind][name].append(simulate(world, rule(world)).mean)
         found = {
-            "command": "make bench-router",
+            "command": "--unlisted" if options.unlisted else "make bench-router",
             "requests": options.requests,
             "seeds": seed,
             "usd_per_second": USD_PER_SECOND,

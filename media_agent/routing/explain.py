@@ -184,7 +184,7 @@ def make_sort_key(
                 preferred = (is_down, time, method)
             case RoutingPreference.BALANCED:
                 waiting = waiting_usd_per_second * time if waiting_usd_per_second else 0.0
-                preferred = (is_down, price + waiting, method)
+                preferred = (is_down, price + waiting, price, method)
             case RoutingPreference.LOCAL_FIRST:
                 preferred = (method, not candidate.local, price)
             case RoutingPreference.BEST:
@@ -199,20 +199,17 @@ def make_sort_key(
 def reasons_of(candidate: Candidate) -> tuple[str, ...]:
     """Return the reasons for and against a candidate, its method first."""
     quality = "quality not rated" if candidate.quality is None else str(candidate.quality)
+    outlook = candidate.outlook
+    time = () if outlook is not None and outlook.as_others else (time_of(candidate.estimate),)
     return (
         method_of(candidate),
         "local" if candidate.local else "hosted",
         price_of(candidate.estimate),
-        time_of(candidate.estimate),
+        *time,
         quality,
         f"checked: {candidate.verification}",
-        *history_of(candidate),
+        *in_words(outlook),
     )
-
-
-def history_of(candidate: Candidate) -> tuple[str, ...]:
-    """Return how its submissions ended lately, if any did."""
-    return () if candidate.outlook is None else in_words(candidate.outlook)
 
 
 def method_of(candidate: Candidate) -> str:
@@ -278,7 +275,7 @@ def summary_of(
         return f"{who} can serve this request ({len(refused) + len(others)} checked)"
     first = ranked[0]
     chosen = first.name if offer_of is None else f"{first.name}, an offer of {offer_of}"
-    said = f"selected {chosen}: {'; '.join((*first.reasons[:3], *history_of(first)))}"
+    said = f"selected {chosen}: {'; '.join((*first.reasons[:3], *in_words(first.outlook)))}"
     more = len(ranked) - 1 + len(others)
     if more:
         several_ways = len({_METHOD_RANK[each.method] for each in (*ranked, *others)}) > 1

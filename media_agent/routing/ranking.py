@@ -17,7 +17,7 @@ from media_agent.routing.explain import (
 from media_agent.routing.learning.outlook import Outlooks
 from media_agent.routing.methods.choice import ModelChoice
 from media_agent.routing.methods.method import MethodPlanner
-from media_agent.routing.methods.sketch import sketch
+from media_agent.routing.methods.sketch import find_planned_seconds, sketch
 from media_agent.routing.rules import RoutingContext
 from media_agent_schemas.plan import Candidate, PlanReport
 from media_agent_schemas.request import VideoRequest
@@ -90,10 +90,21 @@ class Ranking:
         candidate = choice.candidate.model_copy(update=said)
         if candidate.plan is None:
             return candidate
-        return self._look(candidate, candidate.plan.request)
+        request = candidate.plan.request
+        return self._look(candidate, request, request.seconds())
 
-    def _look(self, candidate: Candidate, request: VideoRequest) -> Candidate:
-        return candidate if self.outlooks is None else self.outlooks.look(candidate, request)
+    def _glance(self, choice: ModelChoice) -> Candidate:
+        candidate = sketch(choice, self.context, self.refuse(choice), self.planner.find_model)
+        return self._look(
+            candidate, self.context.request, find_planned_seconds(choice, self.context)
+        )
+
+    def _look(
+        self, candidate: Candidate, request: VideoRequest, seconds: float | None
+    ) -> Candidate:
+        if self.outlooks is None:
+            return candidate
+        return self.outlooks.look(candidate, request, seconds)
 
     def _with_try(self, able: list[Candidate]) -> list[Candidate]:
         """Return candidates in order, before them one that is worth a try, if any is."""
@@ -114,11 +125,7 @@ class Ranking:
 
         Where few can, the best of those that lack a key or cost too much are planned too.
         """
-        find, request = self.planner.find_model, self.context.request
-        glances = [
-            (self._look(sketch(each, self.context, self.refuse(each), find), request), each)
-            for each in self.choices
-        ]
+        glances = [(self._glance(each), each) for each in self.choices]
         able = [pair for pair in glances if not pair[0].refusals]
         near = [pair for pair in glances if could_be_had(pair[0])]
         rest = [each for each, _ in glances if each.refusals and not could_be_had(each)]

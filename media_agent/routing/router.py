@@ -151,7 +151,8 @@ class Router:
         experience = self._recall()
         outlooks = None
         if experience is not None:
-            outlooks = Outlooks(experience, self._now(), self._rules.exploration)
+            tests = {each.name for each in choices if each.facts.status == "test"}
+            outlooks = Outlooks(experience, self._now(), self._rules.exploration, tests)
         return replace(self._rank(context, choices), outlooks=outlooks).report(unusable, best)
 
     def _rank(self, context: RoutingContext, choices: Sequence[ModelChoice]) -> Ranking:

@@ -161,6 +161,9 @@ class Outlook(Schema):
     seconds: float | None = Field(
         default=None, ge=0, description="Expected time, with attempts that fail."
     )
+    as_others: bool = Field(
+        default=False, description="Its own time is unknown: this is what other models take."
+    )
     is_try: bool = Field(
         default=False, description="Chosen because nothing was heard of it for long."
     )

@@ -38,3 +38,5 @@ class Expectation:
     """What a video may cost at most, by its plan; None: as above."""
     unheard: int = 0
     """Outcomes of others since the offer was heard of."""
+    is_pooled: bool = False
+    """Its own seconds are unknown: these are those of all offers."""

@@ -1,13 +1,14 @@
 """What was learned from outcomes, one by one in their order, and what it lets expect.
 
 From the outcomes alone: the same ones give the same numbers, wherever they were learned. Estimates
-begin with what the catalogue says and with what is usual for all offers, go on to what is usual for
-the offer, and from there to each value of the factors that tell most.
+begin with what the catalogue says, else with what is usual for all offers, go on to what is usual
+for the offer, and from there to each value of the factors that tell most.
 """
 
 import math
 from collections import deque
-from dataclasses import asdict, dataclass, field
+from collections.abc import Container
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from media_agent.ledger.outcomes import Outcome
@@ -16,6 +17,7 @@ from media_agent.routing.learning.factors import Contingency, factors_of, latenc
 from media_agent.routing.learning.health import Health
 from media_agent.routing.learning.latency import DAY, Latency, Level
 from media_agent.routing.learning.offer import REMEMBERED, Cell, Newest, Offer
+from media_agent.routing.learning.pool import Pool, build_pool
 
 FACTORS = ("hour", "weekday", "size", "duration")
 VERSION = 1
@@ -84,8 +86,23 @@ class Experience:
             self.slow_factors = rank(slow, _MOST_PICKED)
             self.failing_factors = rank(failing, _MOST_PICKED)
 
-    def expect(self, work: Work) -> Expectation:
-        """Return what is to be expected of an offer."""
+    def pool(self, now: float, apart: Container[str] = ()) -> Pool | None:
+        """Return what all offers take, without those that are `apart`; None: no time is known."""
+        return build_pool(self.offers, now, self.half_life_days, apart)
+
+    def expect(self, work: Work, pool: Pool | None = None) -> Expectation:
+        """Return what is to be expected of an offer; of an unknown time, what the pool says."""
+        expected = self._expect_own(work)
+        if expected.seconds is not None or pool is None or work.video_seconds is None:
+            return expected
+        return replace(
+            expected,
+            seconds=pool.mean(work.video_seconds),
+            log_deviation=math.sqrt(pool.variance),
+            is_pooled=True,
+        )
+
+    def _expect_own(self, work: Work) -> Expectation:
         offer = self.offers.get(work.offer)
         factors = factors_of(work.at, video_seconds=work.video_seconds, short_side=work.short_side)
         if offer is None:

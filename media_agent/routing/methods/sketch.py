@@ -55,6 +55,15 @@ def sketch(
     return choice.candidate.model_copy(update=said)
 
 
+def find_planned_seconds(choice: ModelChoice, context: RoutingContext) -> float | None:
+    """Return how long the video of a plan would be, but for a frame or so; None: it has no end."""
+    request, able = context.request, choice.for_mode(context.mode)
+    if request.endless:
+        return None
+    fps, is_whole = choose_fps(request.fps, able), fits_one_shot(request, able)
+    return _fit_seconds(request, able, fps, is_whole=is_whole)
+
+
 def _find_problem(
     choice: ModelChoice, context: RoutingContext, *, is_whole: bool
 ) -> MediaAgentError | None:
@@ -94,9 +103,7 @@ def _estimate_least(choice: ModelChoice, context: RoutingContext, *, is_whole: b
     if request.endless:
         return _make_estimate(0.0, None) if choice.capabilities.local else UNKNOWN
     fps = choose_fps(request.fps, able)
-    seconds = find_wanted_seconds(request, fps, able)
-    if is_whole:
-        seconds = fit_seconds(seconds, able.at_rate(fps), fps)
+    seconds = _fit_seconds(request, able, fps, is_whole=is_whole)
     seconds = max(0.0, seconds - compute_frame_step(able, fps))
     mode = context.mode if is_whole else None
     known = KnownBefore(choice.capabilities.region, mode, _find_side(request, able))
@@ -108,6 +115,11 @@ def _estimate_least(choice: ModelChoice, context: RoutingContext, *, is_whole: b
     speed = facts.speed
     time = None if speed is None else speed.start_seconds + speed.seconds_per_second * seconds
     return _make_estimate(cost, time)
+
+
+def _fit_seconds(request: VideoRequest, able: Capabilities, fps: float, *, is_whole: bool) -> float:
+    seconds = find_wanted_seconds(request, fps, able)
+    return fit_seconds(seconds, able.at_rate(fps), fps) if is_whole else seconds
 
 
 def _estimates_itself(choice: ModelChoice, request: VideoRequest) -> bool:

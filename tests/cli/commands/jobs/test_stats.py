@@ -1,6 +1,7 @@
 """The command that shows how submissions ended, and plans that know it."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from media_agent.cli import main
+from media_agent_hosted.providers.fal.simulator import FalSimulator
 
 SMALL = ["--size", "64x64", "--duration", "1"]
 
@@ -89,6 +91,44 @@ def test_a_plan_tells_what_happened_lately(capfd: pytest.CaptureFixture[str]) ->
     assert main(["plan", "a cat", *SMALL, *flags]) == 0
 
     assert "last 7 days: 100 % of 1 done, median" in capfd.readouterr().out
+
+
+def test_an_offer_that_was_used_first_locks_no_other_out(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__OPTIONS", '{"poll_seconds": 0.01}')
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "any-key")
+    used = "fal/fal-ai/wan-25-preview/text-to-video"  # 0.10 USD per second
+    alike, cheap = "fal/fal-ai/wan/v2.7/text-to-video", "fal/fal-ai/pika/v2.2/text-to-video"
+    request = ["a fox", "--duration", "5", "--prefer", "balanced"]
+    with FalSimulator() as simulator:
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
+        assert main(["generate", "a fox", "--backend", used, "--yes", "--out", "b.mp4"]) == 0
+        capfd.readouterr()
+
+        assert main(["plan", *request, "--allow", used, "--allow", cheap]) == 0
+        said = capfd.readouterr().out
+        monkeypatch.setenv("MEDIA_AGENT_ROUTING__EXPLORE", "0.1")
+
+        def count_tries(most: str) -> int:
+            monkeypatch.setenv("MEDIA_AGENT_ROUTING__EXPLORE_MAX_USD", most)
+            chosen = []
+            for seed in (1, 2, 3):
+                flags = ["--allow", used, "--allow", alike, "--seed", str(seed), "--json"]
+                assert main(["plan", *request, *flags]) == 0
+                first, second = json.loads(capfd.readouterr().out)["data"][:2]
+                assert {first["model"], second["model"]} == {used, alike}
+                assert first["outlook"]["is_try"] is (first["model"] == alike)
+                assert (first["cost_usd"], first["seconds"]) == (0.5, None)
+                chosen.append(first["model"])
+            return chosen.count(alike)
+
+        tries, too_dear = count_tries("0.5"), count_tries("0.4")
+
+    assert f"selected {cheap}" in said
+    assert re.search(r"time unknown; \d+ s as others take", said)
+    assert tries == 2
+    assert too_dear == 0
 
 
 def test_usage_of_a_time_that_ends_before_it_begins_is_no_empty_bill(
