@@ -22,6 +22,7 @@ from tests.ledger.samples import NOW, append_all, job, progress
 from tests.postgres import PASSWORD, PostgresServer
 
 psycopg = pytest.importorskip("psycopg", reason="the extra cluster is not installed")
+postgres_connections = pytest.importorskip("media_agent.ledger.store.postgres_connections")
 
 Open = Callable[..., Ledger]
 
@@ -398,6 +399,21 @@ def test_a_thread_that_waits_for_another_one_is_told_so(open_ledger: Open) -> No
         with pytest.raises(LedgerBusyError, match="another thread of this process"):
             ledger.jobs.create(job())
         assert ledger.jobs.list() == []
+
+
+def test_whoever_is_silent_after_reading_has_what_was_read(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(postgres_connections._SESSION, "idle_in_transaction_session_timeout", "0.1s")
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    with ledger.database.reading() as transaction:
+        (row,) = transaction.rows("SELECT id FROM jobs")
+        time.sleep(0.5)  # as one that has much to make of it
+
+    assert row["id"] == "one"
+    assert ledger.jobs.get("one") == job()
 
 
 def test_one_process_at_a_time_tends(open_ledger: Open) -> None:
