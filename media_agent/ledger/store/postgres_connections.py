@@ -12,6 +12,7 @@ from psycopg.types.numeric import FloatLoader
 
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import Row
+from media_agent.ledger.store.patience import Client, Notice
 from media_agent.ledger.store.postgres_errors import is_broken, is_lasting
 from media_agent.ledger.store.postgres_tables import SCHEMA, prepare_tables
 
@@ -56,6 +57,7 @@ class Connections:
         self._is_ready = False  # the tables are known to be there
         self._away: _Away | None = None
         self._looking = threading.Lock()
+        self._notice = Notice(address.name)
         self._process = os.getpid()
 
     @property
@@ -89,10 +91,15 @@ class Connections:
             self._looking.release()
 
     def _begin(self, statement: str, deadline: float) -> Connection:
+        notice: threading.Timer | None = None
         while True:
             connection, began = None, time.monotonic()
+            if notice is None and not self._idle and began < deadline:
+                notice = self._notice.begin(deadline - began)
             try:
                 connection = self._take()
+                if notice is not None:
+                    notice.cancel()
                 connection.execute(statement.encode())
             except psycopg.Error as error:
                 is_away = not is_lasting(error) if connection is None else is_broken(error)
@@ -107,6 +114,7 @@ class Connections:
                     raise
             else:
                 self._away = None
+                self._notice.is_back()
                 return connection
             if self._idle:
                 self.close()  # where one is broken, all may be
@@ -131,11 +139,12 @@ class Connections:
         with self._changing:
             if self._idle:
                 return self._idle.pop()
-        connection = psycopg.connect(
+        connection = Client.connect(
             f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
             autocommit=True,  # transactions are begun by us
             row_factory=dict_row,
         )
+        connection.silence_seconds = self.busy_seconds + _SILENCE
         try:
             connection.adapters.register_loader("numeric", FloatLoader)
             _set_up(connection, max(1, int(self.busy_seconds * 1000)))
