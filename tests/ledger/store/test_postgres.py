@@ -434,7 +434,9 @@ def test_a_thread_that_waits_for_another_one_is_told_so(open_ledger: Open) -> No
 def test_whoever_is_silent_after_reading_has_what_was_read(
     open_ledger: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(postgres_connections._SESSION, "idle_in_transaction_session_timeout", "0.1s")
+    monkeypatch.setitem(
+        postgres_connections._SESSION, "idle_in_transaction_session_timeout", "0.1s"
+    )
     ledger = open_ledger()
     ledger.jobs.create(job())
 
