@@ -18,6 +18,7 @@ from media_agent.cluster.turns import AGAIN, MARK, VERSION, Stage, Turn, name_tu
 from media_agent.config.jobs_section import QueueSection
 from media_agent.distribution import install_hint
 from media_agent.errors import ConfigurationError, StorageError
+from media_agent.ledger.store.address import Address
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -34,11 +35,34 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def find_system_url(ledger: SecretStr | None, data_dir: Path) -> SecretStr:
-    """Return where dbos keeps its tables: beside those of the ledger."""
+    """Return where dbos keeps its tables: beside those of the ledger, as SQLAlchemy writes it.
+
+    Raises:
+        ConfigurationError: the ledger is none of Postgres, or names no database, without which
+            dbos would make one of its own.
+    """
     if ledger is None:
         return SecretStr(f"sqlite:///{data_dir / 'dbos.sqlite'}")
-    rest = ledger.get_secret_value().partition("://")[2]
-    return SecretStr(f"postgresql+psycopg://{rest}")
+    from psycopg.conninfo import conninfo_to_dict
+    from sqlalchemy.engine import URL
+
+    address = Address.parse(ledger)
+    options = {name: str(value) for name, value in conninfo_to_dict(address.conninfo).items()}
+    user, password = options.pop("user", None), options.pop("password", None)
+    database = options.pop("dbname", None)
+    if not database:
+        raise ConfigurationError(
+            f'runner = "dbos" needs the name of the database in the setting ledger: {address.name} '
+            "has none",
+            hint="postgresql://HOST/DATABASE, or postgresql:///DATABASE?service=SERVICE",
+        )
+    hosts = options.get("host", "").count(",") + 1
+    if (port := options.get("port")) is not None and "," not in port:
+        options["port"] = ",".join([port] * hosts)  # libpq takes one for all hosts
+    url = URL.create(
+        "postgresql+psycopg", username=user, password=password, database=database, query=options
+    )
+    return SecretStr(url.render_as_string(hide_password=False))
 
 
 def check_installed() -> None:
