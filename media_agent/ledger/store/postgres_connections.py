@@ -20,6 +20,7 @@ Connection: TypeAlias = psycopg.Connection[Row]
 
 _MOST_IDLE = 4  # connections that are kept open
 _PAUSE = 0.25  # seconds between two attempts to connect
+_MOST_APART = 5.0  # seconds between two looks for a server that was waited for in vain
 _SILENCE = 15  # seconds without a word, of the network or of a transaction, that end a connection
 _NETWORK = (  # of libpq: nobody waits for a cable that was cut
     "connect_timeout=5 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 "
@@ -110,7 +111,7 @@ class Connections:
                     self._away = None
                     raise
                 if now >= deadline:
-                    self._away = _Away(str(error), until=2 * now - began)
+                    self._away = _Away(str(error), until=now + min(now - began, _MOST_APART))
                     raise
             else:
                 self._away = None
@@ -157,7 +158,7 @@ class Connections:
         return cast(Connection, connection)
 
 
-def _set_up(connection: "psycopg.Connection[dict[str, object]]", wait_ms: int) -> None:
+def _set_up(connection: Connection, wait_ms: int) -> None:
     session = {**_SESSION, "lock_timeout": f"{wait_ms}ms"}
     query = "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in session)
     connection.execute(query.encode(), [part for each in session.items() for part in each])
