@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
@@ -44,12 +45,11 @@ def find_system_url(ledger: SecretStr | None, data_dir: Path) -> SecretStr:
     if ledger is None:
         return SecretStr(f"sqlite:///{data_dir / 'dbos.sqlite'}")
     from psycopg.conninfo import conninfo_to_dict
-    from sqlalchemy.engine import URL
 
     address = Address.parse(ledger)
     options = {name: str(value) for name, value in conninfo_to_dict(address.conninfo).items()}
-    user, password = options.pop("user", None), options.pop("password", None)
-    database = options.pop("dbname", None)
+    user, password = (quote(options.pop(name, ""), safe="") for name in ("user", "password"))
+    database = quote(options.pop("dbname", ""), safe="")
     if not database:
         raise ConfigurationError(
             f'runner = "dbos" needs the name of the database in the setting ledger: {address.name} '
@@ -59,10 +59,8 @@ def find_system_url(ledger: SecretStr | None, data_dir: Path) -> SecretStr:
     hosts = options.get("host", "").count(",") + 1
     if (port := options.get("port")) is not None and "," not in port:
         options["port"] = ",".join([port] * hosts)  # libpq takes one for all hosts
-    url = URL.create(
-        "postgresql+psycopg", username=user, password=password, database=database, query=options
-    )
-    return SecretStr(url.render_as_string(hide_password=False))
+    login = f"{user}{':' if password else ''}{password}{'@' if user or password else ''}"
+    return SecretStr(f"postgresql+psycopg://{login}/{database}?{urlencode(options)}")
 
 
 def check_installed() -> None:

@@ -20,6 +20,7 @@ pytest.importorskip("psycopg", reason="the extra cluster is not installed")
             "postgresql://u%40x:p%2Fq@h:5432/db?sslmode=require",
             {"user": "u@x", "password": "p/q", "host": "h", "port": "5432", "sslmode": "require"},
         ),
+        ("postgresql://u@h/db", {"user": "u", "host": "h"}),
         ("postgres://h1:5432,h2:5433/db", {"host": "h1,h2", "port": "5432,5433"}),
         ("postgresql://h1,h2:5433/db", {"host": "h1,h2", "port": ",5433"}),
         ("postgresql://h1,h2/db", {"host": "h1,h2", "port": ","}),
