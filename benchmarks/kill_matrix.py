@@ -4,7 +4,8 @@ The providers are simulators in this process and count what they accepted. Each 
 process of its own, which kills itself (SIGKILL) after a step; further processes resume it until
 it is over. Then RANDOM_KILLS jobs are killed at random moments, up to three times each, by a
 published seed. The adapters pause SPEED times shorter than they would, fal times out after
-FAL_TIMEOUT; the search for lost replies pauses as it always does.
+FAL_TIMEOUT; the search for lost replies pauses as it always does. What fal accepted is listed at
+once, so that what is not there after FAL_LOOKUP never will be.
 
 `--runner dbos` lets workers do it: each life is a worker of a cluster, with the ledger and its
 queue in a database of a private Postgres (installed binaries); the first one queues the job.
@@ -44,6 +45,7 @@ RANDOM_KILLS = 50
 SEED = 20261130
 SPEED = 20.0
 FAL_TIMEOUT = 3.0  # seconds
+FAL_LOOKUP = 3.0  # seconds
 POLL_SECONDS = 0.2
 RESOLVED_WITHIN = 60.0  # seconds
 LIVES = 5  # processes after the first, at most
@@ -54,7 +56,11 @@ DRAIN_SECONDS = 1.0
 Provider = Literal["fal", "openai-compatible"]
 PROVIDERS: tuple[Provider, ...] = ("fal", "openai-compatible")
 OPTIONS: dict[Provider, dict[str, "JsonValue"]] = {
-    "fal": {"timeout_seconds": FAL_TIMEOUT, "poll_seconds": POLL_SECONDS},
+    "fal": {
+        "timeout_seconds": FAL_TIMEOUT,
+        "poll_seconds": POLL_SECONDS,
+        "lookup_seconds": FAL_LOOKUP,
+    },
     "openai-compatible": {
         "server": "vllm-omni",
         "poll_seconds": POLL_SECONDS,
@@ -363,7 +369,7 @@ def make_simulator(provider: Provider, faults: Iterable[object]) -> "Simulator":
     from media_agent_hosted.providers.openai_compatible.simulator import OpenAISimulator
 
     if provider == "fal":
-        return FalSimulator(faults)  # type: ignore[arg-type]
+        return FalSimulator(faults, lists_unended=True)  # type: ignore[arg-type]
     return OpenAISimulator(faults, flavour="vllm-omni", model="kites")  # type: ignore[arg-type]
 
 

@@ -2,7 +2,7 @@
 
 The native engine, the sandbox, a hosted service (its local simulator), and two local diffusers
 pipelines with tiny random weights: only one word of the settings changes each time. Then the
-service hangs up after accepting a paid job: the request is not sent a second time.
+service hangs up after accepting a paid job: it is found in its list, and not sent a second time.
 
     pip install -e '.[magi,diffusers]'
     python examples/three_ways.py
@@ -10,9 +10,6 @@ service hangs up after accepting a paid job: the request is not sent a second ti
 
 import argparse
 import asyncio
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,17 +79,16 @@ async def call(settings: Path, request: dict[str, Any]) -> dict[str, Any]:
     return answer
 
 
-def five_ways(settings: Path, request: dict[str, Any]) -> list[Made]:
+def five_ways(settings: Path, request: dict[str, Any], service: FalSimulator) -> list[Made]:
     """Generate the same video with every backend."""
     made = []
-    with FalSimulator() as simulator:
-        for word in BACKENDS:
-            answer = make(word, settings, simulator.url, request)
-            if "video" not in answer:
-                raise SystemExit(f"{word} made no video: {answer.get('error')}")
-            record = GenerationRecord.model_validate_json(Path(answer["record"]).read_bytes())
-            made.append(Made(word, answer, record))
-            print(f'default_backend = "{word}"'.ljust(31), answer["video"])
+    for word in BACKENDS:
+        answer = make(word, settings, service.url, request)
+        if "video" not in answer:
+            raise SystemExit(f"{word} made no video: {answer.get('error')}")
+        record = GenerationRecord.model_validate_json(Path(answer["record"]).read_bytes())
+        made.append(Made(word, answer, record))
+        print(f'default_backend = "{word}"'.ljust(31), answer["video"])
     return made
 
 
@@ -126,22 +122,16 @@ def show(made: Sequence[Made]) -> None:
     print(f"{len(made)} videos, {len(made)} records, {len(shapes)} shape of record")
 
 
-def lost_reply(settings: Path, request: dict[str, Any]) -> None:
-    """Let the service hang up after accepting: no second submission, and what is known."""
-    request = request | {"idempotency_key": "the one whose reply is lost"}
-    with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
-        first = make("fal", settings, simulator.url, request)
-        again = make("fal", settings, simulator.url, request)
-        print(f"status: {first['status']}; asked again: {again['status']}, the same job: ", end="")
-        print("yes" if first["job_id"] == again["job_id"] else "no")
-        print(f"next: {first['next']}")
-        print(f"submissions that the service accepted: {simulator.accepted}")
-        print(f"$ media-agent jobs reconcile {first['job_id']}", flush=True)
-        command = [sys.executable, "-m", "media_agent.cli", "jobs", "reconcile", first["job_id"]]
-        environment = {**os.environ, "MEDIA_AGENT_CONFIG": str(settings)}
-        said = subprocess.run(command, env=environment, capture_output=True, text=True)
-        print((said.stdout + said.stderr).strip())
-        print(f"submissions that the service accepted: {simulator.accepted}")
+def lost_reply(settings: Path, request: dict[str, Any], service: FalSimulator) -> None:
+    """Let the service hang up after accepting: the work is found, and there is no second one."""
+    request = request | {"seed": 8, "idempotency_key": "the one whose reply is lost"}
+    accepted = service.accepted
+    service.inject(Fault("submit", "close_after_accept"))
+    first = make("fal", settings, service.url, request)
+    again = make("fal", settings, service.url, request)
+    print(f"status: {first['status']}; asked again: {again['status']}, the same job: ", end="")
+    print("yes" if first["job_id"] == again["job_id"] else "no")
+    print(f"submissions that the service accepted: {service.accepted - accepted}")
 
 
 def prepare(folder: Path) -> Path:
@@ -162,9 +152,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     settings = prepare(asked.folder.absolute())
     request = REQUEST | {"duration": asked.duration}
-    show(five_ways(settings, request))
-    print()
-    lost_reply(settings, request)
+    with FalSimulator(lists_unended=True) as service:
+        show(five_ways(settings, request, service))
+        print()
+        lost_reply(settings, request, service)
 
 
 if __name__ == "__main__":

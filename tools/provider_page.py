@@ -156,13 +156,21 @@ def _habits(backend: HostedBackend) -> Iterator[str]:
     yield f"* Work that is to stop: {_STOPS[backend.cancel_rule]}."
     if backend.bills_failed != "unknown":
         yield f"* Work that failed: {'billed' if backend.bills_failed else 'not billed'}."
-    yield f"* Work whose reply was lost: {_FINDS[backend.lookup]}."
+    yield f"* Work whose reply was lost: {_finds(backend)}."
     form = _FORMS[backend.input_form] if backend.reads_urls else _NO_ADDRESSES
     yield f"* Input files: {form.format(largest=largest)}."
     if backend.uploads is not None:
         yield f"* Uploaded before the request, as the plan says: {backend.uploads}."
     yield f"* How long it keeps videos: {kept}. They are downloaded as soon as they are done."
     yield f"* Verification: `{backend.verification}`, {backend.verification.note}."
+
+
+def _finds(backend: HostedBackend) -> str:
+    """Say how lost work is found, and how that of models for which it is otherwise."""
+    lookups = [backend.describe(each).lookup for each in backend.models.by_id]
+    others = [each for each in dict.fromkeys(lookups) if each != backend.lookup]
+    more = (f"; that of {lookups.count(each)} models: {_FINDS[each]}" for each in others)
+    return "".join((_FINDS[backend.lookup], *more))
 
 
 def main() -> None:

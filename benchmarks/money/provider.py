@@ -5,6 +5,7 @@ it is ended. It speaks the shapes of the simulators that the tests use. `GET /__
 often each job was accepted: what is paid.
 """
 
+import itertools
 import json
 import re
 import sys
@@ -15,7 +16,8 @@ from http import HTTPStatus
 from benchmarks.money.mix import draw_faults
 from media_agent.testing import Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.faults import Fault
-from media_agent.testing.simulator.server import Answer, Call
+from media_agent.testing.simulator.server import Answer, Call, find_route
+from media_agent.testing.simulator.spoil import spoil
 from media_agent.testing.simulator.videos import Video
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_hosted.providers.openai_compatible.simulated_form import form_fields
@@ -45,30 +47,26 @@ class MoneyProvider(Simulator):
         self.faults = faults
         self._seen: defaultdict[tuple[int, str], int] = defaultdict(int)
         self._expired: set[int] = set()
-        self._next: Fault | None = None
         money = Route("GET", "/__money__", "money", self._answer_money, needs_key=False)
         self._all_routes = (money, *self._all_routes)
 
     def serve(self, call: Call) -> tuple[Answer | None, Fault | None]:
         """Answer a call; the fault is that of the job."""
         with self._lock:
-            named, route = self._find_route(call)
-            self._next = None if route is None else self._strike(named)
-            return super().serve(call)
+            named, route = find_route(call, self._all_routes)
+            fault = None if route is None else self._strike(named)
+            if route is None or fault is None:
+                return super().serve(call)
+            answer = self._answer(named, route) if fault.takes_effect else None
+            if fault.kind != "status":
+                return spoil(answer, fault, named, self.error_body), fault
+            said = f"{fault.status} {HTTPStatus(fault.status).phrase}"
+            page = _GATEWAY.format(said).encode()
+            return Answer(fault.status, page, media_type="text/html"), fault
 
     def video(self, job: SimulatedJob) -> Video:
         """Return the measures of a small video, the same for all: the bench is not about pixels."""
         return Video(frames=8, fps=8.0, width=64, height=64, shade=100)
-
-    def _take_fault(self, name: str) -> Fault | None:
-        return self._next
-
-    def _apply_fault(self, call: Call, answer: Answer | None, fault: Fault) -> Answer | None:
-        if fault.kind != "status":
-            return super()._apply_fault(call, answer, fault)
-        said = f"{fault.status} {HTTPStatus(fault.status).phrase}"
-        page = _GATEWAY.format(said).encode()
-        return Answer(fault.status, page, media_type="text/html")
 
     def _strike(self, call: Call) -> Fault | None:
         number = self._number_of(call)
@@ -114,7 +112,13 @@ class MoneyOpenAI(MoneyProvider, OpenAISimulator):
 
 
 class MoneyFal(MoneyProvider, FalSimulator):
-    """fal's queue."""
+    """fal's queue and list; the address of a video is signed anew whenever it is told."""
+
+    _signatures = itertools.count(1)
+
+    def video_url(self, job: SimulatedJob) -> str:
+        """Return an address that differs from those told before, as a signed one does."""
+        return f"{super().video_url(job)}?signature={next(self._signatures)}"
 
 
 def main() -> None:

@@ -22,6 +22,8 @@ FALLBACK_FPS = 24.0
 """Frames per second where neither the request nor the model says any."""
 FALLBACK_SECONDS = 5.0
 """Length where neither the request nor the model says any."""
+USUAL_LOOKUP_SECONDS = 30.0
+"""For how long work whose reply was lost is looked for, unless its backend needs longer."""
 
 
 class Control(StrEnum):
@@ -214,6 +216,13 @@ class Capabilities(Document):
         default="none",
         description="How work whose reply was lost is found: by our key; in a list; only its "
         "candidates are named, as the list proves nothing; never.",
+    )
+    lookup_seconds: float = Field(
+        default=USUAL_LOOKUP_SECONDS,
+        ge=0,
+        le=86_400,
+        description="For how many seconds such work may be missing there, as where it is listed "
+        "only once it has ended; it is looked for that long.",
     )
     resubmits: bool = Field(
         default=False,

@@ -120,6 +120,8 @@ class ProviderConformance(ServiceConformance):
 
     spec: ClassVar[BackendSpec]
     options: ClassVar[dict[str, JsonValue]] = {}
+    simulated: ClassVar[dict[str, JsonValue]] = {}
+    """What the simulator is told, as with `media-agent simulate --set`."""
 
     @pytest.fixture
     def secret(self) -> str:
@@ -128,7 +130,7 @@ class ProviderConformance(ServiceConformance):
     @pytest.fixture
     def simulator(self, faults: Faults) -> Iterator[Simulator]:
         kind = find_simulator(self.spec.name, {self.spec.name: self.spec})
-        with kind(faults) as simulator:
+        with kind(faults, **self.simulated) as simulator:  # type: ignore[arg-type]  # its own
             yield simulator
 
     @pytest.fixture

@@ -12,10 +12,10 @@ from benchmarks import kill_matrix
     ("provider", "upstream", "step", "status", "accepted"),
     [
         ("fal", "429 with Retry-After", "intent", "outcome_unknown", 0),
-        ("fal", "429 with Retry-After", "submit", "outcome_unknown", 1),
+        ("fal", "429 with Retry-After", "submit", "completed", 1),
         ("fal", "429 with Retry-After", "collect", "completed", 1),
-        ("fal", "closed after accept", "plan", "outcome_unknown", 1),
-        ("fal", "stall", None, "outcome_unknown", 1),
+        ("fal", "closed after accept", "plan", "completed", 1),
+        ("fal", "stall", None, "completed", 1),
         ("openai-compatible", "429 with Retry-After", "submit", "outcome_unknown", 1),
         ("openai-compatible", "429 with Retry-After", "record", "completed", 1),
     ],

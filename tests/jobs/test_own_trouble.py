@@ -755,7 +755,8 @@ class LostService(Service):
         self.at_find: Callable[[], Awaitable[None]] = nothing
 
     def capabilities(self, model: str | None = None) -> Capabilities:
-        return super().capabilities(model).model_copy(update={"lookup": "list"})
+        changes = {"lookup": "list", "lookup_seconds": 0.0}
+        return super().capabilities(model).model_copy(update=changes)
 
     async def find(
         self, request: VideoRequest, *, key: str, since: datetime
@@ -783,7 +784,7 @@ async def test_what_was_found_out_of_a_video_when_it_was_fetched_is_not_found_ou
 async def test_where_found_work_is_is_written_however_long_that_takes(
     tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("media_agent.jobs.recovery.lost_replies._LONGEST_LOOK", 0.02)
+    monkeypatch.setattr("media_agent.jobs.recovery.lost_replies._FOR_ANSWERS", 0.02)
     desk = Desk(tmp_path, video, LostService)
     desk.ledger.seconds = 0.1
 

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Literal
@@ -84,6 +84,8 @@ class Provider:
         self.accepted: list[str] = []
         self.posts = 0
         self.is_reachable = True
+        self.lookup_seconds = 30.0
+        self.lists_after = 0  # looks for it that find nothing
         self.forgets = 0  # so many more times
         self.queues = False
         self.ending: Literal["completed", "failed", "working"] = "completed"
@@ -108,6 +110,7 @@ class PaidBackend:
             resumable=self.provider.resubmits,
             resubmits=self.provider.resubmits,
             lookup=self.provider.lookup,
+            lookup_seconds=self.provider.lookup_seconds,
         )
 
     def estimate(self, request: VideoRequest) -> Estimate:
@@ -137,6 +140,9 @@ class PaidBackend:
     ) -> OperationRef | None:
         if not self.provider.is_reachable:
             raise BackendUnavailableError("no network")
+        if self.provider.lists_after:
+            self.provider.lists_after -= 1
+            return None
         return self.ref(key) if key in self.provider.accepted else None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
@@ -188,6 +194,8 @@ class World:
         self.folder = folder
         self.providers = providers
         self.seen: list[str] = []
+        self.slept: list[float] = []
+        self.now = datetime(2026, 1, 2, tzinfo=UTC)
         self.per_day: float | None = None
         self.ledger = Ledger(
             folder / "data" / "ledger.sqlite", is_owner_alive=lambda owner, silent: False
@@ -216,10 +224,15 @@ class World:
             ),
             registry=Registry(Discovery(specs)),
             store=self.ledger,
-            now=lambda: datetime(2026, 1, 2, tzinfo=UTC),
-            sleep=no_sleep,
+            now=lambda: self.now,
+            sleep=self.sleep,
             checkpoint=checkpoint,
         )
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others work, and note for how long a process would have waited."""
+        self.slept.append(seconds)
+        await no_sleep(seconds)
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +324,74 @@ async def test_while_work_is_looked_for_the_caller_hears_who_is_asked(world: Wor
 
 
 @pytest.mark.anyio
+async def test_work_that_is_listed_only_once_it_has_ended_is_looked_for_so_long(
+    world: World,
+) -> None:
+    provider, seen = world.providers["paid"], []
+    provider.lookup, provider.replies, provider.lists_after = "list", ["lost"], 9
+    provider.lookup_seconds = 900
+
+    job = await world.process().generate(REQUEST, on_event=seen.append)
+
+    assert job.status is JobStatus.COMPLETED
+    assert provider.posts == 1
+    assert world.slept == [1, 2, 4, 8, 15, 30, 30, 30, 30]
+    assert isinstance(seen[0].event, JobProgressed)
+    assert "for up to 15 min" in (seen[0].event.phase or "")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("seconds", "passed", "looked"),
+    [
+        (30, 0, 30),
+        (900, 0, 900),
+        (40, 0, 40),
+        (900, 600, 300),  # killed after ten minutes, and resumed
+        (900, 90_000, 30),  # or a day later: what it asks about must be listed by now
+        (900, -3600, 900),  # its clock was set back
+    ],
+)
+async def test_a_process_that_resumes_looks_for_what_is_left_of_the_time(
+    world: World, seconds: float, passed: float, looked: float
+) -> None:
+    provider = world.providers["paid"]
+    provider.lookup, provider.lookup_seconds, provider.lists_after = "list", seconds, 1000
+    with pytest.raises(Crash):
+        await world.process("submit").generate(REQUEST, job_id="mine")
+    world.now += timedelta(seconds=passed)
+
+    job = await world.process().resume("mine")
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert sum(world.slept) == looked
+    assert provider.posts == 1
+
+
+@pytest.mark.anyio
+async def test_a_long_search_ends_when_its_job_is_to_stop(world: World) -> None:
+    provider = world.providers["paid"]
+    provider.lookup, provider.replies, provider.lists_after = "list", ["lost"], 1000
+    provider.lookup_seconds = 900
+    begun, for_ever = asyncio.Event(), asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        begun.set()
+        await for_ever.wait()
+
+    world.sleep = sleep  # type: ignore[method-assign]  # the first pause never ends
+    client = world.process()
+    task = asyncio.create_task(client.generate(REQUEST, job_id="mine"))
+    await begun.wait()
+    await client.cancel("mine")
+    job = await task
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert job.error is not None
+    assert "stopped while being asked" in (job.error.hint or "")
+
+
+@pytest.mark.anyio
 async def test_without_a_lookup_a_lost_reply_stops_with_the_next_step(world: World) -> None:
     provider = world.providers["paid"]
     provider.replies = ["lost"]
@@ -350,7 +431,8 @@ async def test_a_provider_that_never_answers_is_not_waited_for_without_end(
 ) -> None:
     provider = world.providers["paid"]
     provider.lookup, provider.replies = "list", ["lost"]
-    monkeypatch.setattr(lost_replies, "_LONGEST_LOOK", 0.01)
+    monkeypatch.setattr(lost_replies, "_FOR_ANSWERS", 0.01)
+    provider.lookup_seconds = 0
 
     async def never(*args: object, **options: object) -> None:
         await asyncio.Event().wait()

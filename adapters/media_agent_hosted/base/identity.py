@@ -4,12 +4,11 @@ A reply about another video says nothing about the one that was asked for.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from pydantic import JsonValue
 
-from media_agent.errors import BackendResponseError
 from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.parsing.lenient import (
     STATES,
@@ -34,23 +33,12 @@ _OF_ANYTHING = (*_OF_OPERATIONS, "requestid")
 """Where our own name proves an answer ours, and any other proves nothing."""
 _DEPTH = 4  # objects within objects in which names are looked for
 
-_SHOWN = 3  # names of work in a message
-
 _Object = dict[str, JsonValue]
 
 
 def fits_a_path(name: str) -> bool:
     """Whether the name of work can stand in a path: dots alone would climb out of it."""
     return name.strip(".") != "" and len(name) <= 500 and name.isprintable()
-
-
-def unproven(host: str, names: Sequence[str], why: str) -> BackendResponseError:
-    """Return the error that names listed work which may be ours, and `why` it is not proved."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return BackendResponseError(
-        f"the list of {host} {why}; it may be {', '.join(names[:_SHOWN])}{more}: look whether that "
-        "is the video you asked for"
-    )
 
 
 def answer_about(

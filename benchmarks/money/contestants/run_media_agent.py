@@ -11,6 +11,8 @@ from media_agent.config.settings import load_settings
 from media_agent_schemas.jobs import JobStatus, VideoJob
 from media_agent_schemas.request import VideoRequest
 
+LOOKUP_SECONDS = 15.0  # the provider lists what has ended, and needs a few seconds for a video
+
 
 async def main() -> None:
     """Make all videos that are left."""
@@ -22,12 +24,13 @@ async def main() -> None:
 
 
 def make_client(url: str, folder: Path, api: str) -> VideoClient:
-    """Return a client with the settings of the documentation, and short polls."""
+    """Return a client with the settings of the documentation, short polls and short searches."""
     options: dict[str, object] = {"poll_seconds": POLL_SECONDS}
     if api == "openai":
         section = {"base_url": f"{url}/v1", "options": {**options, "server": "vllm-omni"}}
         name, default = "openai-compatible", "openai-compatible/sora-2"
     else:
+        options["lookup_seconds"] = LOOKUP_SECONDS
         section = {"base_url": url, "key": "money-bench", "options": options}
         name, default = "fal", "fal"
     settings = load_settings(

@@ -1,6 +1,7 @@
 """Looks for work whose reply was lost, where its backend can be asked; it is never sent again."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, repeat
 
 from media_agent.backend.fence import describe_error
 from media_agent.backend.protocol import VideoBackend
@@ -14,12 +15,14 @@ from media_agent.jobs.context import JobContext
 from media_agent.jobs.recovery.receipts import keep_ref
 from media_agent.jobs.stopping import while_wanted
 from media_agent.ledger.state import Submission
+from media_agent_schemas.capabilities import USUAL_LOOKUP_SECONDS, Capabilities
 from media_agent_schemas.events import BackendEvent, JobProgressed
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.plan import Plan
 
-_LOOK_AGAIN = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds; a provider's list may lag behind
-_LONGEST_LOOK = 60.0  # seconds, also for a provider that never answers
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between looks; a provider's list may lag behind
+_FURTHER_PAUSE = 30.0
+_FOR_ANSWERS = 30.0  # seconds beyond all pauses, also for a provider that never answers
 
 
 class LostReplies:
@@ -58,24 +61,25 @@ class LostReplies:
         Raises:
             SubmitUncertainError: it was not found.
         """
-        lookup = backend.capabilities(self._plans[submission.number].model).lookup
-        can_ask = lookup != "none"
+        capabilities = backend.capabilities(self._plans[submission.number].model)
+        can_ask = capabilities.lookup != "none"
+        seconds = self._time_to_look(submission, capabilities)
         if can_ask:
-            said = f"asking {backend.name} about work whose reply was lost"
-            tell(JobProgressed(phase=said))
+            tell(JobProgressed(phase=_say_search(backend.name, seconds)))
         is_last = is_stopped()  # then one look must do: what is found can be stopped
-        looking = self._search(submission, _LOOK_AGAIN if can_ask and not is_last else ())
-        under = "its key" if lookup == "key" else "its list"
+        looking = self._search(submission, _pauses(seconds) if can_ask and not is_last else ())
+        where = "under its key" if capabilities.lookup == "key" else "in its list"
+        longest = seconds + _FOR_ANSWERS
         trouble: str | None
         try:
             is_unwanted = _never if is_last else is_stopped
-            found = await while_wanted(looking, is_unwanted, longest=_LONGEST_LOOK)
+            found = await while_wanted(looking, is_unwanted, longest=longest)
             if isinstance(found, OperationRef):
                 await keep_ref(submission, found, self._context)  # however long that takes
                 return found
-            trouble = found or f"it shows no work under {under}"
+            trouble = found or f"it shows no such work {where}"
         except TimeoutError:
-            trouble = f"it could not be asked within {_LONGEST_LOOK:g} s"
+            trouble = f"it could not be asked within {longest:g} s"
         except JobCancelledError:
             trouble = "it was stopped while being asked"
         why = "" if lost is None else f": {lost}"
@@ -85,12 +89,21 @@ class LostReplies:
             hint=asks_again if can_ask else _look_yourself(backend.name),
         ) from lost
 
+    def _time_to_look(self, submission: Submission, capabilities: Capabilities) -> float:
+        """Return for how many seconds to look: until the work must be listed, but for a while.
+
+        A process that was killed has looked before; a clock that was set makes it no longer.
+        """
+        most = capabilities.lookup_seconds
+        passed = (self._context.now() - submission.created_at).total_seconds()
+        return min(most, max(most - passed, USUAL_LOOKUP_SECONDS))
+
     async def _search(
-        self, submission: Submission, pauses: tuple[float, ...]
+        self, submission: Submission, pauses: Iterable[float]
     ) -> OperationRef | str | None:
         """Return where the work is, or else what kept from asking."""
         trouble = None
-        for pause in (*pauses, None):
+        for pause in chain(pauses, (None,)):
             try:
                 if (ref := await self._ask(submission)) is not None:
                     return ref
@@ -123,6 +136,23 @@ class LostReplies:
             submission, ref
         )
         return None if is_known else ref
+
+
+def _pauses(seconds: float) -> Iterator[float]:
+    """Yield growing pauses that together take so long."""
+    for pause in chain(_PAUSES, repeat(_FURTHER_PAUSE)):
+        if seconds <= 0:
+            return
+        yield min(pause, seconds)
+        seconds -= pause
+
+
+def _say_search(backend: str, seconds: float) -> str:
+    """Say what is looked for, and for how long where that is longer than usual."""
+    said = f"asking {backend} about work whose reply was lost"
+    if seconds <= USUAL_LOOKUP_SECONDS:
+        return said
+    return f"{said}, for up to {seconds / 60:.0f} min: it may be listed only once it has ended"
 
 
 def _never() -> bool:

@@ -1,19 +1,23 @@
-"""fal on this machine: its queue as documented, for tests and for trying things out.
+"""fal on this machine: its queue and its list as documented, for tests and for trying things out.
 
-What the documents leave open is invented and marked so here: the state of a cancelled request.
+What the documents leave open is invented and marked so here: the state of a cancelled request, and
+in the list: whether it has work that has not ended, which instants `start` and `end` are compared
+with, how a cancelled request stands in it, and what it answers to senseless questions.
 """
 
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from pydantic import JsonValue
 
-from media_agent.testing import Route, SimulatedJob, Simulator
+from media_agent.testing import Fault, Route, SimulatedJob, Simulator
 from media_agent.testing.simulator.server import Answer, Call
 from media_agent.testing.simulator.videos import Video, small_shapes
 from media_agent_hosted.models.facts import Fixed, Frames, HostedModel
 from media_agent_hosted.providers.fal.backend import MODELS
+from media_agent_hosted.providers.fal.simulated_list import ListedJob, list_page
 from media_agent_schemas.request import VideoMode
 
 _WORDS = (
@@ -24,15 +28,43 @@ _SHAPES = small_shapes("16:9", "9:16", "1:1", "4:3", "3:4")
 
 
 class FalSimulator(Simulator):
-    """Answers as queue.fal.run does; any key of the form `Key ...` is good."""
+    """Answers as queue.fal.run does, and api.fal.ai below /v1; any key such as `Key ...` is good.
+
+    Work goes on only when it is asked about: a poll asks about one request, and the first page of
+    the list about all that are not over. So work that nobody polls ends as its list is read.
+    """
 
     name = "fal"
     outcomes: ClassVar[tuple[str, ...]] = ("completed", "failed", "moderated", "invalid", "empty")
 
+    def __init__(
+        self,
+        faults: Iterable[Fault] = (),
+        *,
+        outcome: str | None = None,
+        queued_polls: int = 1,
+        running_polls: int = 2,
+        lists_unended: bool = False,
+        stores_payloads: bool = True,
+        port: int = 0,
+    ) -> None:
+        """Say what its list shows, and otherwise as for any simulator."""
+        super().__init__(
+            faults,
+            outcome=outcome,
+            queued_polls=queued_polls,
+            running_polls=running_polls,
+            port=port,
+        )
+        self.lists_unended = lists_unended
+        self.stores_payloads = stores_payloads
+        self._ended_at: dict[str, float] = {}  # when it was first seen to be over, by its name
+
     def routes(self) -> Sequence[Route]:
-        """Return the calls of the queue; the submission takes what is left."""
+        """Return the calls; the submission takes what is left, and a result any other request."""
         request = r"/(?P<app>.+)/requests/(?P<id>[^/]+)"
         return (
+            Route("GET", "/v1/models/requests/by-endpoint", "list", self._list),
             Route("GET", f"{request}/status", "status", self._status),
             Route("PUT", f"{request}/cancel", "cancel", self._cancel),
             Route("GET", request, "result", self._result),
@@ -145,6 +177,35 @@ class FalSimulator(Simulator):
         seed = job.input.get("seed", 7)
         return Answer(200, {"video": video, "seed": seed})
 
+    def _list(self, call: Call) -> Answer:
+        if "cursor" not in call.query:
+            for job in self.jobs.values():
+                if not self._is_over(job):
+                    self.poll(job)
+        try:
+            page = list_page([self._listed(job) for job in self.jobs.values()], call.query)
+        except ValueError as error:  # invented: how it refuses
+            return Answer(400, self.error_body(str(error)))
+        return Answer(200, page)
+
+    def _listed(self, job: SimulatedJob) -> ListedJob:
+        if self._is_over(job):
+            self._ended_at.setdefault(job.id, time.time())
+        status = 499 if job.is_cancelled else _STATUS_CODES[self.outcome]  # invented: 499
+        return ListedJob(
+            name=job.id,
+            endpoint=job.model,
+            sent_at=job.created_at,
+            ended_at=self._ended_at.get(job.id),
+            status=status,
+            is_shown=self.lists_unended or self._is_over(job),
+            input=job.input if self.stores_payloads else None,
+            output={"video": {"url": self.video_url(job)}} if status == 200 else None,
+        )
+
+    def _is_over(self, job: SimulatedJob) -> bool:
+        return job.is_cancelled or self.stage(job) == "done"
+
     def _cancel(self, call: Call) -> Answer:
         job = self._job(call)
         if job is None:
@@ -169,6 +230,7 @@ class FalSimulator(Simulator):
 
 
 _TIME = "2026-11-20T10:00:00Z"
+_STATUS_CODES = {"completed": 200, "failed": 503, "moderated": 422, "invalid": 422, "empty": 200}
 _FAILURE: dict[str, JsonValue] = {
     "error": "Runner disconnected",
     "error_type": "runner_disconnected",

@@ -17,7 +17,7 @@ from pydantic import Field, JsonValue
 from media_agent.errors import GenerationFailedError, MediaAgentError, OperationNotFoundError
 from media_agent.storage.addresses import parsed_address
 from media_agent_hosted.base.calls import Call, Status, Submission
-from media_agent_hosted.base.identity import unproven
+from media_agent_hosted.base.listed import since_by_its_clock, unproven
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
@@ -40,7 +40,6 @@ from media_agent_hosted.providers.minimax.lookup import (
     PATH,
     candidates,
     is_before,
-    since_by_its_clock,
     tasks_in,
 )
 from media_agent_schemas.capabilities import CancelRule, Capabilities
@@ -90,10 +89,10 @@ class MiniMaxBackend(HostedBackend):
             return found
         return replace(found, base_url=_MAINLAND)
 
-    def capabilities(self, model: str | None = None) -> Capabilities:
+    def describe(self, model_id: str) -> Capabilities:
         """Say what a model can do; version 1 stops nothing, and has no list."""
-        found = super().capabilities(model)
-        known = self.models.by_id.get(found.model)
+        found = super().describe(model_id)
+        known = self.models.by_id.get(model_id)
         if known is None or known.path != OLDER:
             return found
         return found.model_copy(update={"cancel_rule": CancelRule.NONE, "lookup": "none"})

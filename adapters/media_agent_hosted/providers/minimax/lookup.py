@@ -5,12 +5,11 @@ documents leave open, may be that of another program: it can only speak against 
 """
 
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 
 from pydantic import JsonValue
 
+from media_agent_hosted.base import listed
 from media_agent_hosted.base.identity import fits_a_path
-from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.models.fields import Fields
 from media_agent_hosted.parsing.lenient import number, text, value_at
 
@@ -21,24 +20,15 @@ _TO_SPARE = 60.0  # seconds by which clocks may differ within MiniMax at most
 _SAME = ("model", "resolution", "duration", "ratio")
 
 
-def since_by_its_clock(reply: Reply, ago: float) -> float | None:
-    """Return when that was by MiniMax's own clock; None: it does not say its time."""
-    try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
 def tasks_in(body: JsonValue) -> list[Fields]:
     """Return the tasks of a page, newest first."""
-    listed = value_at(body, "items")
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
+    items = value_at(body, "items")
+    return [each for each in items if isinstance(each, dict)] if isinstance(items, list) else []
 
 
 def is_before(task: Fields, since: float | None) -> bool:
     """Whether a task is certainly older than that."""
-    made = number(task.get("created_at"))
-    return made is not None and since is not None and made < since - _TO_SPARE
+    return listed.is_before(number(task.get("created_at")), since, _TO_SPARE)
 
 
 def candidates(tasks: list[Fields], sent: Fields) -> list[str]:
@@ -51,7 +41,7 @@ def _may_be(task: Fields, sent: Fields) -> bool:
     name, prompt = text(task.get("id")), _prompt_of(task)
     if name is None or not fits_a_path(name):
         return False
-    if prompt is not None and prompt.split() != _text_of(sent).split():
+    if prompt is not None and not listed.is_same_text(prompt, _text_of(sent)):
         return False
     pairs = ((task.get(each), sent.get(each)) for each in _SAME)
     return all(said == asked for said, asked in pairs if said is not None and asked is not None)

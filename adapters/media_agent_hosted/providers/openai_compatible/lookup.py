@@ -2,30 +2,30 @@
 
 Only what the server repeats of ours proves anything: the prompt, and the seed, which is drawn for
 each video and so tells it from another one of the same prompt, of another program or data folder.
-It must not have been made before ours was asked for either. The clocks of two machines are not
-compared: a server's times are compared with its own Date, with some seconds to spare. Whatever may
-be ours and is not proved to be is only named.
+It must not have been made before ours was asked for either.
 """
 
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 
 from pydantic import JsonValue
 
 from media_agent.errors import BackendResponseError
-from media_agent_hosted.base.identity import fits_a_path, unproven
+from media_agent_hosted.base.identity import fits_a_path
+from media_agent_hosted.base.listed import (
+    choose,
+    is_after,
+    is_before,
+    is_same_text,
+    since_by_its_clock,
+)
 from media_agent_hosted.http.client import HttpApi
-from media_agent_hosted.http.replies import Reply
 from media_agent_hosted.providers.openai_compatible.video import Server, Video, parse_list
 
 _PAGE = 100  # videos in a page, the most that both servers give
 _PAGES = 50  # pages looked through at most
-_TO_SPARE = 300.0  # seconds by which a server's clocks may differ at most
-_BEHIND = 10.0  # seconds by which they do: its videos may get their times from another machine
-_SEVERAL = "has several videos of this prompt"
 _UNPROVED = (
     "proves nothing: it does not repeat the prompt and the seed, or not that it was made after "
     "yours was asked for"
@@ -65,21 +65,21 @@ async def find_video(
         for video in listed.videos
         if video.id not in taken and fits_a_path(video.id) and echoes(video, form)
     ]
-    candidates = [
-        video
+    candidates = {
+        video.id: video
         for video in fitting
-        if _may_be(video, form) and not _is_before(video, listed.since, _TO_SPARE)
-    ]
+        if _may_be(video, form) and not is_before(video.created_at, listed.since)
+    }
     ours = [
-        video
-        for video in candidates
-        if is_prompt_of(video, form) and repeats(video, form) and _is_after(video, listed.since)
+        name
+        for name, video in candidates.items()
+        if is_prompt_of(video, form)
+        and repeats(video, form)
+        and is_after(video.created_at, listed.since)
     ]
-    if len(ours) == 1:
-        return ours[0]
-    if candidates:
-        names = [video.id for video in ours or candidates]
-        raise unproven(api.host, names, _SEVERAL if ours else _UNPROVED)
+    found = choose(api.host, ours, [*candidates], _UNPROVED)
+    if found is not None:
+        return candidates[found]
     if listed.unreadable:
         raise BackendResponseError(
             f"{listed.unreadable} videos in the list of {api.host} cannot be read: it may be there"
@@ -89,7 +89,7 @@ async def find_video(
 
 def is_prompt_of(video: Video, form: Mapping[str, str]) -> bool:
     """Whether a video has the prompt of the form, however it is spaced."""
-    return video.prompt is not None and _plain(video.prompt) == _plain(form.get("prompt", ""))
+    return video.prompt is not None and is_same_text(video.prompt, form.get("prompt", ""))
 
 
 def repeats(video: Video, form: Mapping[str, str]) -> bool:
@@ -127,58 +127,35 @@ async def _newest(api: HttpApi, ago: Callable[[], float]) -> Listed:
     params = {"limit": str(_PAGE), "order": "desc"}
     for _ in range(_PAGES):
         reply = await api.send("GET", "/videos", params=params)
-        begin = _by_its_clock(reply, ago())
+        begin = since_by_its_clock(reply, ago())
         page, odd, has_more = parse_list(reply.json())
         unreadable += odd
         new = {video.id: video for video in page if video.id not in found}
         found |= new
         is_last = has_more is False or (has_more is None and len(page) + odd < _PAGE)
-        if is_last or not new or _is_before(page[-1], begin, _TO_SPARE):
+        if is_last or not new or is_before(page[-1].created_at, begin):
             break
         params["after"] = page[-1].id
     return Listed(tuple(found.values()), unreadable, begin)
-
-
-def _by_its_clock(reply: Reply, ago: float) -> float | None:
-    """Return when that was by the server's clock, None where it does not say its time."""
-    try:
-        return parsedate_to_datetime(reply.headers.get("date", "")).timestamp() - ago
-    except (ValueError, TypeError, OverflowError):
-        return None
-
-
-def _is_before(video: Video, since: float | None, to_spare: float) -> bool:
-    """Whether a video is certainly older than that."""
-    made = video.created_at
-    return made is not None and since is not None and made < since - to_spare
-
-
-def _is_after(video: Video, since: float | None) -> bool:
-    """Whether a video was not made before, as far as the clocks of one server tell."""
-    made = video.created_at
-    return made is not None and since is not None and made >= since - _BEHIND
 
 
 def _may_be(video: Video, form: Mapping[str, str]) -> bool:
     """Whether a video can be the one looked for, also where it repeats no prompt or a part."""
     if video.prompt is None or is_prompt_of(video, form):
         return True
-    part = _plain(video.prompt).rstrip(".…")
-    return len(part) >= _SHORTEST_PART and _plain(form.get("prompt", "")).startswith(part)
+    part = " ".join(video.prompt.split()).rstrip(".…")
+    whole = " ".join(form.get("prompt", "").split())
+    return len(part) >= _SHORTEST_PART and whole.startswith(part)
 
 
 def _is_same(said: JsonValue, asked: str) -> bool:
     """Whether a server repeats what a form says, as text, number, truth or JSON."""
     if isinstance(said, str):
-        return _plain(said) == _plain(asked)
+        return is_same_text(said, asked)
     try:
         return bool(said == json.loads(asked))
     except ValueError:
         return False
-
-
-def _plain(prompt: str) -> str:
-    return " ".join(prompt.split())
 
 
 def _sides(size: str | None) -> tuple[int, ...] | None:

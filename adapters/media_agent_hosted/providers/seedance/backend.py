@@ -18,7 +18,7 @@ from media_agent.errors import (
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.hooks import wire_equal
-from media_agent_hosted.base.identity import unproven
+from media_agent_hosted.base.listed import unproven
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from media_agent_hosted.base.identity import fits_a_path
+from media_agent_hosted.base.listed import is_before
 from media_agent_hosted.parsing.lenient import moment, text
 
-_TO_SPARE = 300.0  # seconds by which two clocks may differ
 _REPEATED = ("model", "seed", "resolution", "duration", "generate_audio", "service_tier")
 
 
@@ -21,8 +21,9 @@ def candidates(body: JsonValue, sent: Mapping[str, JsonValue], since: float) -> 
         if not isinstance(task, dict):
             continue
         name, made = text(task.get("id")), moment(task.get("created_at"))
-        is_before = made is not None and made < since - _TO_SPARE
-        if name is not None and fits_a_path(name) and not is_before and _fits(task, sent):
+        if name is None or not fits_a_path(name) or is_before(made, since):
+            continue
+        if _fits(task, sent):
             yield name
 
 

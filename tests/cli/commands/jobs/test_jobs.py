@@ -110,6 +110,7 @@ def test_a_backend_that_cannot_be_asked_keeps_no_other_from_being_asked(
     with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
         monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
         monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "secret-key")
+        monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__OPTIONS", '{"lookup_seconds": 0}')
         assert main(["generate", "a cat", "--backend", "fal", "--out", "a.mp4"]) == 12
         lost = the_job()
         data = DataFolder(Path("data"))
@@ -171,7 +172,10 @@ def test_what_had_ended_before_an_interruption_is_reported(
 def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with FalSimulator([Fault("submit", "close_after_accept")]) as simulator:
+    options = '{"lookup_seconds": 0, "poll_seconds": 0.01}'
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__OPTIONS", options)
+    lost = Fault("submit", "close_after_accept")
+    with FalSimulator([lost], running_polls=1000) as simulator:  # it is listed once it has ended
         monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__BASE_URL", simulator.url)
         monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__KEY", "secret-key")
 
@@ -185,16 +189,22 @@ def test_a_lost_reply_is_reported_reconciled_and_never_sent_again(
         again = capsys.readouterr()
         assert main(["jobs", "show", job]) == 0
         shown = capsys.readouterr().out
+        simulator.running_polls = 0
+        assert main(["jobs", "reconcile"]) == 0
+        found = capsys.readouterr().out
+        assert main(["jobs", "resume", job]) == 0
 
         assert simulator.accepted == len(simulator.calls("submit")) == 1
+    assert Path("a.mp4").exists()
+    assert "accepted it as fal-00000000: media-agent jobs resume" in found
     assert "it is unknown whether fal accepted" in said.err
     assert f"looking for {job} on fal" in said.err
     assert f"looking for {job} on fal" in again.err
-    assert "cannot be searched: check its own page" in said.out
+    assert "has no such work in its list, which proves nothing" in said.out
     assert [row["job"] for row in data] == [job]
-    assert "check its own page" in again.err
+    assert f"media-agent jobs reconcile {job} asks again" in again.err
     assert "to fal: unknown" in shown
-    assert "next      fal cannot be asked" in shown
+    assert "next      it shows no such work in its list" in shown
     assert "secret-key" not in said.out + said.err + again.err + shown
 
 

@@ -3,6 +3,7 @@
 import httpx
 import pytest
 
+from media_agent.testing import Fault
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from tests.hosted.provider_kit import Replies, shape_of
 
@@ -160,3 +161,103 @@ def test_a_video_has_the_length_that_was_asked_or_that_of_its_source(model, fiel
         job = simulator.accept(model, {"prompt": "a fox", **fields})
 
         assert simulator.video(job).frames == frames
+
+
+def listed(simulator, **query):
+    """Return a page of the list, as text in a query says it."""
+    url = f"{simulator.url}/v1/models/requests/by-endpoint"
+    return httpx.get(url, params={"endpoint_id": MODEL, **query}, headers=HEADERS)
+
+
+def names(simulator, **query):
+    return [item["request_id"] for item in listed(simulator, **query).json()["items"]]
+
+
+def test_the_list_has_the_documented_shape():
+    with FalSimulator(queued_polls=0, running_polls=0) as simulator:
+        submit(simulator)
+        submit(simulator)
+        whole = listed(simulator, expand="payloads", limit="1")
+        short = listed(simulator)
+
+    documented = REPLIES.read("listed")["body"]
+    said, expected = whole.json(), documented["items"][0]
+    assert whole.status_code == 200
+    assert shape_of({**said, "items": []}) == shape_of({**documented, "items": []})
+    assert said["items"][0].keys() == expected.keys()
+    assert all(
+        type(said["items"][0][name]) is type(value)
+        for name, value in expected.items()
+        if not name.startswith("json_")
+    )
+    assert said["next_cursor"] == documented["next_cursor"]
+    assert said["items"][0]["json_input"] == INPUT
+    assert short.json()["items"][0].keys() == expected.keys() - {"json_input", "json_output"}
+
+
+def test_work_is_listed_once_it_has_ended_which_looking_brings_about():
+    with FalSimulator(queued_polls=1, running_polls=1) as simulator:
+        submit(simulator)
+        looks = [names(simulator) for _ in range(3)]
+    with FalSimulator(lists_unended=True) as simulator:
+        submit(simulator)
+        (at_work,) = listed(simulator).json()["items"]
+
+    assert looks == [[], [], ["fal-00000000"]]
+    assert at_work.keys() == {"request_id", "endpoint_id", "started_at", "sent_at"}
+
+
+def test_a_further_page_moves_no_work_on():
+    with FalSimulator(queued_polls=0, running_polls=0) as simulator:
+        for _ in range(5):
+            submit(simulator)
+        first = listed(simulator, limit="2").json()
+        second = listed(simulator, limit="2", cursor=first["next_cursor"]).json()
+        third = listed(simulator, limit="2", cursor=second["next_cursor"]).json()
+
+    found = [item["request_id"] for page in (first, second, third) for item in page["items"]]
+    assert sorted(found) == [f"fal-0000000{number}" for number in range(5)]
+    assert (third["has_more"], third["next_cursor"]) == (False, None)
+    assert {job.polls for job in simulator.jobs.values()} == {1}
+
+
+def test_the_list_is_filtered_as_documented():
+    with FalSimulator(outcome="failed", queued_polls=0, running_polls=0) as simulator:
+        submit(simulator)
+        submit(simulator)
+        whole = names(simulator)
+
+        assert names(simulator, status="error") == whole
+        assert names(simulator, status="success") == names(simulator, status="user_error") == []
+        assert names(simulator, request_id="fal-00000001") == ["fal-00000001"]
+        assert names(simulator, start="2100-01-01T00:00:00Z") == []
+        assert names(simulator, end="2020-01-01") == []
+        assert names(simulator, endpoint_id="fal-ai/magi") == []
+        assert names(simulator, endpoint_id=f"fal-ai/magi,{MODEL}") == whole
+        assert sorted(names(simulator, sort_by="duration")) == sorted(whole)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "101"},
+        {"endpoint_id": ""},
+        {"status": "good"},
+        {"start": "yesterday"},
+        {"cursor": "2"},
+        {"sort_by": "name"},
+    ],
+    ids=str,
+)
+def test_a_senseless_question_to_the_list_is_refused(query):
+    with FalSimulator() as simulator:
+        assert listed(simulator, **query).status_code == 400
+
+
+def test_the_list_needs_a_key_and_can_go_wrong():
+    with FalSimulator([Fault("list", "status", status=503)]) as simulator:
+        url = f"{simulator.url}/v1/models/requests/by-endpoint"
+
+        assert listed(simulator).status_code == 503
+        assert httpx.get(url, params={"endpoint_id": MODEL}).status_code == 401

@@ -304,7 +304,7 @@ async def test_two_videos_that_fit_are_no_answer(tmp_path):
         async with opened(simulator, tmp_path) as backend:
             await backend.submit(request(), key="job-0")
         async with opened(simulator, tmp_path) as other:
-            with pytest.raises(BackendResponseError, match="several videos") as caught:
+            with pytest.raises(BackendResponseError, match="has several of them") as caught:
                 await other.find(request(), key="job-1", since=since)
 
     assert simulator.accepted == 2
