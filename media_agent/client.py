@@ -500,8 +500,9 @@ class VideoClient:
 
         Raises:
             JobNotFoundError: there is none of this id.
-            JobError: a process works on it; it is a segment, or a branch still needs it; or,
-                without `force`, it has not ended or its outcome is unknown.
+            JobError: a process works on it; it is a segment, or a branch still needs it; its
+                outcome is unknown and money is held for it, until it is settled; or, without
+                `force`, it has not ended or its outcome is unknown.
         """
         work, files = self._context.work_folder, self._context.files
         removal = await asyncio.to_thread(

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 from pydantic import SecretStr
 
@@ -18,6 +19,7 @@ from media_agent.cluster.turns import AGAIN, MARK, VERSION, Stage, Turn, name_tu
 from media_agent.config.jobs_section import QueueSection
 from media_agent.distribution import install_hint
 from media_agent.errors import ConfigurationError, StorageError
+from media_agent.ledger.store.address import Address
 
 if TYPE_CHECKING:
     from dbos import DBOSClient
@@ -34,11 +36,31 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def find_system_url(ledger: SecretStr | None, data_dir: Path) -> SecretStr:
-    """Return where dbos keeps its tables: beside those of the ledger."""
+    """Return where dbos keeps its tables: beside those of the ledger, as SQLAlchemy writes it.
+
+    Raises:
+        ConfigurationError: the ledger is none of Postgres, or names no database, without which
+            dbos would make one of its own.
+    """
     if ledger is None:
         return SecretStr(f"sqlite:///{data_dir / 'dbos.sqlite'}")
-    rest = ledger.get_secret_value().partition("://")[2]
-    return SecretStr(f"postgresql+psycopg://{rest}")
+    from psycopg.conninfo import conninfo_to_dict
+
+    address = Address.parse(ledger)
+    options = {name: str(value) for name, value in conninfo_to_dict(address.conninfo).items()}
+    user, password = (quote(options.pop(name, ""), safe="") for name in ("user", "password"))
+    database = quote(options.pop("dbname", ""), safe="")
+    if not database:
+        raise ConfigurationError(
+            f'runner = "dbos" needs the name of the database in the setting ledger: {address.name} '
+            "has none",
+            hint="postgresql://HOST/DATABASE, or postgresql:///DATABASE?service=SERVICE",
+        )
+    hosts = options.get("host", "").count(",") + 1
+    if (port := options.get("port")) is not None and "," not in port:
+        options["port"] = ",".join([port] * hosts)  # libpq takes one for all hosts
+    login = f"{user}{':' if password else ''}{password}{'@' if user or password else ''}"
+    return SecretStr(f"postgresql+psycopg://{login}/{database}?{urlencode(options)}")
 
 
 def check_installed() -> None:

@@ -15,7 +15,7 @@ def build_runner(context: JobContext, settings: Settings) -> EnqueuingRunner:
     """Return what hands jobs to workers.
 
     Raises:
-        ConfigurationError: dbos is not installed.
+        ConfigurationError: dbos is not installed, or as `find_system_url`.
     """
     check_installed()
     url = find_system_url(settings.ledger, settings.data_dir)

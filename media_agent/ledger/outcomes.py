@@ -18,6 +18,7 @@ from media_agent_schemas.plan import Plan
 _LATE = 60.0  # seconds after which no other process adds an outcome with a lower number
 _TEXTS = ("backend", "model", "ending", "code", "priced_on")  # all else are numbers
 _END_OF_TIME = 253_402_300_800.0  # seconds since the epoch: the year 10000
+_BATCH = 10_000  # outcomes that one transaction reads, far sooner than a server ends an idle one
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -91,14 +92,12 @@ class Outcomes:
 
         One that cannot be read is left out: it says nothing of the others.
         """
-        query = """
-            SELECT * FROM (
-                SELECT * FROM outcomes WHERE id > :after AND ended_at >= :since
-                ORDER BY id DESC LIMIT :newest
-            ) AS found ORDER BY id"""
-        with self._database.reading() as transaction:
-            rows = transaction.rows(query, after=after, since=since, newest=newest)
-            return [*_outcomes_of(rows)]
+        found: list[tuple[int, Outcome]] = []
+        last, left = self._number_before(after, since, newest), newest
+        while left > 0 and (rows := self._batch(last, since, min(left, _BATCH))):
+            found += _outcomes_of(rows)
+            last, left = rows[-1]["id"], left - len(rows)
+        return found
 
     def read_lesson(self, name: str) -> tuple[int, str] | None:
         """Return what was learned under a name, and from which outcomes: up to this number."""
@@ -119,6 +118,22 @@ class Outcomes:
     def is_complete_up_to(outcome: Outcome, now: float) -> bool:
         """Return whether all that ended before an outcome is in the ledger too."""
         return outcome.ended_at < now - _LATE
+
+    def _number_before(self, after: int, since: float, newest: int) -> int:
+        """Return the number after which there are no more than the newest."""
+        query = """
+            SELECT id FROM outcomes WHERE id > :after AND ended_at >= :since
+            ORDER BY id DESC LIMIT 1 OFFSET :newest"""
+        with self._database.reading() as transaction:
+            row = transaction.row(query, after=after, since=since, newest=newest)
+        return after if row is None else int(row["id"])
+
+    def _batch(self, after: int, since: float, most: int) -> list[Row]:
+        query = """
+            SELECT * FROM outcomes WHERE id > :after AND ended_at >= :since
+            ORDER BY id LIMIT :most"""
+        with self._database.reading() as transaction:
+            return transaction.rows(query, after=after, since=since, most=most)
 
 
 def record_start(transaction: Transaction, job_id: str, time: datetime) -> None:

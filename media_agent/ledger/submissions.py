@@ -220,6 +220,8 @@ class Submissions:
             InvalidRequestError: nothing can cost that.
             JobError: the job is under way, or nothing of it is held.
         """
+        if isinstance(usd, bool):
+            raise InvalidRequestError(f"a job cannot have cost {usd}; it is a number of USD")
         if not 0 <= usd <= _MOST_USD:
             raise InvalidRequestError(
                 f"a job cannot have cost {usd:g} USD; it is 0 to {format_usd(_MOST_USD)} USD"

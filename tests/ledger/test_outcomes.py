@@ -1,5 +1,6 @@
 """How submissions ended is kept, once each, and nothing of what was asked."""
 
+from dataclasses import asdict, replace
 from datetime import timedelta
 
 import pytest
@@ -120,3 +121,26 @@ def test_a_prompt_is_nowhere_among_the_outcomes(ledger: Ledger) -> None:
 
     assert len(kept) == 1
     assert "a cat" not in str(kept)
+
+
+@pytest.mark.parametrize("newest", [0, 3, 4, 5, 100])
+def test_the_newest_outcomes_are_read_in_batches_in_their_order(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, newest: int
+) -> None:
+    monkeypatch.setattr("media_agent.ledger.outcomes._BATCH", 2)
+    end(ledger, JobCompleted())
+    ((first, outcome),) = ledger.outcomes.read()
+    for number in range(1, 9):
+        with ledger.database.writing() as transaction:
+            late = replace(outcome, ended_at=outcome.ended_at + number % 4)
+            transaction.insert("outcomes", asdict(late))
+    numbers = [first, *range(first + 1, first + 9)]
+
+    def read(**chosen: float) -> list[int]:
+        return [number for number, _ in ledger.outcomes.read(newest=newest, **chosen)]  # type: ignore[arg-type]  # as named
+
+    assert read() == (numbers[-newest:] if newest else [])
+    of_these = [n for n in numbers[3:] if (n - first) % 4 >= 2]
+    assert read(after=first + 2, since=outcome.ended_at + 2) == (
+        of_these[-newest:] if newest else []
+    )

@@ -150,7 +150,7 @@ def test_settling_by_hand_takes_the_offer_of_unknown_outcome_not_one_that_refuse
     assert ledger.submissions.spent(NOW) == 0.3
 
 
-@pytest.mark.parametrize("usd", [-0.01, float("inf"), float("nan"), 1e9])
+@pytest.mark.parametrize("usd", [-0.01, float("inf"), float("nan"), 1e9, True])
 def test_nobody_settles_with_what_nothing_can_cost(ledger: Ledger, usd: float) -> None:
     ledger.jobs.create(job("one", cost=0.5))
     ledger.submissions.mark_unknown(ledger.submissions.record_intent("one", 0, NOW))

@@ -11,6 +11,7 @@ from media_agent.jobs.housekeeping.disk import DiskKind, JobFiles, find_files
 from media_agent.jobs.housekeeping.prune import remove_files
 from media_agent.ledger.ledger import Ledger
 from media_agent.provenance.record import read_record
+from media_agent_schemas.base import format_usd
 from media_agent_schemas.jobs import JobStatus, VideoJob
 
 INPUTS = "inputs"
@@ -37,7 +38,8 @@ def remove_job(
     Raises:
         JobNotFoundError: there is none of this id.
         JobError: a process works on it, or on a branch that is about to use it; it is a segment;
-            or, without `force`, it has not ended or its outcome is unknown.
+            its outcome is unknown and money is held for it; or, without `force`, it has not ended
+            or its outcome is unknown.
     """
     job = store.jobs.get(job_id)
     family = (job_id, *store.jobs.segments_of(job_id))
@@ -75,6 +77,13 @@ def _check_removable(store: Ledger, job: VideoJob, family: tuple[str, ...], *, f
                 f"job {other.id}, which branches from job {job.id}, has not ended",
                 hint="resume or cancel that one first",
             )
+    if job.status is JobStatus.OUTCOME_UNKNOWN and job.held_usd:
+        raise JobError(
+            f"the outcome of job {job.id} is unknown, and it may have been paid for: "
+            f"{format_usd(job.held_usd)} USD are held for it until it is settled",
+            hint=f"media-agent jobs reconcile {job.id} asks its backend; media-agent jobs settle "
+            f"{job.id} --usd AMOUNT keeps what it cost, then it can be removed with --force",
+        )
     if force:
         return
     if job.status is JobStatus.OUTCOME_UNKNOWN:

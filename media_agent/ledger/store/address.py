@@ -1,6 +1,8 @@
 """Where a Postgres database is, and what of that may be shown."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Self
 
 from pydantic import SecretStr
@@ -40,13 +42,24 @@ class Address:
                 hint="postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %-escapes for other "
                 "characters than letters and digits in the password",
             )
-        host, port = parts.get("host") or "localhost", parts.get("port")
-        at = host if port is None else f"{host}:{port}"
-        password = parts.get("password")
-        name = f"postgresql://{at}/{parts.get('dbname') or ''}"
-        conninfo = make_conninfo("", **{each: str(value) for each, value in parts.items()})
-        return cls(name, conninfo, None if password is None else str(password))
+        said = {each: str(value) for each, value in parts.items()}
+        return cls(_name_of(said), make_conninfo("", **said), said.get("password"))
 
     def hide(self, text: str) -> str:
         """Return a text without the password."""
         return text if not self.password else text.replace(self.password, "[password]")
+
+
+def _name_of(parts: Mapping[str, str]) -> str:
+    database = parts.get("dbname", "")
+    if "service" in parts and "host" not in parts:
+        return f"postgresql:///{database}?service={parts['service']}"
+    hosts, ports = (parts.get(each, "").split(",") for each in ("host", "port"))
+    last = ports[0] if len(ports) == 1 else ""  # one port is that of all hosts
+    places = ",".join(_place(*each) for each in zip_longest(hosts, ports, fillvalue=last))
+    return f"postgresql://{places}/{database}"
+
+
+def _place(host: str, port: str) -> str:
+    name = f"[{host}]" if ":" in host else host or "localhost"
+    return f"{name}:{port}" if port else name

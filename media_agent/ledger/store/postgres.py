@@ -76,8 +76,7 @@ class PostgresDatabase(Database):
         """Give a view in which nothing changes."""
         with self._translate_errors(), self._begun(_READING) as transaction:
             yield transaction
-            with contextlib.suppress(psycopg.OperationalError):  # all was read
-                transaction.end("COMMIT")
+            _end(transaction)
 
     @contextlib.contextmanager
     def writing(self, *, durably: bool = True) -> Iterator[Transaction]:
@@ -188,8 +187,7 @@ class PostgresDatabase(Database):
         try:
             with self._begun(_WRITING) as transaction:  # so that it ended, either way
                 found = transaction.row(_FIND, writer=self._writer)
-                with contextlib.suppress(psycopg.OperationalError):  # nothing was changed
-                    transaction.end("COMMIT")
+                _end(transaction)
         except psycopg.Error as error:
             raise UndecidedError(
                 f"{self.name} went away while something was written, and nobody knows whether "
@@ -220,3 +218,12 @@ class PostgresDatabase(Database):
                 yield
         except psycopg.Error as error:
             raise trouble(error, self._address) from error
+
+
+def _end(transaction: PostgresTransaction) -> None:
+    """Commit what changed nothing: whether its connection broke meanwhile does not matter."""
+    try:
+        transaction.end("COMMIT")
+    except psycopg.Error as error:
+        if not is_broken(error):
+            raise

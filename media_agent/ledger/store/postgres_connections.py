@@ -12,6 +12,7 @@ from psycopg.types.numeric import FloatLoader
 
 from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import Row
+from media_agent.ledger.store.patience import Client, Notice
 from media_agent.ledger.store.postgres_errors import is_broken, is_lasting
 from media_agent.ledger.store.postgres_tables import SCHEMA, prepare_tables
 
@@ -19,6 +20,7 @@ Connection: TypeAlias = psycopg.Connection[Row]
 
 _MOST_IDLE = 4  # connections that are kept open
 _PAUSE = 0.25  # seconds between two attempts to connect
+_MOST_APART = 5.0  # seconds between two looks for a server that was waited for in vain
 _SILENCE = 15  # seconds without a word, of the network or of a transaction, that end a connection
 _NETWORK = (  # of libpq: nobody waits for a cable that was cut
     "connect_timeout=5 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 "
@@ -56,6 +58,7 @@ class Connections:
         self._is_ready = False  # the tables are known to be there
         self._away: _Away | None = None
         self._looking = threading.Lock()
+        self._notice = Notice(address.name)
         self._process = os.getpid()
 
     @property
@@ -89,10 +92,15 @@ class Connections:
             self._looking.release()
 
     def _begin(self, statement: str, deadline: float) -> Connection:
+        notice: threading.Timer | None = None
         while True:
             connection, began = None, time.monotonic()
+            if notice is None and not self._idle and began < deadline:
+                notice = self._notice.begin(deadline - began)
             try:
                 connection = self._take()
+                if notice is not None:
+                    notice.cancel()
                 connection.execute(statement.encode())
             except psycopg.Error as error:
                 is_away = not is_lasting(error) if connection is None else is_broken(error)
@@ -103,10 +111,11 @@ class Connections:
                     self._away = None
                     raise
                 if now >= deadline:
-                    self._away = _Away(str(error), until=2 * now - began)
+                    self._away = _Away(str(error), until=now + min(now - began, _MOST_APART))
                     raise
             else:
                 self._away = None
+                self._notice.is_back()
                 return connection
             if self._idle:
                 self.close()  # where one is broken, all may be
@@ -131,11 +140,12 @@ class Connections:
         with self._changing:
             if self._idle:
                 return self._idle.pop()
-        connection = psycopg.connect(
+        connection = Client.connect(
             f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
             autocommit=True,  # transactions are begun by us
             row_factory=dict_row,
         )
+        connection.silence_seconds = self.busy_seconds + _SILENCE
         try:
             connection.adapters.register_loader("numeric", FloatLoader)
             _set_up(connection, max(1, int(self.busy_seconds * 1000)))
@@ -148,7 +158,7 @@ class Connections:
         return cast(Connection, connection)
 
 
-def _set_up(connection: "psycopg.Connection[dict[str, object]]", wait_ms: int) -> None:
+def _set_up(connection: Connection, wait_ms: int) -> None:
     session = {**_SESSION, "lock_timeout": f"{wait_ms}ms"}
     query = "SELECT " + ", ".join("set_config(%s, %s, false)" for _ in session)
     connection.execute(query.encode(), [part for each in session.items() for part in each])

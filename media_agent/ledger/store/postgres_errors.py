@@ -53,7 +53,8 @@ def is_broken(error: psycopg.Error) -> bool:
 def trouble(error: psycopg.Error, address: Address) -> MediaAgentError:
     """Return the error that says what is wrong with a database, and the way out."""
     name, code = address.name, error.sqlstate or ""
-    said = address.hide(error.diag.message_primary or str(error).strip() or type(error).__name__)
+    text = error.diag.message_primary or str(error).strip() or type(error).__name__
+    said = address.hide(" ".join(text.split()))  # libpq says a line for each attempt
     if not code and isinstance(error, psycopg.OperationalError):
         return _unreachable(error, name, said)
     if code.startswith(_AWAY):

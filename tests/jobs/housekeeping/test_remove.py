@@ -9,7 +9,7 @@ from media_agent.jobs.housekeeping.remove import remove_job
 from media_agent.ledger.state import JobOptions
 from media_agent_schemas import JobStatus, Origin
 from tests.jobs.housekeeping.data_folder import SIZES, DataFolder, days_ago
-from tests.ledger.samples import job, rival
+from tests.ledger.samples import NOW, job, rival
 
 
 def test_a_removed_job_is_gone_and_its_video_is_not(data: DataFolder, tmp_path: Path) -> None:
@@ -111,6 +111,8 @@ def test_what_may_still_come_or_be_paid_is_only_removed_by_force(
     data: DataFolder, status: JobStatus, said: str
 ) -> None:
     data.keep("one", status)
+    if status is JobStatus.OUTCOME_UNKNOWN:
+        data.ledger.submissions.settle("one", 1.0, NOW)
 
     with pytest.raises(JobError, match=said):
         remove_job(data.ledger, data.work, "one")
@@ -121,6 +123,23 @@ def test_what_may_still_come_or_be_paid_is_only_removed_by_force(
     assert data.ledger.jobs.list() == []
     assert data.ledger.jobs.unsettled() == ()
     assert data.ledger.submissions.spent(days_ago(1)) == 1.0
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_job_for_which_money_is_held_stays_until_it_is_settled(
+    data: DataFolder, force: bool
+) -> None:
+    data.keep("one", JobStatus.OUTCOME_UNKNOWN)
+
+    with pytest.raises(JobError, match=r"may have been paid for: 1\.00 USD are held") as caught:
+        remove_job(data.ledger, data.work, "one", force=force)
+    assert "media-agent jobs settle one --usd AMOUNT" in (caught.value.hint or "")
+    assert data.left("one") == set(SIZES)
+    data.ledger.submissions.settle("one", 0.0, NOW)
+    remove_job(data.ledger, data.work, "one", force=True)
+
+    assert data.ledger.jobs.list() == []
+    assert data.ledger.submissions.spent(days_ago(1)) == 0.0
 
 
 @pytest.mark.parametrize("force", [True, False])

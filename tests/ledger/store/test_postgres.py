@@ -4,6 +4,9 @@ import asyncio
 import contextlib
 import multiprocessing
 import multiprocessing.synchronize
+import os
+import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +18,7 @@ from pydantic import SecretStr
 
 from media_agent.errors import ConfigurationError, LedgerBusyError, MediaAgentError
 from media_agent.ledger.ledger import Ledger
+from media_agent.ledger.store.address import Address
 from media_agent.ledger.store.database import DuplicateError, UndecidedError
 from media_agent.ledger.store.statements import as_named
 from media_agent.ledger.store.tables import LEDGER_VERSION
@@ -22,6 +26,7 @@ from tests.ledger.samples import NOW, append_all, job, progress
 from tests.postgres import PASSWORD, PostgresServer
 
 psycopg = pytest.importorskip("psycopg", reason="the extra cluster is not installed")
+postgres_connections = pytest.importorskip("media_agent.ledger.store.postgres_connections")
 
 Open = Callable[..., Ledger]
 
@@ -44,6 +49,30 @@ def changed_server(postgres_server: PostgresServer) -> Iterator[PostgresServer]:
     """Return the server for a test that stops it."""
     yield postgres_server
     postgres_server.restart()
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("h:5/d", "postgresql://h:5/d"),
+        ("[::1]:40595/", "postgresql://[::1]:40595/"),
+        ("h1:5,[fe80::1]:6/d", "postgresql://h1:5,[fe80::1]:6/d"),
+        ("h1,h2:6/d", "postgresql://h1,h2:6/d"),
+        ("/d?host=h1,h2&port=7", "postgresql://h1:7,h2:7/d"),
+        ("", "postgresql://localhost/"),
+        ("/d?service=media", "postgresql:///d?service=media"),
+    ],
+)
+def test_people_read_where_a_database_is(address: str, name: str) -> None:
+    assert Address.parse(SecretStr(f"postgresql://u:p@{address}")).name == name
 
 
 @pytest.mark.parametrize(
@@ -398,6 +427,80 @@ def test_a_thread_that_waits_for_another_one_is_told_so(open_ledger: Open) -> No
         with pytest.raises(LedgerBusyError, match="another thread of this process"):
             ledger.jobs.create(job())
         assert ledger.jobs.list() == []
+
+
+def test_whoever_is_silent_after_reading_has_what_was_read(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        postgres_connections._SESSION, "idle_in_transaction_session_timeout", "0.1s"
+    )
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+
+    with ledger.database.reading() as transaction:
+        (row,) = transaction.rows("SELECT id FROM jobs")
+        time.sleep(0.5)  # as one that has much to make of it
+
+    assert row["id"] == "one"
+    assert ledger.jobs.get("one") == job()
+
+
+def test_a_server_that_is_frozen_keeps_nobody_waiting_for_ever(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_connections, "_SILENCE", 1)
+    monkeypatch.setattr(postgres_connections, "_MOST_APART", 0.1)
+    ledger = open_ledger(busy_seconds=0.5)
+    ledger.jobs.create(job())
+    with ledger.database.reading() as transaction:
+        (row,) = transaction.rows("SELECT pg_backend_pid() AS process")
+
+    os.kill(row["process"], signal.SIGSTOP)  # TCP goes on
+    try:
+        began = time.monotonic()
+        with pytest.raises(LedgerBusyError, match="was silent for 2 seconds"):
+            ledger.jobs.get("one")
+        waited = time.monotonic() - began
+        time.sleep(0.2)  # in which nobody asks
+        assert ledger.jobs.get("one") == job(), "another process of the server answers"
+    finally:
+        os.kill(row["process"], signal.SIGCONT)
+
+    assert 1.5 <= waited < 4
+
+
+def test_whoever_waits_for_a_server_is_told_once_which_and_how_long(
+    open_ledger: Open,
+    changed_server: PostgresServer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("media_agent.ledger.store.patience._QUIET", 0.2)
+    ledger = open_ledger()
+    ledger.jobs.create(job())
+    ledger.jobs.get("one")
+    assert not caplog.messages
+    changed_server.stop()
+    threading.Timer(1.5, changed_server.start).start()
+
+    assert ledger.jobs.get("one") == job()
+
+    (said,) = caplog.messages
+    assert said.startswith(f"postgresql://127.0.0.1:{changed_server.port}/test_")
+    assert said.endswith("does not answer: waiting for it for up to 30 seconds")
+
+
+def test_what_libpq_says_on_many_lines_is_one(open_ledger: Open, free_port: int) -> None:
+    url = SecretStr(f"postgresql://u:p@127.0.0.1:{free_port},[::1]:{free_port}/m")
+
+    with pytest.raises(LedgerBusyError, match="cannot be reached") as caught:
+        open_ledger(url, busy_seconds=0.1).jobs.list()
+
+    assert str(caught.value).startswith(
+        f"postgresql://127.0.0.1:{free_port},[::1]:{free_port}/m cannot be reached: "
+    )
+    assert "\n" not in str(caught.value)
 
 
 def test_one_process_at_a_time_tends(open_ledger: Open) -> None:

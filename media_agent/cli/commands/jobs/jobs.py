@@ -234,7 +234,7 @@ def remove_jobs(
 
     Args:
         job_ids: As shown by jobs list; or the beginning of one, or last.
-        force: Also jobs that could be resumed, and jobs of unknown outcome, which may be paid for.
+        force: Also jobs that could be resumed, and settled jobs of unknown outcome.
         videos: Remove their videos and records, too, if nobody has changed them.
         json: Print JSON: {"data": [{"job", "freed_bytes", "removed", "kept"}, ...]}.
     """

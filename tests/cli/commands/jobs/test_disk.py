@@ -146,6 +146,9 @@ def test_jobs_are_removed_and_what_stays_is_said(
     assert "new-job: removed" in said
     assert main(["jobs", "rm", "lost-job"]) != 0
     assert "may have been paid for" in capsys.readouterr().err
+    assert main(["jobs", "rm", "lost-job", "--force", "--videos"]) != 0
+    assert "media-agent jobs settle lost-job --usd AMOUNT" in capsys.readouterr().err
+    assert main(["jobs", "settle", "lost-job", "--usd", "1"]) == 0
     assert main(["jobs", "rm", "lost-job", "--force", "--videos"]) == 0
     assert data.ledger.jobs.list() == []
     assert main(["jobs", "rm"]) == 2
