@@ -241,7 +241,7 @@ class JobRunner:
             del self._runs[job.id]
 
     def _is_here(self, job_id: str) -> bool:
-        return job_id in self._runs or job_id in self._tasks
+        return job_id in self._runs or job_id in self._tasks or self._new.is_keeping(job_id)
 
     def _is_still(self, job: VideoJob) -> bool:
         return self._store.jobs.get(job.id).status is job.status

@@ -1,5 +1,6 @@
 """The jobs of the ledger: what each was asked with, how it stands, and where its files go."""
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -49,6 +50,10 @@ UPDATE jobs SET removed_at = :now, request = '', plans = '[]', title = '', phase
     resume = NULL, record_path = NULL, warnings = '[]', error = NULL,
     cancellation = NULL, out = NULL, idempotency_key = NULL, fingerprint = NULL, inputs = '{}'
 WHERE id = :id"""
+_DISCARD = """
+DELETE FROM jobs
+WHERE id = :id AND created_at = :created_at AND status = 'queued'
+    AND NOT EXISTS (SELECT 1 FROM submissions WHERE job_id = :id)"""
 
 
 class Jobs:
@@ -88,11 +93,16 @@ class Jobs:
             replace_artifacts(transaction, job.id, job.artifacts)
         return job
 
-    def discard(self, job_id: str) -> None:
-        """Forget a job of ours for which nothing was done."""
+    def discard(self, job: VideoJob) -> None:
+        """Forget a new job of ours for which nothing was done, if it stands here.
+
+        Raises:
+            OwnershipLostError: another process has begun it.
+        """
         with self._database.writing() as transaction:
-            self._owners.own_row(transaction, job_id)
-            transaction.change("DELETE FROM jobs WHERE id = :id", id=job_id)
+            with contextlib.suppress(JobNotFoundError):
+                self._owners.own_row(transaction, job.id)
+            transaction.change(_DISCARD, id=job.id, created_at=text_of(job.created_at))
 
     def get(self, job_id: str) -> VideoJob:
         """Return a job as it stands.

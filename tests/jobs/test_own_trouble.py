@@ -27,6 +27,7 @@ from media_agent.errors import (
     GenerationFailedError,
     IdempotencyConflictError,
     JobCancelledError,
+    LedgerBusyError,
     MediaAgentError,
     ModelRetiredError,
     NotResumableError,
@@ -39,6 +40,7 @@ from media_agent.ingest.download import Fetched
 from media_agent.jobs import stopping
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import Submission, SubmissionState
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import Video, make_video, write_video
@@ -981,6 +983,77 @@ async def test_an_intent_that_does_not_get_on_disk_is_not_sent_and_leaves_money_
     assert failed.error is not None
     assert failed.error.message == "the disk does not answer"
     assert (again.status, len(desk.service.accepted)) == (JobStatus.COMPLETED, 1)
+
+
+@pytest.mark.parametrize("breaks", ["create", "flushed"])
+async def test_a_job_whose_caller_heard_of_an_error_is_forgotten_however_long_that_takes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, breaks: str
+) -> None:
+    create, discard, away = desk.ledger.jobs.create, desk.ledger.jobs.discard, [1, 2, 3]
+
+    def break_create(*given: object, **options: object) -> VideoJob:
+        create(*given, **options)  # type: ignore[arg-type]
+        raise UndecidedError("the server went away")
+
+    async def break_flushed(**_: object) -> None:
+        raise LedgerBusyError("the server went away")
+
+    def break_discard(job: VideoJob) -> None:
+        if away:
+            away.pop()
+            raise LedgerBusyError("the server is still away")
+        discard(job)
+
+    monkeypatch.setattr(desk.ledger.jobs, "discard", break_discard)
+    if breaks == "create":
+        monkeypatch.setattr(desk.ledger.jobs, "create", break_create)
+    else:
+        monkeypatch.setattr(desk.ledger, "flushed", break_flushed)
+
+    with pytest.raises(StorageError, match="the server went away"):
+        await desk.process().start(REQUEST, caller="somebody")
+
+    assert desk.ledger.jobs.list() == []
+    assert not away
+
+
+async def test_who_does_not_hear_whether_a_known_job_was_found_loses_no_job(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await desk.make(job_id="mine", idempotency_key="key")
+    terms, running = desk.ledger.jobs.terms("mine"), desk.process()._running
+    create = desk.ledger.jobs.create
+
+    def break_create(*given: object, **options: object) -> VideoJob:
+        create(*given, **options)  # type: ignore[arg-type]
+        raise UndecidedError("the server went away")
+
+    monkeypatch.setattr(desk.ledger.jobs, "create", break_create)
+    with pytest.raises(UndecidedError):
+        await running.keep("mine", made.request, terms)  # another call made it meanwhile
+
+    assert desk.ledger.jobs.get("mine") == made
+
+
+async def test_nobody_begins_a_job_that_is_still_on_its_way_to_the_disk(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.ledger.owners._SOON", 0.0)
+    client, is_written, goes_on = desk.process(), asyncio.Event(), asyncio.Event()
+
+    async def wait(**_: object) -> None:
+        is_written.set()
+        await goes_on.wait()
+
+    monkeypatch.setattr(desk.ledger, "flushed", wait)
+    starting = asyncio.create_task(client.start(REQUEST, caller="somebody"))
+    await is_written.wait()
+
+    assert await client.adopt_left() == ()
+    goes_on.set()
+    job = await starting
+    await client.work_on(job.id)  # type: ignore[misc]
+    assert len(desk.service.accepted) == 1
 
 
 # -- stopped -----------------------------------------------------------------------------------

@@ -1,17 +1,24 @@
 """New jobs on their way to the disk, where repeated calls may meet them."""
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from media_agent.ingest.digests import digests_of
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.branch_state import link_parent
 from media_agent.jobs.delivering.places import reserve_destination
-from media_agent.ledger.state import JobOptions
+from media_agent.jobs.recovery.receipts import write_patiently
+from media_agent.ledger.state import JobOptions, OwnershipLostError
+from media_agent.ledger.store.database import UndecidedError
 from media_agent.provenance.c2pa.ready import look_before_work
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class NewJobs:
@@ -52,7 +59,11 @@ class NewJobs:
             caller=terms.caller,
             quote_usd=plan.estimate.cost_usd,
         )
-        kept = self._store.jobs.create(job, terms, durably=False)
+        try:
+            kept = self._store.jobs.create(job, terms, durably=False)
+        except UndecidedError:
+            await self._forget(job)
+            raise
         if kept is not job:
             await self.wait_until_kept(kept)
             return kept, False
@@ -65,14 +76,26 @@ class NewJobs:
             if isinstance(error, asyncio.CancelledError) and self._keeping[job_id]:
                 self._start(job)  # a repeated call was told of it
             else:  # whoever gives up now is told of no job
-                self._store.jobs.discard(job_id)
+                await self._forget(job)
             raise
         finally:
             del self._keeping[job_id]
         return job, True
+
+    def is_keeping(self, job_id: str) -> bool:
+        """Return whether a job is still on its way to the disk."""
+        return job_id in self._keeping
 
     async def wait_until_kept(self, job: VideoJob) -> None:
         """Wait until a job that a repeated call has found is on disk: it may be of this moment."""
         if job.id in self._keeping:
             self._keeping[job.id] = True
         await self._store.flushed()
+
+    async def _forget(self, job: VideoJob) -> None:
+        """Forget a job of which nobody was told: who asks again would pay for it as well."""
+        try:
+            with contextlib.suppress(OwnershipLostError):
+                await write_patiently(partial(self._store.jobs.discard, job), self._context)
+        except Exception as error:  # noqa: BLE001  # what led here is what is to be known
+            _LOGGER.warning("job %s, of which nobody was told, may stand: %s", job.id, error)
