@@ -99,7 +99,8 @@ class Jobs:
         Raises:
             OwnershipLostError: another process has begun it.
         """
-        with self._database.writing() as transaction:
+        # no more durable than its making was: whoever discards it may have no disk that works
+        with self._database.writing(durably=False) as transaction:
             with contextlib.suppress(JobNotFoundError):
                 self._owners.own_row(transaction, job.id)
             transaction.change(_DISCARD, id=job.id, created_at=text_of(job.created_at))

@@ -107,6 +107,8 @@ class Connections:
                 if connection is not None:
                     connection.close()
                 now = time.monotonic()
+                if notice is not None and (not is_away or now >= deadline):
+                    notice.cancel()  # nobody waits any more
                 if not is_away:
                     self._away = None
                     raise

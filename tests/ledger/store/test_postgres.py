@@ -491,6 +491,25 @@ def test_whoever_waits_for_a_server_is_told_once_which_and_how_long(
     assert said.endswith("does not answer: waiting for it for up to 30 seconds")
 
 
+def test_a_server_that_lets_nobody_in_is_not_said_to_be_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Refused(postgres_connections.Client):  # type: ignore[misc,name-defined]
+        @classmethod
+        def connect(cls, *_: object, **__: object) -> Any:
+            raise psycopg.OperationalError("password authentication failed")
+
+    monkeypatch.setattr("media_agent.ledger.store.patience._QUIET", 0.1)
+    monkeypatch.setattr(postgres_connections, "Client", Refused)
+    address = Address.parse(SecretStr("postgresql://user@host/database"))
+
+    with pytest.raises(psycopg.OperationalError):
+        postgres_connections.Connections(address, 30.0).begin("BEGIN")
+
+    time.sleep(0.3)
+    assert not caplog.messages
+
+
 def test_what_libpq_says_on_many_lines_is_one(open_ledger: Open, free_port: int) -> None:
     url = SecretStr(f"postgresql://u:p@127.0.0.1:{free_port},[::1]:{free_port}/m")
 
