@@ -124,8 +124,8 @@ class _Worker:
             self._process.terminate()
 
     def wait(self) -> int:
-        """Return the exit code once it has ended; 128 + N for a signal."""
-        if self._process is None:
+        """Return the exit code once it has ended; 128 + N for a signal; 0: it has yet to start."""
+        if self._process is None or self._due is not None:
             return 0
         code = self._process.wait()
         return code if code >= 0 else 128 - code

@@ -118,6 +118,22 @@ def test_a_worker_that_crashes_is_started_again_after_ever_longer_pauses(
 GPUS = (Gpu(0, 10**9, "NVIDIA L4"), Gpu(1, 10**9, "NVIDIA L4"))
 
 
+def test_who_ends_workers_while_one_waits_for_its_next_start_hears_of_no_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "_MAIN", _CRASHING)
+    monkeypatch.setattr(processes, "_PAUSES", (60.0,))
+    said: list[str] = []
+    waits = lambda: any("started again" in text for text in said)  # noqa: E731
+    ender = threading.Thread(target=end_when, args=(waits,), daemon=True)
+    ender.start()
+
+    code = processes.run_per_gpu(["0"], [str(tmp_path)], said.append)
+
+    ender.join()
+    assert code == 0
+
+
 @pytest.mark.parametrize(
     ("asked", "listed", "has_node", "said"),
     [
