@@ -149,7 +149,8 @@ class Submissions:
         """
         intended = "key = :key AND state = 'intended' AND attempts = 1"
         key = _key_of(job_id, number)
-        with self._database.writing() as transaction:
+        # no more durable than the intent was: what keeps it from the disk may last
+        with self._database.writing(durably=False) as transaction:
             terms = terms_of(self._owners.own_row(transaction, job_id))
             if transaction.row(f"SELECT 1 FROM submissions WHERE {intended}", key=key) is None:
                 return

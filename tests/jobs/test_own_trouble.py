@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import sqlite3
+import sys
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import nullcontext
@@ -40,6 +41,7 @@ from media_agent.ingest.download import Fetched
 from media_agent.jobs import stopping
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import Submission, SubmissionState
+from media_agent.ledger.store import flush
 from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -1054,6 +1056,29 @@ async def test_nobody_begins_a_job_that_is_still_on_its_way_to_the_disk(
     job = await starting
     await client.work_on(job.id)  # type: ignore[misc]
     assert len(desk.service.accepted) == 1
+
+
+async def test_an_intent_is_withdrawn_at_once_where_the_disk_is_full(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    def fail(file: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fill_disk(step: str) -> None:
+        if step == "intent":
+            monkeypatch.setattr(flush, "_sync", fail)
+
+    monkeypatch.setattr(sys.modules[__name__], "no_sleep", sleep)
+    with pytest.raises(StorageError, match="disk is full"):
+        await desk.process(fill_disk).generate(REQUEST)
+
+    assert (desk.service.accepted, desk.spent()) == ([], 0)
+    assert slept == []
 
 
 # -- stopped -----------------------------------------------------------------------------------
