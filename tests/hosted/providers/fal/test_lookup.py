@@ -448,6 +448,27 @@ def test_the_key_goes_to_no_other_host(base_url: str | None, url: str, tmp_path:
         FalBackend(BackendSettings(tmp_path, base_url=base_url, options=options))
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:a-secret@elsewhere.example/v1",
+        "https://me:a-secret?@elsewhere.example/v1",
+        "https://me:a-se#cret@elsewhere.example/v1",
+        "https://elsewhere.example/v1?key=a-secret",
+        "https://elsewhere.example/v1?key=b@a-secret",
+        "https://elsewhere.example/v1#a-secret",
+    ],
+)
+def test_a_refused_address_is_named_without_secrets(url: str, tmp_path: Path) -> None:
+    for settings in (
+        BackendSettings(tmp_path, options={"platform_url": url}),
+        BackendSettings(tmp_path, base_url=url),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            FalBackend(settings)
+        assert "a-se" not in str(caught.value)
+
+
 def test_every_field_that_was_sent_must_be_repeated() -> None:
     assert repeats({"json_input": {**SENT, "prompt": "a  fox runs\n", "more": 1}}, SENT)
     assert not repeats({"json_input": {**SENT, "duration": "5"}}, SENT)
