@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import proxy
@@ -203,12 +203,10 @@ class MagiBackend(LocalBackend):
             if is_kept and chunk.is_whole:  # else no video continues from it
                 with storage_errors(str(context.work_dir)):
                     save = video.saver(context.work_dir)
-            yield Chunk(
-                chunk.index,
-                partial(_decode, engine, chunk, request.n),
-                token if is_kept else None,
-                save,
-            )
+            frames: Frames | Callable[[], Frames] = partial(_decode, engine, chunk, request.n)
+            if not engine.computing.decodes_beside:  # else the next ones would take the turn first
+                frames = _decode(engine, chunk, request.n)
+            yield Chunk(chunk.index, frames, token if is_kept else None, save)
 
     def _family(self, request: VideoRequest) -> Family:
         return self._named(self.capabilities(request.split_model()[1]).model)

@@ -151,9 +151,18 @@ class Router:
         experience = self._recall()
         outlooks = None
         if experience is not None:
-            tests = {each.name for each in choices if each.facts.status == "test"}
+            tests = {name for name in experience.offers if self._is_for_tests(name)}
             outlooks = Outlooks(experience, self._now(), self._rules.exploration, tests)
         return replace(self._rank(context, choices), outlooks=outlooks).report(unusable, best)
+
+    def _is_for_tests(self, offer: str) -> bool:
+        """Whether an offer that was used is for tests; it need not be one to choose from."""
+        try:
+            facts = self.find_model(offer).facts
+        except MediaAgentError:  # it is not here any more
+            backend, _, model = offer.partition("/")
+            facts = self._catalogue.facts(backend, model)
+        return facts.status == "test"
 
     def _rank(self, context: RoutingContext, choices: Sequence[ModelChoice]) -> Ranking:
         planner = MethodPlanner(self.find_model, self._plugins, self._shape)

@@ -72,12 +72,12 @@ def _refuse_boolean(value: object) -> object:
     return value
 
 
-def _drop_senseless(usd: object) -> object:
+def _drop_beyond_most(usd: object) -> object:
     is_number = isinstance(usd, int | float) and not isinstance(usd, bool)
     return None if is_number and not usd <= MOST_USD else usd  # type: ignore[operator]
 
 
-PriceUsd = Annotated[Usd | None, BeforeValidator(_drop_senseless)]
+PriceUsd = Annotated[Usd | None, BeforeValidator(_drop_beyond_most)]
 """What one job costs, in USD; None: unknown, as is more than any can cost."""
 
 OnlyNumbers = BeforeValidator(_refuse_boolean)

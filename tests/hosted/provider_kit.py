@@ -61,7 +61,7 @@ class Talk:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.asked.append(request)
         said = self._left.pop(0) if len(self._left) > 1 else self._left[0]
-        return httpx.Response(said["status"], json=said.get("body"))
+        return httpx.Response(said["status"], json=said.get("body"), headers=said.get("headers"))
 
 
 class Provider:

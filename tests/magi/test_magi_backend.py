@@ -1,5 +1,7 @@
+from collections.abc import Iterator
 from contextlib import aclosing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from media_agent.errors import InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.video.codec import read_frames
 from media_agent_magi.backend import MagiBackend
+from media_agent_magi.generating.engine import Engine
 from media_agent_magi.generating.shots import prompt_of_chunk
+from media_agent_magi.generating.video import Video, VideoChunk
 from media_agent_magi.tiny.config import GEOMETRY
 from media_agent_magi.tiny.family import TinyFamily
 from media_agent_schemas.events import BackendEvent, ChunkReady, JobCompleted, JobFailed
@@ -61,6 +65,35 @@ async def test_the_same_request_gives_equal_frames(backend: MagiBackend) -> None
         videos.append(read_frames(Path(done.artifacts[0].path or "")))
 
     assert np.array_equal(videos[0], videos[1])
+
+
+@pytest.mark.anyio
+async def test_where_chunks_are_decoded_in_turn_each_is_before_the_next_is_made(
+    tmp_path: Path, raw_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = list[str]()
+    make, decode = Video.__iter__, Engine.decode
+
+    class InTurn(TinyFamily):
+        def load(self, **known: Any) -> Engine:
+            return Engine(super().load(**known).models, decodes_beside=False)
+
+    def note_made(video: Video) -> Iterator[VideoChunk]:
+        for chunk in make(video):
+            said.append(f"made {chunk.index}")
+            yield chunk
+
+    def note_decoded(engine: Engine, chunk: VideoChunk) -> np.ndarray:
+        said.append(f"decoded {chunk.index}")
+        return decode(engine, chunk)
+
+    monkeypatch.setattr(Video, "__iter__", note_made)
+    monkeypatch.setattr(Engine, "decode", note_decoded)
+    backend = MagiBackend(BackendSettings(data_dir=tmp_path), [InTurn(raw_weights)])
+    await submit_and_observe(backend, request(prompt=RED, num_frames=72))
+    await backend.aclose()
+
+    assert said == [f"{what} {chunk}" for chunk in range(3) for what in ("made", "decoded")]
 
 
 @pytest.mark.anyio

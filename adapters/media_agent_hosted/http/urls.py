@@ -1,5 +1,7 @@
 """Which addresses an API may have."""
 
+import re
+
 import httpx
 
 from media_agent.errors import (
@@ -22,7 +24,7 @@ def check_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
     url = parsed_address(text)
     if url is None or url.query or url.fragment:
         raise ConfigurationError(
-            f"base_url {text.partition('?')[0].rpartition('@')[2]!r} is no address of an API",
+            f"base_url {without_secrets(text)!r} is no address of an API",
             hint="for example https://api.example.com/v1",
         )
     if url.userinfo:
@@ -36,6 +38,12 @@ def check_base(text: str, *, allow_plain_http: bool) -> httpx.URL:
             hint="use https, or say allow_plain_http = true for a machine you trust",
         )
     return url
+
+
+def without_secrets(text: str) -> str:
+    """Return an address, well-formed or not, as a message may show it: without what is secret."""
+    shown, *hidden = re.split("[?#]", text, maxsplit=1)
+    return "..." if "@" in "".join(hidden) else shown.rpartition("@")[2]
 
 
 def place_of(url: httpx.URL) -> str:

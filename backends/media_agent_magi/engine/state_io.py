@@ -185,7 +185,7 @@ def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any
 
     Raises:
         DamagedStateError: The file is missing, cut off or damaged.
-        StateError: It is no state, of another version, or one of its facts is not the `expected`
+        StateError: It is of another version, or one of its facts is not the `expected`
             one.
     """
     try:
@@ -211,12 +211,12 @@ def load_state(path: Path, expected: Facts) -> tuple[SamplerState, dict[str, Any
 
 
 def _check_format(path: Path, metadata: Mapping[str, str]) -> None:
-    if metadata.get("format") != FORMAT:
-        raise StateError(f"{path} is no state of a video, but another safetensors file")
-    if metadata.get("version") != str(VERSION):
-        raise StateError(
-            f"the state {path} has version {metadata.get('version')}; this engine reads {VERSION}"
-        )
+    version = metadata.get("version", "")
+    if metadata.get("format") != FORMAT or not version.isdecimal():
+        said = f"{path} is no state of a video, but another safetensors file, or it is damaged"
+        raise DamagedStateError(said)
+    if version != str(VERSION):
+        raise StateError(f"the state {path} has version {version}; this engine reads {VERSION}")
 
 
 def _check_facts(path: Path, facts: Facts, expected: Facts) -> None:

@@ -37,6 +37,7 @@ def report(
     duration: float | None = 4,
     best: int | None = None,
     seed: int = 7,
+    only: str | None = None,
 ) -> PlanReport:
     experience = Experience()
     for each in outcomes:
@@ -51,7 +52,9 @@ def report(
         now=lambda: NOW,
     )
     routing = Routing(prefer=prefer, waiting_usd_per_second=waiting_usd_per_second)
-    request = VideoRequest(prompt="a fox", duration=duration, seed=seed, routing=routing)
+    request = VideoRequest(
+        prompt="a fox", model=only, duration=duration, seed=seed, routing=routing
+    )
     return router.report(request, best=best)
 
 
@@ -255,6 +258,19 @@ def test_what_is_for_tests_says_nothing_of_others() -> None:
     assert all(each.outlook and each.outlook.seconds is None for each in alone.ranked)
     assert [each.backend for each in alone.ranked] == ["z", "a"]
     assert [each.backend for each in both.ranked] == ["a", "z"]
+
+
+def test_what_is_for_tests_says_nothing_of_others_also_where_it_is_no_choice() -> None:
+    facts = {"t": ModelFacts(status="test")}
+    prices = {"a": 0.5, "t": 0.0}
+
+    named = report(FASTEST, heard("t/x", 0.1), prices=prices, facts=facts, only="a/x")
+    gone = report(FASTEST, heard("t/x", 0.1), prices={"a": 0.5}, facts=facts)
+
+    for found in (named, gone):
+        assert found.chosen is not None
+        assert found.chosen.outlook is not None
+        assert found.chosen.outlook.seconds is None
 
 
 @pytest.mark.parametrize("prefer", [BALANCED, FASTEST, CHEAPEST])

@@ -40,10 +40,19 @@ _UNPROVED = (
 
 
 @dataclass(frozen=True, slots=True)
+class Likeness:
+    """How like what was sent a listed request is; its input may be megabytes, and is not kept."""
+
+    may_be: bool
+    repeats: bool
+    sent_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Listed:
     """What the list has, and from when on it can be what is looked for."""
 
-    requests: Mapping[str, Fields]  # by their names
+    requests: Mapping[str, Likeness]  # by their names
     since: float | None
     """By fal's clock; None: it does not say its time."""
     unreadable: int
@@ -72,15 +81,13 @@ async def find_request(
     candidates = [
         name
         for name, request in listed.requests.items()
-        if name not in taken
-        and _may_be(request, sent, endpoint)
-        and not is_before(_sent_at(request), listed.since)
+        if name not in taken and request.may_be and not is_before(request.sent_at, listed.since)
     ]
     ours = [
         name
         for name in candidates
-        if repeats(listed.requests[name], sent)
-        and is_after(_sent_at(listed.requests[name]), listed.since)
+        if listed.requests[name].repeats
+        and is_after(listed.requests[name].sent_at, listed.since)
         and listed.is_whole
     ]
     found = choose(api.host, ours, candidates, _UNPROVED)
@@ -110,14 +117,14 @@ def repeats(request: Fields, sent: Fields) -> bool:
 async def _newest(
     api: HttpApi, sent: Fields, endpoint: str, since: datetime, ago: Callable[[], float]
 ) -> Listed:
-    """Return the requests since then, as far as they are listed, with their inputs."""
+    """Return the requests since then, as far as they are listed."""
     params = {
         "endpoint_id": endpoint,
         "start": (since.astimezone(UTC) - _AHEAD).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "limit": str(_fitting_page(sent)),
         "expand": "payloads",
     }
-    found: dict[str, Fields] = {}
+    found: dict[str, Likeness] = {}
     begin, unreadable = None, 0
     for number in range(_PAGES):
         reply = await api.send("GET", PATH, params=params, translate=error_of_list)
@@ -132,9 +139,9 @@ async def _newest(
             if name is None or not fits_a_path(name):
                 unreadable += 1
             elif isinstance(item, dict):  # pages move while work ends: one may come twice
-                found[name] = item
-        cursor = text(body.get("next_cursor"))
-        if body.get("has_more") is not True or not items:
+                found[name] = _compare(item, sent, endpoint)
+        cursor, has_more = text(body.get("next_cursor")), body.get("has_more")
+        if has_more is False or (has_more is None and cursor is None):
             return Listed(found, begin, unreadable, is_whole=True)
         if cursor is None or cursor == params.get("cursor"):
             break
@@ -147,8 +154,12 @@ def _fitting_page(sent: Fields) -> int:
     return max(1, min(_PAGE, LARGEST_REPLY // 2 // len(json.dumps(sent))))
 
 
-def _sent_at(request: Fields) -> float | None:
-    return moment(request.get("sent_at"))
+def _compare(request: Fields, sent: Fields, endpoint: str) -> Likeness:
+    return Likeness(
+        may_be=_may_be(request, sent, endpoint),
+        repeats=repeats(request, sent),
+        sent_at=moment(request.get("sent_at")),
+    )
 
 
 def _may_be(request: Fields, sent: Fields, endpoint: str) -> bool:

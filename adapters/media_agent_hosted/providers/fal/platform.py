@@ -11,6 +11,7 @@ from media_agent.errors import (
 )
 from media_agent.storage.addresses import origin_of, parsed_address
 from media_agent_hosted.http.replies import Reply
+from media_agent_hosted.http.urls import without_secrets
 
 PLATFORM = "https://api.fal.ai/v1"
 
@@ -26,7 +27,7 @@ def choose_platform(base_url: str, chosen: str | None, *, queue: str) -> str:
         return PLATFORM if base == _origin(queue) else f"{base_url.rstrip('/')}/v1"
     if _origin(chosen) not in (_origin(PLATFORM), base):
         raise ConfigurationError(
-            f"platform_url {_without_secrets(chosen)!r} is neither at {PLATFORM} nor at base_url: "
+            f"platform_url {without_secrets(chosen)!r} is neither at {PLATFORM} nor at base_url: "
             "the key is sent to no other host",
             hint="leave platform_url out, or set base_url to that host too",
         )
@@ -53,7 +54,3 @@ def error_of_list(reply: Reply) -> MediaAgentError | None:
 def _origin(address: str) -> tuple[str, str, int] | None:
     url = parsed_address(address)
     return None if url is None else origin_of(url)
-
-
-def _without_secrets(address: str) -> str:
-    return address.partition("?")[0].rpartition("@")[2]

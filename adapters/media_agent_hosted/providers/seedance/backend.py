@@ -18,7 +18,7 @@ from media_agent.errors import (
 )
 from media_agent_hosted.base.calls import Call, Status, Submission
 from media_agent_hosted.base.hooks import wire_equal
-from media_agent_hosted.base.listed import unproven
+from media_agent_hosted.base.listed import since_by_its_clock, unproven
 from media_agent_hosted.base.outcomes import read_status
 from media_agent_hosted.base.provider import HostedBackend, ProviderOptions
 from media_agent_hosted.base.service import Connection
@@ -168,7 +168,8 @@ class SeedanceBackend(HostedBackend):
         asked = {"page_num": "1", "page_size": _LISTED, "filter.model": str(sent["model"])}
         reply = await self._poller.send(Call("GET", _TASKS, params=asked))
         taken = {ref.operation_id for _, ref in self._submitted.values()}
-        found = [*candidates(reply.json(), sent, since.timestamp())]
+        begin = since_by_its_clock(reply, self._clock() - since.timestamp())
+        found = [*candidates(reply.json(), sent, begin)]
         names = [each for each in found if each not in taken]
         if not names:
             return None

@@ -14,8 +14,13 @@ from media_agent_hosted.parsing.lenient import moment, text
 _REPEATED = ("model", "seed", "resolution", "duration", "generate_audio", "service_tier")
 
 
-def candidates(body: JsonValue, sent: Mapping[str, JsonValue], since: float) -> Iterator[str]:
-    """Yield the ids of listed tasks that may be the one that was sent, at that time or later."""
+def candidates(
+    body: JsonValue, sent: Mapping[str, JsonValue], since: float | None
+) -> Iterator[str]:
+    """Yield the ids of listed tasks that may be the one that was sent, at that time or later.
+
+    It is told by their clock; None: nobody knows.
+    """
     listed = body.get("items") if isinstance(body, dict) else None
     for task in listed if isinstance(listed, list) else []:
         if not isinstance(task, dict):

@@ -1,6 +1,8 @@
 """fal's list: where it is asked, and which request in it is ours."""
 
+import gc
 import json
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -19,9 +21,10 @@ from media_agent.errors import (
 )
 from media_agent.testing import Fault, events_of
 from media_agent_hosted.http.body import LARGEST_REPLY
+from media_agent_hosted.http.client import HttpApi
 from media_agent_hosted.providers.fal import SPEC
 from media_agent_hosted.providers.fal.backend import FalBackend
-from media_agent_hosted.providers.fal.lookup import repeats
+from media_agent_hosted.providers.fal.lookup import find_request, repeats
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.media import InputRole, MediaInput
@@ -280,6 +283,53 @@ async def test_a_list_without_end_proves_nothing(tmp_path: Path) -> None:
         await Listing([item()], *pages).find(tmp_path / "one")
 
 
+@pytest.mark.parametrize("has_more", [True, None])
+async def test_an_empty_page_is_no_end_while_more_is_said_to_come(has_more: bool | None) -> None:
+    ends = {"has_more": False, "next_cursor": None}
+    pages = [[item()], [], [item("twin")]]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        number = len(asked)
+        asked.append(request)
+        more = ends if number == 2 else {"has_more": has_more, "next_cursor": f"c{number}"}
+        items = [{**each, "json_input": SENT} for each in pages[number]]
+        return httpx.Response(
+            200, json={"items": items, **more}, headers={"Date": format_datetime(NOON)}
+        )
+
+    asked = list[httpx.Request]()
+    api = HttpApi("https://api.fal.ai/v1", transport=httpx.MockTransport(answer))
+    with pytest.raises(BackendResponseError, match="has several of them; it may be ours, twin"):
+        await find_request(api, SENT, WAN, since=NOON, ago=lambda: 0.0, taken=())
+
+    assert len(asked) == 3
+
+
+async def test_inputs_of_megabytes_are_not_kept_while_the_list_is_read() -> None:
+    image = "data:image/png;base64," + "A" * 2**19
+    sent = {**SENT, "image_url": image}
+    asked, live = 0, list[int]()
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        gc.collect()
+        live.append(tracemalloc.get_traced_memory()[0])
+        items = [item(f"r{asked}", json_input={**sent, "seed": asked + 100})]
+        body = {"items": items, "has_more": asked < 10, "next_cursor": f"c{asked}"}
+        return httpx.Response(200, json=body, headers={"Date": format_datetime(NOON)})
+
+    api = HttpApi("https://api.fal.ai/v1", transport=httpx.MockTransport(answer))
+    tracemalloc.start()
+    try:
+        found = await find_request(api, sent, WAN, since=NOON, ago=lambda: 0.0, taken=())
+    finally:
+        tracemalloc.stop()
+
+    assert (found, asked) == (None, 10)
+    assert live[-1] - live[2] < 2**20
+
+
 async def test_a_request_that_cannot_be_read_may_be_it(tmp_path: Path) -> None:
     with pytest.raises(BackendResponseError, match="1 requests in the list"):
         await Listing([item(request_id=None)]).find(tmp_path)
@@ -396,6 +446,27 @@ def test_the_key_goes_to_no_other_host(base_url: str | None, url: str, tmp_path:
     options = {"platform_url": url}
     with pytest.raises(ConfigurationError, match="platform_url"):
         FalBackend(BackendSettings(tmp_path, base_url=base_url, options=options))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:a-secret@elsewhere.example/v1",
+        "https://me:a-secret?@elsewhere.example/v1",
+        "https://me:a-se#cret@elsewhere.example/v1",
+        "https://elsewhere.example/v1?key=a-secret",
+        "https://elsewhere.example/v1?key=b@a-secret",
+        "https://elsewhere.example/v1#a-secret",
+    ],
+)
+def test_a_refused_address_is_named_without_secrets(url: str, tmp_path: Path) -> None:
+    for settings in (
+        BackendSettings(tmp_path, options={"platform_url": url}),
+        BackendSettings(tmp_path, base_url=url),
+    ):
+        with pytest.raises(ConfigurationError) as caught:
+            FalBackend(settings)
+        assert "a-se" not in str(caught.value)
 
 
 def test_every_field_that_was_sent_must_be_repeated() -> None:

@@ -1,7 +1,8 @@
 """Seedance: what is built, what answers mean, its two regions, and the whole way of a video."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from typing import Any
 
@@ -469,9 +470,12 @@ def test_an_id_and_an_address_of_the_other_region_are_named(tmp_path: Path) -> N
         SeedanceBackend(replace(there, options={"region": "international"}))
 
 
-async def test_work_whose_reply_was_lost_is_only_named(tmp_path: Path) -> None:
-    talk = SEEDANCE.talk(tmp_path, "listed")
-    since = datetime.fromtimestamp(1763600000, UTC)
+@pytest.mark.parametrize("ahead", [-3600, 0, 3600])  # by so much is its clock
+async def test_work_whose_reply_was_lost_is_only_named(ahead: int, tmp_path: Path) -> None:
+    now = datetime.now(UTC) + timedelta(seconds=ahead)
+    headers = {"Date": format_datetime(now, usegmt=True)}
+    talk = SEEDANCE.talk(tmp_path, {**SEEDANCE.replies.read("listed"), "headers": headers})
+    since = datetime.fromtimestamp(1763600000 - ahead, UTC)
 
     with pytest.raises(BackendResponseError, match="may be cgt-20261120-abc: look"):
         await talk.backend.find(SEEDANCE.plan(seed=7), key="job-1", since=since)
