@@ -183,11 +183,15 @@ def test_a_settings_file_that_is_not_there(
     assert f"MEDIA_AGENT_CONFIG: no such file: {tmp_path}/gone.toml" in capsys.readouterr().out
 
 
-def test_a_server_that_answers_with_a_web_page(said: Said, web_page: str) -> None:
+def test_a_server_that_answers_with_a_web_page(
+    said: Said, web_page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MEDIA_AGENT_BACKENDS__FAL__OPTIONS", '{"lookup_seconds": 0}')
+
     line = said(*CLIP, "fal/fal-ai/magi", settings=fal(web_page), code=12)
 
     assert "text/html: a web page where an API was due" in line
-    assert "check its own page of jobs or bills" in line
+    assert "media-agent jobs reconcile" in line
 
 
 def test_a_server_that_is_not_there(said: Said) -> None:

@@ -101,18 +101,24 @@ class LostReplies:
     async def _search(
         self, submission: Submission, pauses: Iterable[float]
     ) -> OperationRef | str | None:
-        """Return where the work is, or else what kept from asking."""
-        trouble = None
+        """Return where the work is, or else what kept from asking.
+
+        What never answered as it should is not asked for longer than any other.
+        """
+        trouble, has_answered, waited = None, False, 0.0
         for pause in chain(pauses, (None,)):
             try:
                 if (ref := await self._ask(submission)) is not None:
                     return ref
+                has_answered = True
             except BackendResponseError as error:  # it was asked, and nobody can be sure
                 trouble = error.message
             except MediaAgentError as error:
                 trouble = f"it could not be asked ({error.message})"
-            if pause is not None:
-                await self._context.sleep(pause)
+            if pause is None or (waited >= USUAL_LOOKUP_SECONDS and not has_answered):
+                break
+            await self._context.sleep(pause)
+            waited += pause
         return trouble
 
     async def _ask(self, submission: Submission) -> OperationRef | None:
