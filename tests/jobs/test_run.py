@@ -19,6 +19,9 @@ from media_agent.cli.run_job import find_new_warnings
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import (
+    BackendAuthenticationError,
+    BackendError,
+    BackendResponseError,
     BackendUnavailableError,
     BudgetExceededError,
     ContentRejectedError,
@@ -366,6 +369,31 @@ async def test_a_process_that_resumes_looks_for_what_is_left_of_the_time(
     assert job.status is JobStatus.OUTCOME_UNKNOWN
     assert sum(world.slept) == looked
     assert provider.posts == 1
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("trouble", "looked"),
+    [
+        (BackendResponseError("a web page"), 30),
+        (BackendAuthenticationError("not with this key"), 30),
+        (BackendUnavailableError("no network"), 900),  # it may come back
+    ],
+)
+async def test_a_list_that_makes_no_sense_is_not_asked_for_long(
+    world: World, monkeypatch: pytest.MonkeyPatch, trouble: BackendError, looked: float
+) -> None:
+    async def find(*_: object, **__: object) -> None:
+        raise trouble
+
+    provider = world.providers["paid"]
+    provider.lookup, provider.replies, provider.lookup_seconds = "list", ["lost"], 900
+    monkeypatch.setattr(PaidBackend, "find", find)
+
+    job = await world.process().generate(REQUEST)
+
+    assert job.status is JobStatus.OUTCOME_UNKNOWN
+    assert sum(world.slept) == looked
 
 
 @pytest.mark.anyio

@@ -7,6 +7,7 @@ from media_agent.backend.fence import describe_error
 from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
+    BackendUnavailableError,
     JobCancelledError,
     MediaAgentError,
     SubmitUncertainError,
@@ -103,19 +104,21 @@ class LostReplies:
     ) -> OperationRef | str | None:
         """Return where the work is, or else what kept from asking.
 
-        What never answered as it should is not asked for longer than any other.
+        What refuses to say, or says what makes no sense, each time is not asked for longer than
+        usual; what cannot be reached may be again.
         """
-        trouble, has_answered, waited = None, False, 0.0
+        trouble, may_tell, waited = None, False, 0.0
         for pause in chain(pauses, (None,)):
             try:
                 if (ref := await self._ask(submission)) is not None:
                     return ref
-                has_answered = True
+                may_tell = True
             except BackendResponseError as error:  # it was asked, and nobody can be sure
                 trouble = error.message
             except MediaAgentError as error:
+                may_tell = may_tell or isinstance(error, BackendUnavailableError)
                 trouble = f"it could not be asked ({error.message})"
-            if pause is None or (waited >= USUAL_LOOKUP_SECONDS and not has_answered):
+            if pause is None or (waited >= USUAL_LOOKUP_SECONDS and not may_tell):
                 break
             await self._context.sleep(pause)
             waited += pause
