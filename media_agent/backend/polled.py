@@ -244,6 +244,10 @@ class PolledBackend(NamedBackend):
         stamp = {"key": key, "submitted_at": submitted_at, "deadline_seconds": deadline}
         return ref.model_copy(update={"data": {**stamp, **ref.data}})
 
+    def _known_ids(self) -> set[str]:
+        """Return the ids of work whose reply came here: none of it is what is looked for."""
+        return {ref.operation_id for _, ref in self._submitted.values()}
+
     def _watch(self, ref: OperationRef) -> Watch:
         known = self._watches.get(ref.operation_id)
         if known is None:

@@ -172,7 +172,7 @@ class FalBackend(HostedBackend):
             submission.model_id,
             since=since,
             ago=lambda: self._clock() - since.timestamp(),
-            taken={ref.operation_id for _, ref in self._submitted.values()},
+            taken=self._known_ids(),
         )
         if name is None:
             return None

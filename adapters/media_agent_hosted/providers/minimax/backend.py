@@ -162,7 +162,7 @@ class MiniMaxBackend(HostedBackend):
         call = self.build(await self._submission(request, key, uploads=False))
         if known is not None or call.path == OLDER:
             return known
-        taken = {ref.operation_id for _, ref in self._submitted.values()}
+        taken = self._known_ids()
         listed = await self._newest(self._clock() - since.timestamp())
         sent = call.json if isinstance(call.json, dict) else {}
         names = candidates([task for task in listed if task.get("id") not in taken], sent)

@@ -160,7 +160,7 @@ class OpenAICompatibleBackend(ServiceBackend):
         if known is not None:
             return known
         form, _ = await self._build(request)
-        taken = {ref.operation_id for _, ref in self._submitted.values()}
+        taken = self._known_ids()
         video = await find_video(self._api, form, ago=self._since(key, since), taken=taken)
         if video is None:
             return None

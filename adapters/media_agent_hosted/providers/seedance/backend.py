@@ -167,7 +167,7 @@ class SeedanceBackend(HostedBackend):
         sent = build_body(await self._submission(request, key, uploads=False))
         asked = {"page_num": "1", "page_size": _LISTED, "filter.model": str(sent["model"])}
         reply = await self._poller.send(Call("GET", _TASKS, params=asked))
-        taken = {ref.operation_id for _, ref in self._submitted.values()}
+        taken = self._known_ids()
         begin = since_by_its_clock(reply, self._clock() - since.timestamp())
         found = [*candidates(reply.json(), sent, begin)]
         names = [each for each in found if each not in taken]
