@@ -183,10 +183,10 @@ def test_headers_and_cookies_are_shown_without_any_value(place: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["x", "sk_", "-eyJ", "a.", 'a="', "://", "key-", " ", "-"])
-def test_a_long_text_takes_no_longer_than_reading_it(part: str) -> None:
-    text = part * (70_000 // len(part))
-    began = time.process_time()
+def test_a_long_text_is_read_once(part: str) -> None:
+    text = part * (300_000 // len(part))
+    began = time.process_time()  # noqa: TID251  # held to a bound that no machine comes near
 
     concealed({"prompt": text})
 
-    assert time.process_time() - began < 2  # quadratic: half a minute
+    assert time.process_time() - began < 60  # noqa: TID251  # quadratic: ten minutes

@@ -88,7 +88,7 @@ def test_the_price_is_said_in_round_numbers(
 async def make_while_another_is_asked(order: Order, controller: int) -> list[int]:
     """Make the video of an order while a person still thinks about the price of the same order."""
     asked = asyncio.create_task(make(order))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while b"[y/N]" not in (shown := await asyncio.to_thread(os.read, controller, 1 << 16)):
             assert shown
     first = await make(replace(order, output=OutputFlags(yes=True)))

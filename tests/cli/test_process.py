@@ -1,9 +1,8 @@
-"""The command line as a process: signals, terminals, and how fast it starts."""
+"""The command line as a process: signals, terminals, and outputs that cannot be written."""
 
 import json
 import os
 import pty
-import resource
 import shlex
 import signal
 import subprocess
@@ -153,24 +152,6 @@ def test_a_terminal_gets_a_moving_bar_and_the_result() -> None:
     assert b"\x1b[" in shown
     assert b"sandbox/slate" in shown
     assert "\x1b" not in out
-
-
-def test_the_help_takes_little_more_work_than_the_libraries_it_is_drawn_with() -> None:
-    libraries = [sys.executable, "-c", "import cyclopts, rich.console, rich.table"]
-
-    assert least_work([*COMMAND, "--help"]) < 2 * least_work(libraries)
-
-
-def least_work(command: list[str]) -> float:
-    """Return the CPU seconds of the cheapest of some runs: what else runs here adds, never less."""
-
-    def work() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run(command, stdout=subprocess.DEVNULL, check=True, timeout=60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    return min(work() for _ in range(5))
 
 
 @pytest.mark.parametrize("command", [["jobs", "show", "none"], ["jobs", "list"]])

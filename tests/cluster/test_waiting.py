@@ -51,7 +51,7 @@ class Scene:
         self.waiting.add(job_id, self.service, ref, is_new=is_new)
 
     async def until(self, *finished: str) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while sorted(self.finished) != sorted(finished):  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
 
@@ -152,7 +152,7 @@ async def test_a_job_that_another_process_took_is_let_go_of(
         service.answers["one"] = JobProgressed(phase="render")
         scene.wait_for("one")
         with other.owners.claim("one", force=True):
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while len(scene.waiting):  # noqa: ASYNC110  # nothing says when
                     await asyncio.sleep(0.01)
 

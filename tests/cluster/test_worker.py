@@ -1,6 +1,7 @@
 """What a worker does with a turn, and with what it has when it is to end."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from media_agent.errors import (
 from media_agent.jobs import stopping
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
+from media_agent.ledger.store import postgres_connections
 from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -95,7 +97,7 @@ class Scene:
         return job_id in self.service.polls
 
     async def until(self, job_id: str, status: JobStatus) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while (await self.client.get(job_id)).status is not status:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
 
@@ -118,7 +120,7 @@ async def serving(
     scene.drain = Drain(asyncio.Event(), drain)
     task = asyncio.create_task(scene.worker.run(scene.drain))
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not scene.said:  # noqa: ASYNC110  # nothing says when
                 await asyncio.sleep(0.01)
         yield scene
@@ -311,7 +313,7 @@ async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
 async def test_a_job_that_waits_ends_at_its_deadline_and_is_not_waited_for_once_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trouble: Exception | None
 ) -> None:
-    monkeypatch.setattr("media_agent.cluster.waiting._PAUSES", (1.0,) * 5)
+    monkeypatch.setattr("media_agent.cluster.waiting._PAUSES", (1.0, 300.0))
 
     async def cannot(service: Service, ref: OperationRef) -> None:
         raise UnsupportedRequestError("it cannot stop work")
@@ -323,10 +325,8 @@ async def test_a_job_that_waits_ends_at_its_deadline_and_is_not_waited_for_once_
         if trouble is not None:
             scene.service.answers[job_id] = trouble
 
-        began = time.monotonic()
         await scene.until(job_id, JobStatus.OUTCOME_UNKNOWN)
 
-        assert 1.4 <= time.monotonic() - began < 2.5
         job = await scene.client.get(job_id)
         assert "within 1.5 s" in str(job.error)
 
@@ -337,21 +337,19 @@ async def test_while_postgres_is_away_the_loop_goes_on_and_no_job_ends(
     monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.1,) * 100)
     url = postgres_server.new_database()
     ledger = Ledger(tmp_path / "ledger.sqlite", url=url, busy_seconds=0.5)
-    longest = 0.0
+    loop, sleep, held_up = threading.get_ident(), time.sleep, 0.0
 
-    async def watch_the_loop() -> None:
-        nonlocal longest
-        while True:
-            began = time.monotonic()
-            await asyncio.sleep(0)
-            longest = max(longest, time.monotonic() - began)
-            await asyncio.sleep(0.01)
+    def count(seconds: float) -> None:
+        nonlocal held_up
+        if threading.get_ident() == loop:
+            held_up += seconds
+        sleep(seconds)
 
     async with serving(tmp_path, store=ledger) as scene:
         job_ids = [await scene.keep() for _ in range(8)]
         for job_id in job_ids[:4]:
             assert await scene.engine.work(job_id, False) == "waiting"
-        watching = asyncio.create_task(watch_the_loop())
+        monkeypatch.setattr(postgres_connections.time, "sleep", count)
         await asyncio.to_thread(postgres_server.stop)
         turns = [asyncio.create_task(scene.engine.work(each, False)) for each in job_ids[4:]]
         for job_id in job_ids:
@@ -362,8 +360,7 @@ async def test_while_postgres_is_away_the_loop_goes_on_and_no_job_ends(
         assert await asyncio.gather(*turns) == ["waiting"] * 4
         for job_id in job_ids:
             await scene.until(job_id, JobStatus.COMPLETED)
-        watching.cancel()
         assert sorted(scene.service.sent) == sorted(job_ids)
 
     postgres_server.drop_database(url)
-    assert longest < 2.0, "twice as long as one call may wait, and what the machine does besides"
+    assert held_up < 1.0, "one call may wait for its 0.5 s, and none after it"

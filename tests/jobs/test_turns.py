@@ -32,7 +32,7 @@ async def test_no_more_than_a_few_begin_at_once() -> None:
 async def test_whoever_has_begun_ends_its_turn_and_works_on() -> None:
     found = Turns()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         holders = [found.turn() for _ in range(3 * BEGINNING)]
         for holder in holders:
             (await holder.__aenter__())()
@@ -57,7 +57,7 @@ async def test_a_turn_that_takes_long_is_over(monkeypatch: pytest.MonkeyPatch) -
     for holder in holders:
         await holder.__aenter__()
 
-    async with asyncio.timeout(5), found.turn():
+    async with asyncio.timeout(60), found.turn():
         pass
 
     for holder in holders:
@@ -78,7 +78,7 @@ async def test_nobody_begins_while_others_ask(monkeypatch: pytest.MonkeyPatch) -
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.05)
         had_begun = begun.is_set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await waiting
 
     assert not had_begun
@@ -89,7 +89,7 @@ async def test_nobody_gives_way_for_long(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0.0)
     found = Turns()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         with found.asking():
             async with found.turn():
                 pass
@@ -104,7 +104,7 @@ async def test_whoever_gives_up_the_wait_gives_its_turn_back() -> None:
         for each in waiting:
             each.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         others = [found.turn() for _ in range(BEGINNING)]
         for holder in others:
             await holder.__aenter__()

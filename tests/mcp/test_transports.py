@@ -60,7 +60,7 @@ async def test_over_stdio_a_video_is_made_whatever_a_backend_prints_until_a_sign
         left = await call(client, "create_video", **SLOW)
         process = int((tmp_path / "pid").read_text())
         os.kill(process, signal.SIGTERM)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while psutil.pid_exists(process) and psutil.Process(process).status() != "zombie":  # noqa: ASYNC110  # it is another process
                 await asyncio.sleep(0.02)
 

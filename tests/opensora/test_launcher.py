@@ -123,7 +123,7 @@ async def test_one_run_at_a_time_also_for_two_processes(build: Build, fake: Fake
 
 
 async def wait_for_phase(backend: object, ref: OperationRef, phase: str) -> JobProgressed:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for event in backend.observe(ref):  # type: ignore[attr-defined]
             if isinstance(event, JobProgressed) and event.phase == phase:
                 return event

@@ -26,7 +26,7 @@ async def connect(
     config = uvicorn.Config(PlainTextResponse("hello"), http=protocol, ws="none", lifespan="off")
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: protocol(config, ServerState(), {}), "127.0.0.1", 0)
-    async with server, asyncio.timeout(10):
+    async with server, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         try:
             yield reader, writer

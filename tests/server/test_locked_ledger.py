@@ -27,7 +27,7 @@ async def test_lists_and_models_are_answered_while_another_process_holds_the_led
     writing = host.begin(write)
 
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             replies = [
                 await http.get(path)
                 for path in (

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -160,13 +159,14 @@ def test_a_collector_that_is_away_is_not_waited_for_long(
 ) -> None:
     monkeypatch.setattr(starting, "_LAST_SECONDS", 0.2)
     is_over = threading.Event()
-    begun = time.monotonic()
+    has_ended = False
 
     def hang() -> None:
-        is_over.wait(60)
+        nonlocal has_ended
+        has_ended = is_over.wait(600)
 
     starting._end(lambda: None, hang)
 
-    assert time.monotonic() - begun < 30
+    assert not has_ended
     assert "are lost" in caplog.text
     is_over.set()

@@ -48,11 +48,11 @@ class Counting:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = time.perf_counter()
+        begun = time.monotonic()
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._note(scope, message["status"], time.perf_counter() - begun)
+                self._note(scope, message["status"], time.monotonic() - begun)
             await send(message)
 
         with trace_of_caller(scope["headers"]):

@@ -58,7 +58,7 @@ def new_client(none: Path) -> VideoClient:
 
 
 async def until(client: VideoClient, job_id: str, chunks: int) -> VideoJob:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             job = await client.get(job_id)
             if job.status.is_terminal or job.chunks_ready >= chunks:
@@ -86,7 +86,7 @@ async def test_a_job_is_steered_and_finished_by_a_client_that_does_not_run_it(no
         await until(owner, job.id, 1)
 
         await other.steer(job.id, "a dog")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not (changed := await changes(other, job.id)):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         await until(owner, job.id, changed[0].chunk + 1)

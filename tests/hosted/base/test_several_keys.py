@@ -236,10 +236,10 @@ async def test_a_refused_submission_leaves_its_room_to_the_next_one() -> None:
 async def test_submissions_of_one_key_are_spaced_as_its_rate_says() -> None:
     backend = made(Service(), key("one", requests_per_minute=6000))  # one in 10 ms
 
-    began = time.perf_counter()
+    began = time.monotonic()
     await asyncio.gather(*(submitted(backend, number) for number in range(4)))
 
-    assert time.perf_counter() - began >= 0.029
+    assert time.monotonic() - began >= 0.029
 
 
 async def test_a_second_key_is_used_while_the_first_must_wait() -> None:

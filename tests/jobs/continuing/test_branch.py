@@ -238,7 +238,7 @@ async def test_a_branch_that_was_stopped_before_its_first_chunk_continues(
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
     whole = await client.generate(slow)
     task = asyncio.create_task(client.branch(whole.id, at=2, prompt="a horse", duration=1))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(jobs := await client.list()) == 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await client.cancel(jobs[0].id)
@@ -297,7 +297,7 @@ async def test_a_branch_that_was_stopped_continues_though_its_video_was_removed(
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
     whole = await client.generate(slow)
     task = asyncio.create_task(client.branch(whole.id, at=2, prompt="a horse", duration=1))
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(jobs := await client.list()) == 1:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await client.cancel(jobs[0].id)
@@ -480,11 +480,11 @@ async def test_a_video_that_failed_or_was_stopped_continues_from_its_last_chunk(
     whole = await client.generate(SLATE)
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 2}}})
     job = await client.start(slow, out=tmp_path / "video.mp4")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await client.get(job.id)).chunks_ready == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await client.cancel(job.id)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (stopped := await client.get(job.id)).status.is_terminal:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
@@ -501,7 +501,7 @@ async def test_of_two_who_resume_a_video_at_once_one_makes_it(
 ) -> None:
     slow = SLATE.model_copy(update={"options": {"sandbox": {"latency_seconds": 1}}})
     job = await client.start(slow, out=tmp_path / "video.mp4")
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await client.get(job.id)).chunks_ready == 0:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     await client.aclose()  # as if its process were gone

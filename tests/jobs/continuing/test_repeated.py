@@ -32,7 +32,7 @@ async def make(client: VideoClient) -> str:
 
 
 async def wait_for_chunks(client: VideoClient, job_id: str, chunks: int) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while (await client.get(job_id)).chunks_ready < chunks:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 

@@ -117,7 +117,7 @@ async def test_new_settings_count_for_new_jobs_and_those_under_way_end_as_they_b
     assert running in ("queued", "in_progress")
     ended = (await http.get(f"/v1/jobs/{began}")).json()
     assert ended["status"] == "cancelled"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while old in app.state.context.host._calls:  # noqa: ASYNC110
             await asyncio.sleep(0.05)
 

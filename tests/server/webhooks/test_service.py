@@ -66,7 +66,7 @@ async def test_an_endpoint_of_the_settings_hears_of_a_job() -> None:
     async with hosted(found) as host:
         await keep_endpoints(host, found)
         job_id = await host.call(make_video)
-        async with open_webhooks(host, found, open_client=open_client), asyncio.timeout(10):
+        async with open_webhooks(host, found, open_client=open_client), asyncio.timeout(60):
             await heard.wait()
 
     (request,) = requests
@@ -216,7 +216,7 @@ async def test_a_callback_lets_a_provider_be_polled_at_once(
         async with (
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://server") as http,
-            asyncio.timeout(20),
+            asyncio.timeout(60),
         ):
             host: ClientHost = app.state.context.host
             request = VideoRequest(prompt="a cat", model="replicate/wan-video/wan-2.2-t2v-fast")

@@ -84,7 +84,7 @@ async def test_place_in_the_queue_nodes_and_steps_are_told(tmp_path: Path, outco
     async with running(tmp_path, outcome) as (simulator, backend):
         simulator.running_polls = 10**6
         ref = await backend.submit(plan(backend), key="job-1")
-        async with asyncio.timeout(30), aclosing(backend.observe(ref)) as events:
+        async with asyncio.timeout(60), aclosing(backend.observe(ref)) as events:
             async for event in events:
                 if isinstance(event, JobProgressed):
                     told.append(event)

@@ -113,7 +113,7 @@ async def test_the_place_in_the_queue_and_the_progress_bar_are_told(tmp_path: Pa
         simulator.queued_polls = 10
         ref = await backend.submit(plan(backend), key="job-1")
         told: list[JobProgressed] = []
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not told or told[-1].fraction != 0.75:
                 event = await backend.status(ref)
                 assert isinstance(event, JobProgressed)
