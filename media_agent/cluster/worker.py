@@ -171,6 +171,9 @@ class QueueWorker:
                 await run.run()
             return "ended"
         except StillWaitingError:
+            if self._is_ending:  # nobody here waits any more
+                await self._hand_back(job_id)
+                return "handed back"
             polled = find_waiting(run.backend, queue)
             assert polled is not None
             assert run.ref is not None

@@ -26,6 +26,7 @@ from media_agent.errors import (
     UnsupportedRequestError,
 )
 from media_agent.jobs import stopping
+from media_agent.jobs.running.observing import Observer, StillWaitingError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.ledger.store import postgres_connections
@@ -34,6 +35,7 @@ from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
 from media_agent_schemas import Artifact, JobCompleted, JobStatus, OperationRef, VideoRequest
+from media_agent_schemas.events import TerminalEvent
 from tests.cluster.fakes import MemoryQueue, Service
 from tests.postgres import PostgresServer
 
@@ -220,6 +222,33 @@ async def test_what_has_not_ended_in_time_is_handed_back_as_the_next_turn(tmp_pa
             f"{job_id}.turn-0",
             f"{job_id}.turn-1",
         ]
+        assert not scene.client.store.owners.is_claimed(job_id)
+
+
+async def test_what_would_wait_once_the_worker_ends_is_handed_back_and_owned_no_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observe = Observer.observe
+
+    async def end_meanwhile(
+        self: Observer, backend: VideoBackend, ref: OperationRef
+    ) -> TerminalEvent:
+        try:
+            return await observe(self, backend, ref)
+        except StillWaitingError:
+            scene.drain.asked.set()
+            while not scene.worker._is_ending:  # noqa: ASYNC110  # nothing says when
+                await asyncio.sleep(0.01)
+            raise
+
+    monkeypatch.setattr(Observer, "observe", end_meanwhile)
+    async with serving(tmp_path, drain=30) as scene:
+        job_id = await scene.keep()
+        scene.queue.turns = [Turn(job_id, 0, Stage.RUNNING, "b", 1, "w")]
+
+        assert await scene.engine.work(job_id, False) == "handed back"
+
+        assert [each.number for each in scene.queue.turns] == [0, 1]
         assert not scene.client.store.owners.is_claimed(job_id)
 
 

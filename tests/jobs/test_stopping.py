@@ -10,6 +10,7 @@ import pytest
 
 from media_agent.errors import JobCancelledError, VideoNotFetchedError
 from media_agent.ingest.download import Fetched, fetch
+from media_agent.jobs import stopping
 from media_agent.jobs.stopping import while_wanted
 from media_agent.testing.simulator.videos import Video, make_video
 
@@ -66,7 +67,10 @@ async def test_a_fetch_between_two_tries_is_left_when_it_is_not_wanted(
     assert nothing_is_in(tmp_path)
 
 
-async def test_what_ends_in_its_last_moment_counts(tmp_path: Path) -> None:
+async def test_what_ends_in_its_last_moment_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "LOOK_SECONDS", 30.0)  # which is not over on a busy machine
     answer = httpx.Response(200, content=VIDEO)
 
     video = await while_wanted(fetching(tmp_path / "f.mp4", answer), lambda: True)
