@@ -1,6 +1,7 @@
 """How long a Postgres server is waited for: it is said when that lasts, and given up in the end."""
 
 import logging
+import sys
 import threading
 import time
 from typing import TypeVar
@@ -46,7 +47,8 @@ class Notice:
         """Return what says it in a moment, unless it is cancelled."""
         timer = threading.Timer(_QUIET, self._say, (seconds,))
         timer.daemon = True
-        timer.start()
+        if not sys.is_finalizing():  # what is let go of at the very end starts no thread
+            timer.start()
         return timer
 
     def is_back(self) -> None:

@@ -7,6 +7,8 @@ import multiprocessing.synchronize
 import os
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -573,3 +575,23 @@ def test_an_error_of_a_value_does_not_tell_the_value(open_ledger: Open) -> None:
         transaction.change("UPDATE jobs SET chunks_ready = :value", value="a prompt")
 
     assert "postgresql://127.0.0.1" in str(caught.value)
+
+
+def test_a_process_ends_though_it_lets_go_of_a_job_at_its_very_end(
+    postgres_url: SecretStr, tmp_path: Path
+) -> None:
+    code = """
+import sys
+from pathlib import Path
+from pydantic import SecretStr
+from media_agent.ledger.ledger import Ledger
+from tests.ledger.samples import job
+ledger = Ledger(Path(sys.argv[1]), url=SecretStr(sys.argv[2]))
+ledger.jobs.create(job())
+claim = ledger.owners.claim("one")
+claim.__enter__()
+ledger.close()
+"""
+    words = [str(tmp_path / "ledger.sqlite"), postgres_url.get_secret_value()]
+
+    assert subprocess.run([sys.executable, "-c", code, *words], timeout=120).returncode == 0
