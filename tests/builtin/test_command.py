@@ -357,7 +357,7 @@ async def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
 FAMILY = """
 import pathlib, signal, subprocess, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
 pathlib.Path(sys.argv[1]).write_text(str(child.pid))
 time.sleep(60)
 """
@@ -394,9 +394,9 @@ async def _appeared(note: Path) -> int:
     return int(content(note))
 
 
-async def _is_gone(process: int) -> bool:
+async def _is_gone(process: int, *, seconds: float = 30) -> bool:
     """Return whether a process ends soon; a zombie whom nobody collects has ended."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         try:
             os.kill(process, 0)
@@ -414,7 +414,7 @@ async def test_what_a_program_leaves_running_ends_with_it(
     note = tmp_path / "child"
     code = f"""
 import pathlib, subprocess, sys
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
 pathlib.Path({str(note)!r}).write_text(str(child.pid))
 {COPY}
 """
@@ -675,7 +675,7 @@ async def test_a_free_program_ends_with_a_process_that_is_killed(
     await asker.wait()
 
     try:
-        assert await _is_gone(child) is not outlives
+        assert await _is_gone(child, seconds=3 if outlives else 30) is not outlives
     finally:
         if outlives:
             os.killpg(os.getpgid(child), signal.SIGKILL)

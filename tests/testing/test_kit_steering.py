@@ -1,5 +1,6 @@
 """The kit finds backends of videos of fixed length that take commands and forget them."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Steered(LocalBackend):
     def generate(self, request: VideoRequest, context: GenerationContext) -> Iterator[Chunk]:
         chunks = -(-(request.num_frames or 0) // CHUNK)
         steering = Steering(context, chunks=chunks)
+        time.sleep(0.5)  # in which commands come, also on a busy machine
         for index in range(chunks):
             self.follow(steering, index)
             if steering.ends_before(index):
