@@ -41,6 +41,7 @@ class JobRunner:
         self._runs: dict[str, JobRun] = {}
         self._new = NewJobs(context, self.start)
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._has_let_go = False
 
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobOptions
@@ -61,7 +62,10 @@ class JobRunner:
         self.start(job)
 
     def start(self, job: VideoJob, *, force: bool = False) -> None:
-        """Work on a job from now on, though nobody waits for it."""
+        """Work on a job from now on, though nobody waits for it; not once all were let go of."""
+        if self._has_let_go:  # a call that was under way then; nothing would wait for its end
+            self._give_free(job.id)
+            return
         task = asyncio.create_task(self._run(job, force=force))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
@@ -183,13 +187,13 @@ class JobRunner:
 
     async def let_go(self) -> None:
         """Stop watching; work at a service continues there, and the jobs can be resumed."""
+        self._has_let_go = True
         tasks = dict(self._tasks)
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)
         for job_id in tasks:
-            with contextlib.suppress(JobError), self._store.owners.claim(job_id):
-                pass  # a task that had not begun has not given its job free yet
+            self._give_free(job_id)  # a task that had not begun has not done so yet
 
     async def aclose(self) -> None:
         """Let go of what was opened to hand jobs to others; here, nothing was."""
@@ -239,6 +243,10 @@ class JobRunner:
             yield self._runs[job.id]
         finally:
             del self._runs[job.id]
+
+    def _give_free(self, job_id: str) -> None:
+        with contextlib.suppress(JobError), self._store.owners.claim(job_id):
+            pass
 
     def _is_here(self, job_id: str) -> bool:
         return job_id in self._runs or job_id in self._tasks or self._new.is_keeping(job_id)

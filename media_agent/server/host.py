@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from media_agent.client import VideoClient
@@ -27,6 +27,7 @@ class ClientHost:
         self._calls = {client: 0}
         """How many calls each client is answering: this one, and those that it replaced."""
         self._loop = LoopThread()
+        self._writing = ThreadPoolExecutor(1, "media-agent-write")
 
     @property
     def working(self) -> int:
@@ -52,6 +53,18 @@ class ClientHost:
             MediaAgentError: as the ledger does.
         """
         return await asyncio.to_thread(look, self.client.store)
+
+    async def write(self, change: Callable[[Ledger], T]) -> T:
+        """Return what a change of the ledger comes to, made in a thread for all of them.
+
+        One that another process has locked takes no thread then from those who only read. What
+        its caller gave up before its turn is not done.
+
+        Raises:
+            MediaAgentError: as the ledger does.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, change, self.client.store)
 
     async def ask(self, question: Callable[[VideoClient], Coroutine[Any, Any, T]]) -> T:
         """Return what the client knows of backends and models, asked in a thread beside all loops.
@@ -79,6 +92,7 @@ class ClientHost:
                 for client in tuple(self._calls):
                     stack.push_async_callback(self._run, client.aclose())
         finally:
+            self._writing.shutdown(wait=False, cancel_futures=True)
             await asyncio.to_thread(self._loop.close)
 
     async def _run(self, work: Coroutine[Any, Any, T]) -> T:

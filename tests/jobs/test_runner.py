@@ -527,6 +527,35 @@ async def test_a_reply_under_way_is_waited_for_when_the_client_is_closed(
     assert len(paid.accepted) == 1
 
 
+async def test_a_job_that_is_asked_for_while_the_client_is_closed_is_left_for_another(
+    tmp_path: Path, paid: Paid
+) -> None:
+    client = process(tmp_path, paid)
+    closing, may_close = asyncio.Event(), asyncio.Event()
+
+    async def close() -> None:
+        closing.set()
+        await may_close.wait()
+
+    paid.aclose = close  # type: ignore[method-assign]
+    await client.start(REQUEST, job_id="first")
+    await paid.began.wait()
+    ending = asyncio.create_task(client.aclose())
+    await closing.wait()
+
+    job = await client.start(REQUEST, job_id="late")
+    await asyncio.sleep(0.05)
+    may_close.set()
+    await ending
+    other = process(tmp_path, paid)
+    paid.may_end.set()
+
+    assert paid.accepted == ["first"]
+    assert job.status is JobStatus.QUEUED
+    assert not other.is_running("late")
+    assert (await other.resume("late")).status is JobStatus.COMPLETED
+
+
 # -- resumed by several -----------------------------------------------------------------------
 
 

@@ -18,6 +18,26 @@ async def write(client: VideoClient) -> None:
         pass
 
 
+async def test_no_number_of_probes_holds_up_who_reads_a_locked_ledger(
+    app: FastAPI, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.server.operation.health._PATIENCE", 0.001)
+    host = app.state.context.host
+    other = sqlite3.connect(host.client.settings.ledger_path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    try:
+        probes = [(await http.get("/ready")).status_code for _ in range(40)]
+        async with asyncio.timeout(20):  # a probe ends when the ledger is given up, after 30
+            listed = await http.get("/v1/jobs")
+    finally:
+        other.execute("ROLLBACK")
+        other.close()
+
+    assert set(probes) == {503}
+    assert listed.status_code == 200
+
+
 async def test_lists_and_models_are_answered_while_another_process_holds_the_ledger(
     app: FastAPI, http: httpx.AsyncClient
 ) -> None:

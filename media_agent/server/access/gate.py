@@ -17,7 +17,7 @@ from media_agent.errors import AuthenticationError, MediaAgentError
 from media_agent.ledger.serving.api_keys import ApiKey
 from media_agent.ledger.serving.api_keys import Scope as KeyScope
 from media_agent.server.access.caller import CALLER, LOCAL_CALLER, Caller
-from media_agent.server.access.keyring import Keyring, ReadLedger
+from media_agent.server.access.keyring import Keyring, LedgerThreads
 from media_agent.server.access.origins import Origins
 from media_agent.server.access.rates import Allowance, Rates
 from media_agent.server.access.sessions import Sessions, token_of
@@ -94,26 +94,26 @@ class Gate:
 
         A stream lives for hours, and would tell more to whoever had the key.
         """
-        read: ReadLedger = scope["app"].state.context.host.read
+        ledger: LedgerThreads = scope["app"].state.context.host
         keyring = self._access.keyring
 
         async def pass_on(message: Message) -> None:
             is_more = message["type"] == "http.response.body" and message.get("more_body", False)
-            if is_more and await keyring.find_by_id(key_id, read) is None:
+            if is_more and await keyring.find_by_id(key_id, ledger) is None:
                 raise ClientDisconnect
             await send(message)
 
         return pass_on
 
     async def _admit(self, scope: Scope, headers: Headers) -> tuple[Caller, Allowance | None]:
-        read: ReadLedger = scope["app"].state.context.host.read
+        ledger: LedgerThreads = scope["app"].state.context.host
         access = self._access
         if not access.needs_keys:
-            await self._look_for_keys(headers, read)
+            await self._look_for_keys(headers, ledger)
         if not access.needs_keys:
             self._origins.check_local(scope["method"], headers)
             return LOCAL_CALLER, None
-        key = await self._find_key(scope, headers, read)
+        key = await self._find_key(scope, headers, ledger)
         allowance = access.rates.take_call(key)
         caller = caller_of(key)
         needed = scope_of(scope["method"], scope["path"])
@@ -121,22 +121,22 @@ class Gate:
             caller.check_scope(needed)
         return caller, allowance
 
-    async def _look_for_keys(self, headers: Headers, read: ReadLedger) -> None:
+    async def _look_for_keys(self, headers: Headers, ledger: LedgerThreads) -> None:
         """Need keys as soon as there is any, and at once for a call with the first one."""
         secret, keyring = _secret_of(headers), self._access.keyring
-        is_one = secret is not None and await keyring.find(secret, read) is not None
-        self._access.needs_keys = is_one or await keyring.has_any(read)
+        is_one = secret is not None and await keyring.find(secret, ledger) is not None
+        self._access.needs_keys = is_one or await keyring.has_any(ledger)
 
-    async def _find_key(self, scope: Scope, headers: Headers, read: ReadLedger) -> ApiKey:
+    async def _find_key(self, scope: Scope, headers: Headers, ledger: LedgerThreads) -> ApiKey:
         """Return the valid key that a call names, in a header or by its session."""
         secret, key = _secret_of(headers), None
         token = token_of(headers["cookie"]) if "cookie" in headers else None
         if secret is not None:
-            key = await self._access.keyring.find(secret, read)
+            key = await self._access.keyring.find(secret, ledger)
         elif token is not None:
             self._origins.check_session(scope["method"], headers)
             name = self._access.sessions.find(token)
-            key = None if name is None else await self._access.keyring.find_by_id(name, read)
+            key = None if name is None else await self._access.keyring.find_by_id(name, ledger)
         if key is not None:
             return key
         self._access.rates.take_failure(_address_of(scope))

@@ -20,11 +20,15 @@ _PATIENCE = 0.5  # seconds in which a use of a key should be kept; a ledger may 
 T = TypeVar("T")
 
 
-class ReadLedger(Protocol):
+class LedgerThreads(Protocol):
     """Runs something over the ledger beside the event loop."""
 
-    def __call__(self, look: Callable[[Ledger], T]) -> Awaitable[T]:
+    def read(self, look: Callable[[Ledger], T], /) -> Awaitable[T]:
         """Return what it found."""
+        ...
+
+    def write(self, change: Callable[[Ledger], T], /) -> Awaitable[T]:
+        """Return what it came to."""
         ...
 
 
@@ -46,12 +50,12 @@ class Keyring:
         self._sleep = sleep
         self._now = now
 
-    async def has_any(self, read: ReadLedger) -> bool:
+    async def has_any(self, ledger: LedgerThreads) -> bool:
         """Return whether there is any key, also one that is over."""
-        await self._refresh(read, self._clock() - FRESH_SECONDS)
+        await self._refresh(ledger, self._clock() - FRESH_SECONDS)
         return bool(self._keys)
 
-    async def find(self, secret: str, read: ReadLedger) -> ApiKey | None:
+    async def find(self, secret: str, ledger: LedgerThreads) -> ApiKey | None:
         """Return the valid key that this is, None if it is none.
 
         A key that is not known yet waits for a read that begins now: it may be a moment old.
@@ -60,21 +64,21 @@ class Keyring:
         if name is None:
             return None
         asked_at = self._clock()
-        await self._refresh(read, asked_at - FRESH_SECONDS)
+        await self._refresh(ledger, asked_at - FRESH_SECONDS)
         if name not in self._keys:
-            await self._refresh(read, asked_at)
+            await self._refresh(ledger, asked_at)
         key = self._keys.get(name)
         if key is None or not key.is_of(secret):
             return None
-        return await self._in_use(key, read)
+        return await self._in_use(key, ledger)
 
-    async def find_by_id(self, key_id: str, read: ReadLedger) -> ApiKey | None:
+    async def find_by_id(self, key_id: str, ledger: LedgerThreads) -> ApiKey | None:
         """Return the valid key of an id that a session stands for."""
-        await self._refresh(read, self._clock() - FRESH_SECONDS)
+        await self._refresh(ledger, self._clock() - FRESH_SECONDS)
         key = self._keys.get(key_id)
-        return None if key is None else await self._in_use(key, read)
+        return None if key is None else await self._in_use(key, ledger)
 
-    async def _in_use(self, key: ApiKey, read: ReadLedger) -> ApiKey | None:
+    async def _in_use(self, key: ApiKey, ledger: LedgerThreads) -> ApiKey | None:
         now = self._now()
         if not key.is_valid(now):
             return None
@@ -82,10 +86,10 @@ class Keyring:
             self._noted[key.id] = now
             with contextlib.suppress(StorageError, TimeoutError):  # that keeps nobody out
                 async with asyncio.timeout(_PATIENCE):
-                    await read(lambda ledger: ledger.api_keys.note_use(key.id, now))
+                    await ledger.write(lambda found: found.api_keys.note_use(key.id, now))
         return key
 
-    async def _refresh(self, read: ReadLedger, since: float) -> None:
+    async def _refresh(self, ledger: LedgerThreads, since: float) -> None:
         """Have the keys as they were at that time or later; one read does it for all that wait."""
         if self._was_read(since):
             return
@@ -95,7 +99,7 @@ class Keyring:
             if self._read_at is not None:
                 await self._sleep(max(0.0, self._read_at + PAUSE_SECONDS - self._clock()))
             begun = self._clock()
-            keys: Sequence[ApiKey] = await read(lambda ledger: ledger.api_keys.list())
+            keys: Sequence[ApiKey] = await ledger.read(lambda found: found.api_keys.list())
             self._keys, self._read_at = {key.id: key for key in keys}, begun
 
     def _was_read(self, since: float) -> bool:

@@ -153,15 +153,15 @@ class EventHub:
         """Look for news as long as anybody listens."""
         while self._watched:
             await asyncio.sleep(self._look_seconds)
-            seen = {job_id: job.seen for job_id, job in self._watched.items()}
+            watched = dict(self._watched)  # a job that is listened to anew meanwhile has more
+            seen = {job_id: job.seen for job_id, job in watched.items()}
             try:
                 found = await self._host.read(partial(_find_news, seen))
             except Exception:  # whatever broke, those who listen hear of the next look
                 _LOGGER.warning("no events can be told now", exc_info=True)
                 continue
             for job_id, news in found.items():
-                if job_id in self._watched:
-                    self._watched[job_id].tell(*news)
+                watched[job_id].tell(*news)
         self._looking = None
 
 

@@ -44,7 +44,7 @@ async def get_readiness(server: Server) -> Response:
         raise BackendUnavailableError("the server is stopping", hint="send calls to another one")
     try:
         async with asyncio.timeout(_PATIENCE):
-            await server.host.read(_try_to_write)
+            await server.host.write(_try_to_write)
     except TimeoutError:
         raise LedgerBusyError("the ledger is busy", hint="ask again soon") from None
     except StorageError:

@@ -23,11 +23,12 @@ class Reads:
         self.now = 0.0
         self._ledger = ledger
 
-    async def __call__(self, look: Callable[[Ledger], T]) -> T:
-        found = look(self._ledger)
-        if isinstance(found, list):
-            self.count += 1
-        return found
+    async def read(self, look: Callable[[Ledger], T]) -> T:
+        self.count += 1
+        return look(self._ledger)
+
+    async def write(self, change: Callable[[Ledger], T]) -> T:
+        return change(self._ledger)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(0)
@@ -106,16 +107,20 @@ async def test_a_key_that_ended_is_refused_once_the_keys_are_read_again(
 
 
 async def test_a_ledger_that_is_locked_holds_up_no_key_that_is_known(
-    keyring: Keyring, reads: Reads, new_key: NewKey, monkeypatch: pytest.MonkeyPatch
+    keyring: Keyring,
+    reads: Reads,
+    ledger: Ledger,
+    new_key: NewKey,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("media_agent.server.access.keyring._PATIENCE", 0.01)
     secret = new_key()
 
-    async def read(look: Callable[[Ledger], T]) -> T:
-        found = await reads(look)
-        if not isinstance(found, list):  # its use is written
-            await asyncio.sleep(60)
-        return found
+    async def write(change: Callable[[Ledger], T]) -> T:  # its use
+        await asyncio.sleep(60)
+        return change(ledger)
 
-    async with asyncio.timeout(60):
-        assert await keyring.find(secret, read) is not None
+    monkeypatch.setattr(reads, "write", write)
+
+    async with asyncio.timeout(30):
+        assert await keyring.find(secret, reads) is not None

@@ -32,6 +32,23 @@ class Host:
         return look(self.ledger)
 
 
+class SlowHost(Host):
+    """Reads a ledger; what was read next is told only when it may be."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__(ledger)
+        self.holds_next = False
+        self.is_held, self.may_tell = asyncio.Event(), asyncio.Event()
+
+    async def read(self, look: Callable[[Ledger], T]) -> T:
+        holds, self.holds_next = self.holds_next, False
+        found = await super().read(look)
+        if holds:
+            self.is_held.set()
+            await self.may_tell.wait()
+        return found
+
+
 @pytest.fixture
 def ledger(tmp_path: Path) -> Ledger:
     ledger = Ledger(tmp_path / "ledger.sqlite")
@@ -87,6 +104,29 @@ async def test_a_slow_listener_misses_nothing_though_little_is_remembered(
     append_all(ledger, JobCompleted())
 
     assert await slow == await quick == list(range(602))
+
+
+async def test_whoever_comes_back_during_a_look_hears_nothing_twice(ledger: Ledger) -> None:
+    append_all(ledger, JobStarted())
+    host = SlowHost(ledger)
+    hub = EventHub(cast(ClientHost, host), look_seconds=0.001)
+    before = hub.listen("one", -1, pause=5)
+    await anext(before)
+    host.holds_next = True
+    append_all(ledger, progress(1))
+    await host.is_held.wait()  # a look has found event 1, and nobody was told of it yet
+
+    await before.aclose()
+    append_all(ledger, progress(2), progress(3))
+    back = hub.listen("one", 0, pause=5)
+    heard = [each.event.sequence for each in await anext(back)]
+    host.may_tell.set()
+    append_all(ledger, JobCompleted())
+    async with asyncio.timeout(60):
+        heard += [each.event.sequence async for told in back for each in told]
+    hub.close()
+
+    assert heard == [1, 2, 3, 4]
 
 
 async def test_whoever_knows_the_end_is_let_go_at_once(ledger: Ledger, hub: EventHub) -> None:

@@ -86,7 +86,7 @@ async def store_file(
         expires_at=None if expires_after is None else created + expires_after,
     )
     try:
-        await server.host.read(
+        await server.host.write(
             lambda ledger: ledger.uploads.add(
                 upload, most_files=MOST_FILES, most_bytes=MOST_BYTES_TOGETHER
             )
@@ -104,7 +104,7 @@ async def remove_file(server: ServerContext, caller: Caller, file_id: str) -> No
         JobNotFoundError: as `find_file` does.
     """
     found = await find_file(server, caller, file_id)
-    await server.host.read(partial(_forget, file_id))
+    await server.host.write(partial(_forget, file_id))
     with storage_errors(str(found.path)):
         await asyncio.to_thread(found.path.unlink, missing_ok=True)
 
@@ -124,7 +124,7 @@ async def keep_removing_expired(
 async def remove_expired(server: ServerContext) -> None:
     """Remove the files whose time is over."""
     for file_id in await server.host.read(lambda ledger: ledger.uploads.expired()):
-        await server.host.read(partial(_forget, file_id))
+        await server.host.write(partial(_forget, file_id))
         await asyncio.to_thread((folder_of(server) / file_id).unlink, missing_ok=True)
 
 
