@@ -26,10 +26,12 @@ class LoopThread:
         if threading.current_thread() is self._thread:
             work.close()
             raise RuntimeError("the client cannot be called in `on_event`; use another thread")
-        task = self.soon(_as_task(work)).result()
+        starting = self.soon(_as_task(work))
         try:
+            task = starting.result()
             self.soon(asyncio.wait([task])).result()
         except BaseException:
+            task = starting.result()  # the loop may have been busy, and begins it yet
             self._loop.call_soon_threadsafe(task.cancel)
             self.soon(asyncio.wait([task])).result()
             raise

@@ -1,16 +1,20 @@
 """The client without an event loop: the same calls, and work that continues by itself."""
 
+import asyncio
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import Future
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
+from media_agent.loop_thread import LoopThread
 from media_agent.sync import BlockingVideoClient
 from media_agent_schemas import JobStatus, Size, VideoJob, VideoRequest
 from media_agent_schemas.events import JobEvent
@@ -103,6 +107,45 @@ def test_ctrl_c_is_raised_when_the_work_has_stopped(client: BlockingVideoClient)
 
     assert [job.status for job in client.list()] == [JobStatus.CANCELLED]
     assert client.generate(SLATE).status is JobStatus.COMPLETED
+
+
+def test_what_ctrl_c_comes_before_is_stopped_as_well() -> None:
+    main, said = threading.main_thread().ident, list[str]()
+    assert main is not None
+    is_asked, may_begin = threading.Event(), threading.Event()
+
+    class BusyLoop(LoopThread):
+        def soon(self, work: Coroutine[Any, Any, Any]) -> Future[Any]:
+            begun = super().soon(work)
+            is_asked.set()
+            return begun
+
+    async def be_busy() -> None:
+        may_begin.wait()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            said.append("stopped")
+
+    def interrupt() -> None:
+        is_asked.wait()
+        time.sleep(0.1)  # until it waits
+        signal.pthread_kill(main, signal.SIGINT)
+        time.sleep(0.1)
+        may_begin.set()
+
+    loop = BusyLoop()
+    loop.soon(be_busy())
+    is_asked.clear()
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        loop.run(work())
+    heard = list(said)
+    loop.close()
+
+    assert heard == ["stopped"]
 
 
 def test_a_client_that_is_closed_leaves_no_thread(tmp_path: Path) -> None:

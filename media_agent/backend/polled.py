@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
+from weakref import WeakValueDictionary
 
 from media_agent.backend.protocol import BackendSettings, NamedBackend
 from media_agent.backend.sending import promise_to_report, record_input, report_refusal, sending
@@ -81,7 +82,7 @@ class PolledBackend(NamedBackend):
         self._clock = clock  # seconds since 1970, to read dates by
         self._sleep = sleep
         self._submitted: dict[str, tuple[VideoRequest, OperationRef]] = {}
-        self._submitting: dict[str, asyncio.Lock] = {}
+        self._submitting = WeakValueDictionary[str, asyncio.Lock]()  # as long as somebody submits
         self._watches: dict[str, Watch] = {}
         self._is_closed = False
 
@@ -274,7 +275,6 @@ class PolledBackend(NamedBackend):
         self._submitted[key] = (request, ref)
         for old in list(self._submitted)[: len(self._submitted) - _REMEMBERED]:
             del self._submitted[old]
-            self._submitting.pop(old, None)
 
     def _deadline(self, request: VideoRequest) -> float:
         """Return how long this video may take, in seconds."""

@@ -64,8 +64,7 @@ class JobRunner:
     def start(self, job: VideoJob, *, force: bool = False) -> None:
         """Work on a job from now on, though nobody waits for it; not once all were let go of."""
         if self._has_let_go:  # a call that was under way then; nothing would wait for its end
-            self._give_free(job.id)
-            return
+            return self._give_free(job.id)
         task = asyncio.create_task(self._run(job, force=force))
         self._tasks[job.id] = task
         task.add_done_callback(lambda _: self._tasks.pop(job.id, None))

@@ -197,7 +197,9 @@ class Owners:
     def own_new(self, transaction: Transaction, job_id: str) -> str:
         """Return the owner of a job that is made here."""
         self._renew(transaction)
-        self._made[job_id] = self._steady_clock()
+        now = self._steady_clock()
+        self._made = {each: at for each, at in self._made.items() if now - at <= _SOON}
+        self._made[job_id] = now
         return self._own
 
     def row(self, transaction: Transaction, job_id: str) -> Row:

@@ -82,11 +82,16 @@ async def _serve_stdio(settings: Settings, stdout: BinaryIO) -> int:
 
 
 async def _wait_for_signal() -> int:
-    """Return the number of the signal that ends the server."""
+    """Return the number of the signal that ends the server; a second one ends it at once."""
     loop = asyncio.get_running_loop()
     came: asyncio.Future[int] = loop.create_future()
+    is_asked = False
 
     def receive(number: int) -> None:
+        nonlocal is_asked
+        if is_asked:  # the end waits for a reply of a service, or for a step of a model
+            os._exit(128 + number)
+        is_asked = True
         if not came.done():
             came.set_result(number)
 

@@ -42,6 +42,11 @@ class ClientHost:
         """
         return await self._run(self._answer(work, self.client))
 
+    async def tell(self, work: Callable[[VideoClient], Awaitable[None]]) -> None:
+        """Let every client that has jobs do something: this one, and those that it replaced."""
+        for client in tuple(self._calls):
+            await self._run(_await(work, client))
+
     def begin(self, work: Callable[[VideoClient], Awaitable[T]]) -> Future[T]:
         """Begin work beside the jobs; cancel what is returned to end it."""
         return self._loop.soon(_await(work, self.client))

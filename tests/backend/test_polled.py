@@ -389,6 +389,20 @@ async def test_the_same_key_and_request_are_sent_once_also_at_the_same_time(tmp_
     assert backend.sent == ["job-1"]
 
 
+async def test_nothing_is_kept_of_work_that_was_refused(tmp_path, monkeypatch):
+    backend = ScriptedBackend(tmp_path, DONE)
+
+    async def refuse(request, *, key):
+        raise BackendUnavailableError("it is in trouble")
+
+    monkeypatch.setattr(backend, "submit_once", refuse)
+    for number in range(3):
+        with pytest.raises(BackendUnavailableError):
+            await backend.submit(REQUEST, key=f"job-{number}")
+
+    assert len(backend._submitting) == 0
+
+
 async def test_a_key_of_another_request_is_refused(tmp_path):
     backend = ScriptedBackend(tmp_path, DONE)
     await backend.submit(REQUEST, key="job-1")

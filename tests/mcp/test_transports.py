@@ -14,7 +14,7 @@ import uvicorn
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 
-from media_agent.mcp.run import PATH, build_http_app
+from media_agent.mcp.run import PATH, _wait_for_signal, build_http_app
 from tests.mcp.conftest import SLOW, WISH, call, open_client
 
 pytestmark = pytest.mark.anyio
@@ -71,6 +71,32 @@ async def test_over_stdio_a_video_is_made_whatever_a_backend_prints_until_a_sign
         assert not job.status.is_terminal
         assert not later.is_running(job.id)
         await later.cancel(job.id)
+
+
+@pytest.mark.parametrize("is_ending", [False, True])
+async def test_a_second_signal_ends_a_server_at_once_that_is_still_ending(
+    monkeypatch: pytest.MonkeyPatch, is_ending: bool
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr("media_agent.mcp.run.os._exit", exits.append)
+    waiting = asyncio.create_task(_wait_for_signal())
+    await asyncio.sleep(0)
+    if is_ending:  # its client closed stdin
+        waiting.cancel()
+
+    os.kill(os.getpid(), signal.SIGTERM)
+    (came,) = await asyncio.gather(waiting, return_exceptions=True)
+    after_one = list(exits)
+    os.kill(os.getpid(), signal.SIGTERM)
+    async with asyncio.timeout(30):
+        while not exits:  # noqa: ASYNC110  # it has no event to wait for
+            await asyncio.sleep(0.01)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().remove_signal_handler(number)
+
+    assert isinstance(came, asyncio.CancelledError) if is_ending else came == signal.SIGTERM
+    assert after_one == []
+    assert exits == [128 + signal.SIGTERM]
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

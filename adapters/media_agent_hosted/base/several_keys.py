@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from weakref import WeakValueDictionary
 
 from aiolimiter import AsyncLimiter
 
@@ -111,7 +112,7 @@ class BackendWithKeys:
         self._sleep = sleep
         self._changed = asyncio.Condition()
         self._sent: dict[str, tuple[Lane, OperationRef]] = {}  # by our own key for the work
-        self._submitting: dict[str, asyncio.Lock] = {}
+        self._submitting = WeakValueDictionary[str, asyncio.Lock]()  # as long as somebody submits
         there = (lane for lane in lanes if lane.limits.key is not None)
         self._face = next(there, lanes[0]).backend
 
@@ -238,7 +239,6 @@ class BackendWithKeys:
         self._sent[key] = lane, ref
         for old in list(self._sent)[: len(self._sent) - _REMEMBERED]:
             del self._sent[old]
-            self._submitting.pop(old, None)
         return ref
 
     async def _enter(self, lanes: Sequence[Lane], key: str) -> Lane:

@@ -91,7 +91,7 @@ async def open_webhooks(
     endpoints = read_endpoints(settings)
 
     async def look_now(backend: str, operation_id: str) -> None:
-        await host.call(lambda client: client.look_now(backend, operation_id))
+        await host.tell(lambda client: client.look_now(backend, operation_id))
 
     database = host.client.store.database.again()
     delivering = host.begin(lambda client: _deliver(database, endpoints, open_client))

@@ -89,6 +89,16 @@ async def test_work_is_polled_with_the_key_that_it_was_submitted_with() -> None:
     assert set(service.polled) == {"two"}
 
 
+async def test_nothing_is_kept_of_work_that_every_key_refused() -> None:
+    backend = made(Service(one=NO_CREDIT), key("one"))
+
+    for number in range(3):
+        with pytest.raises(BackendAuthenticationError):
+            await submitted(backend, number)
+
+    assert len(backend._submitting) == 0
+
+
 async def test_no_reference_holds_a_key() -> None:
     service = Service(one=NO_CREDIT)
     secret = LimitedKey("two", SecretStr("a-secret-0123456789"))

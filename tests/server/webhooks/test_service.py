@@ -197,8 +197,9 @@ def test_a_backend_learns_where_its_provider_may_say_that_it_has_news(public: st
     assert settings().backend_settings("fal").callback_url is None
 
 
+@pytest.mark.parametrize("is_reloaded", [False, True])
 async def test_a_callback_lets_a_provider_be_polled_at_once(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, is_reloaded: bool
 ) -> None:
     monkeypatch.setattr(hints, "LEAST_SECONDS", 0.01)
     with ReplicateSimulator() as simulator:
@@ -222,6 +223,8 @@ async def test_a_callback_lets_a_provider_be_polled_at_once(
             request = VideoRequest(prompt="a cat", model="replicate/wan-video/wan-2.2-t2v-fast")
             job = await host.call(lambda client: client.start(request))
             job_id = job.id
+            if is_reloaded:  # the job stays with the client before
+                await host.replace(VideoClient(settings=found))
             while not job.status.is_terminal:
                 if job.ref is not None:
                     body = {"id": job.ref.operation_id, "status": "succeeded"}
