@@ -4,6 +4,7 @@ Pacing, the deadline, cancelling, and the rule that a failed poll is no failed j
 """
 
 import asyncio
+import hashlib
 import time
 from abc import abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -81,7 +82,7 @@ class PolledBackend(NamedBackend):
         super().__init__(settings)
         self._clock = clock  # seconds since 1970, to read dates by
         self._sleep = sleep
-        self._submitted: dict[str, tuple[VideoRequest, OperationRef]] = {}
+        self._submitted: dict[str, tuple[str, OperationRef]] = {}  # with the digest of a request
         self._submitting = WeakValueDictionary[str, asyncio.Lock]()  # as long as somebody submits
         self._watches: dict[str, Watch] = {}
         self._is_closed = False
@@ -139,7 +140,7 @@ class PolledBackend(NamedBackend):
     ) -> OperationRef | None:
         """Return what this process submitted under the key; providers with a lookup say more."""
         known = self._submitted.get(key)
-        return known[1] if known is not None and known[0] == request else None
+        return known[1] if known is not None and known[0] == _digest(request) else None
 
     async def observe(self, ref: OperationRef) -> AsyncGenerator[BackendEvent, None]:
         """Poll until the end, ever more slowly; what has not changed is not repeated."""
@@ -267,12 +268,12 @@ class PolledBackend(NamedBackend):
         known = self._submitted.get(key)
         if known is None:
             return None
-        if known[0] != request:
+        if known[0] != _digest(request):
             raise IdempotencyConflictError(f"key {key!r} belongs to another request")
         return known[1]
 
     def _remember(self, key: str, request: VideoRequest, ref: OperationRef) -> None:
-        self._submitted[key] = (request, ref)
+        self._submitted[key] = (_digest(request), ref)
         for old in list(self._submitted)[: len(self._submitted) - _REMEMBERED]:
             del self._submitted[old]
 
@@ -294,6 +295,11 @@ class PolledBackend(NamedBackend):
                 hint=f"correct it in the settings under [backends.{self.name}.options]",
             )
         return float(value)
+
+
+def _digest(request: VideoRequest) -> str:
+    """Return what tells a request from another one; itself it may hold images of many megabytes."""
+    return hashlib.sha256(request.model_dump_json().encode()).hexdigest()
 
 
 def has_begun(event: BackendEvent | None) -> bool:

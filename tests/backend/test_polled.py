@@ -1,6 +1,8 @@
 """The base of polled backends: pacing, deadline, cancelling, and what a failed poll is not."""
 
 import asyncio
+import gc
+import weakref
 from datetime import UTC, datetime
 
 import pytest
@@ -26,6 +28,7 @@ from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.estimate import Estimate
 from media_agent_schemas.events import JobCompleted, JobFailed, JobProgressed
 from media_agent_schemas.jobs import Finish, OperationRef, ResumeToken
+from media_agent_schemas.media import InputRole, MediaInput
 from media_agent_schemas.request import VideoRequest
 
 pytestmark = pytest.mark.anyio
@@ -401,6 +404,21 @@ async def test_nothing_is_kept_of_work_that_was_refused(tmp_path, monkeypatch):
             await backend.submit(REQUEST, key=f"job-{number}")
 
     assert len(backend._submitting) == 0
+
+
+async def test_of_what_was_submitted_the_images_are_not_kept(tmp_path):
+    backend = ScriptedBackend(tmp_path, DONE)
+    image = MediaInput(role=InputRole.FIRST_FRAME, data=b"x" * 1000)
+    request = VideoRequest(prompt="a cat", inputs=(image,))
+    ref = await backend.submit(request, key="job-1")
+    is_kept = weakref.ref(request)
+
+    again = await backend.submit(request.model_copy(), key="job-1")
+    del request
+    gc.collect()
+
+    assert again == ref
+    assert is_kept() is None
 
 
 async def test_a_key_of_another_request_is_refused(tmp_path):

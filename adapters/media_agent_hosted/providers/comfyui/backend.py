@@ -58,6 +58,7 @@ from media_agent_schemas.events import (
     JobFailed,
     JobOutcomeUnknown,
     JobProgressed,
+    TerminalEvent,
 )
 from media_agent_schemas.jobs import OperationRef
 from media_agent_schemas.request import VideoRequest
@@ -170,6 +171,8 @@ class ComfyBackend(PolledBackend):
             aclosing(super().observe(ref)) as events,
         ):
             async for event in events:
+                if isinstance(event, TerminalEvent):
+                    self._progress.pop(work, None)
                 yield event
 
     async def status(self, ref: OperationRef) -> BackendEvent:

@@ -60,6 +60,7 @@ __all__ = ["GradioBackend"]
 
 _LARGEST_UPLOAD = 100 * 2**20  # bytes
 _STOP_SECONDS = 5.0  # that an app gets to answer a cancel when this process ends
+_REMEMBERED = 20  # calls whose end was told and may be asked for again
 
 
 class GradioBackend(PolledBackend):
@@ -97,6 +98,7 @@ class GradioBackend(PolledBackend):
         self._absent = describe_missing("gradio", "gradio_client")
         self._sessions: dict[str, Session] = {}
         self._reached: dict[str, float] = {}
+        self._told: dict[str, None] = {}  # whose end was told, in order
 
     def capabilities(self, model: str | None = None) -> Capabilities:
         """Say what the declaration says."""
@@ -152,10 +154,14 @@ class GradioBackend(PolledBackend):
         if not session.is_over:
             return self._say_progress(ref.operation_id, session)
         await in_daemon_thread(session.close)
+        end: JobCompleted | JobFailed | JobCancelled | JobOutcomeUnknown
         error = session.error()
         if error is not None:
-            return self._end_of(error, session, ref)
-        return await self._collect(session, ref)
+            end = self._end_of(error, session, ref)
+        else:
+            end = await self._collect(session, ref)
+        self._forget_old(ref.operation_id)
+        return end
 
     async def cancel_once(self, ref: OperationRef) -> None:
         """Ask the app to stop; a function that runs already may run to its end there."""
@@ -173,13 +179,21 @@ class GradioBackend(PolledBackend):
     async def aclose(self) -> None:
         """Close the connections, and cancel what is not over: nobody can hear of it any more."""
         await super().aclose()
-        for session in self._sessions.values():
+        for session in tuple(self._sessions.values()):
             if not session.is_over:
                 with contextlib.suppress(*TROUBLE):
                     async with asyncio.timeout(_STOP_SECONDS):
                         await in_daemon_thread(session.cancel)
             await in_daemon_thread(session.close)
         await self._api.aclose()
+
+    def _forget_old(self, work: str) -> None:
+        """Forget what ended long before this work."""
+        self._told[work] = None
+        for old in list(self._told)[:-_REMEMBERED]:
+            del self._told[old]
+            self._sessions.pop(old, None)
+            self._reached.pop(old, None)
 
     def _say_progress(self, work: str, session: Session) -> JobProgressed:
         look = session.look()

@@ -97,6 +97,13 @@ async def test_place_in_the_queue_nodes_and_steps_are_told(tmp_path: Path, outco
     assert told[-1].fraction == 0.5 / 11
 
 
+async def test_nothing_is_kept_of_work_whose_end_was_told(tmp_path: Path) -> None:
+    async with running(tmp_path) as (_, backend):
+        await run(backend)
+
+        assert backend._progress == backend._missed == {}
+
+
 async def test_without_a_websocket_the_work_is_seen_through(tmp_path: Path) -> None:
     async with running(tmp_path, "quiet") as (simulator, backend):
         end = (await run(backend))[-1]

@@ -156,6 +156,19 @@ async def test_the_apps_own_word_is_a_failure(tmp_path: Path) -> None:
     assert end.error.message.endswith("says: no GPU left")
 
 
+async def test_calls_are_forgotten_some_time_after_their_end_was_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent_hosted.providers.gradio.backend._REMEMBERED", 2)
+    async with running(tmp_path, "failed") as (_, backend):
+        refs = [await backend.submit(plan(backend), key=f"job-{number}") for number in range(4)]
+        for ref in refs:
+            await events_of(backend, ref)
+
+        assert isinstance(await backend.status(refs[-2]), JobFailed)
+        assert {*backend._sessions} == {ref.operation_id for ref in refs[2:]}
+
+
 @pytest.mark.parametrize("outcome", ["stopped", "nothing"])
 async def test_a_call_that_gives_nothing_has_not_failed(tmp_path: Path, outcome: str) -> None:
     async with running(tmp_path, outcome) as (simulator, backend):
