@@ -4,6 +4,8 @@ import json
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message, Scope
 
 from media_agent.errors import BackendAuthenticationError, LedgerBusyError, StorageError
 from media_agent.server.errors import answer_error
@@ -17,6 +19,47 @@ async def test_an_unknown_path_answers_in_the_shape_of_all_errors(http: httpx.As
     assert reply.json()["error"]["type"] == "not_found_error"
     assert reply.json()["media_agent"]["code"] == "not_found"
     assert reply.json()["error"]["message"].endswith("GET /openapi.json lists the routes")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/v1/videos", "application/json", b"{"),
+        ("/v1/videos/edits", "application/x-www-form-urlencoded", b"prompt=a"),
+        ("/v1/files", "multipart/form-data; boundary=x", b"--x\r\nContent-Disposition: form-data"),
+        ("/v1/webhooks/fal", "application/json", b"{"),
+    ],
+)
+async def test_a_caller_who_hangs_up_while_sending_is_no_fault_of_the_server(
+    app: FastAPI, http: httpx.AsyncClient, path: str, kind: str, body: bytes
+) -> None:
+    received: list[Message] = [
+        {"type": "http.request", "body": body, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    sent: list[Message] = []
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost"), (b"content-type", kind.encode())],
+    }
+
+    async def receive() -> Message:
+        return received.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)  # which raises what breaks a route
+
+    assert sent == []
 
 
 def test_a_ledger_that_is_locked_is_tried_again() -> None:

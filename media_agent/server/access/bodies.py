@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from media_agent.config.server_section import ServerSection
@@ -65,6 +66,9 @@ class BodyLimits:
             await self._app(scope, body.receive, body.send)
         except _Stopped:
             pass
+        except ClientDisconnect:
+            if not body.is_given_up:
+                raise
         except Exception:
             if body.error is None:
                 raise
@@ -89,6 +93,8 @@ class _Body:
     clock: Callable[[], float]
     error: MediaAgentError | None = None
     is_answered: bool = False
+    is_given_up: bool = False
+    """Whether the caller hung up before all of it came: nobody is left to be answered."""
     _size: int = 0
     _begun: float | None = None
     _is_whole: bool = False
@@ -115,6 +121,7 @@ class _Body:
             raise self._stop(TooSlowError(f"nothing came for {self.stall_seconds:g} s")) from None
         if message["type"] == "http.request":
             self._take(message)
+        self.is_given_up = message["type"] == "http.disconnect"
         return message
 
     async def send(self, message: Message) -> None:
