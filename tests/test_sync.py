@@ -148,6 +148,35 @@ def test_what_ctrl_c_comes_before_is_stopped_as_well() -> None:
     assert heard == ["stopped"]
 
 
+def test_a_call_that_comes_while_the_client_is_closed_is_refused() -> None:
+    loop, is_ending, may_end = LoopThread(), threading.Event(), threading.Event()
+
+    async def end_slowly() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            is_ending.set()
+            while not may_end.is_set():  # noqa: ASYNC110  # it is set in another thread
+                await asyncio.sleep(0.01)
+
+    async def work() -> None:
+        await asyncio.sleep(60)
+
+    begun = loop.soon(end_slowly())
+    closing = threading.Thread(target=loop.close)
+    loop.run(asyncio.sleep(0))
+    closing.start()
+    assert is_ending.wait(60)
+
+    with pytest.raises(RuntimeError, match="the client is closed"):
+        loop.run(work())
+    may_end.set()
+    closing.join(60)
+
+    assert not closing.is_alive()
+    assert begun.cancelled()
+
+
 def test_a_client_that_is_closed_leaves_no_thread(tmp_path: Path) -> None:
     before = threading.active_count()
 
