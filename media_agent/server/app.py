@@ -95,6 +95,7 @@ def build_app(
             raise
         finally:
             context.stop()
+            context.images.close()
             try:
                 await tools.aclose()
             finally:

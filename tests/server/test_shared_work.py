@@ -47,6 +47,34 @@ async def test_who_hangs_up_ends_it_for_nobody() -> None:
         await first
 
 
+async def test_other_threads_stay_free_however_much_is_wanted() -> None:
+    shared, work = SharedWork[int](), Work()
+    calls = [asyncio.create_task(shared.do(name, work)) for name in range(40)]
+    await asyncio.sleep(0)
+
+    async with asyncio.timeout(5):  # the work waits for longer
+        free = await asyncio.to_thread(lambda: "free")
+    work.may_end.set()
+
+    assert free == "free"
+    assert sorted(await asyncio.gather(*calls)) == [*range(1, 41)]
+
+
+async def test_what_waits_for_its_turn_at_the_end_is_not_begun() -> None:
+    shared, works = SharedWork[int](), [Work() for _ in range(3)]
+    calls = [asyncio.create_task(shared.do(number, work)) for number, work in enumerate(works)]
+    await asyncio.sleep(0)
+
+    shared.close()
+    for work in works:
+        work.may_end.set()
+    ended = await asyncio.gather(*calls, return_exceptions=True)
+
+    assert ended[:2] == [1, 1]
+    assert isinstance(ended[2], asyncio.CancelledError)
+    assert works[2].done == 0
+
+
 async def test_what_fails_is_told_to_all_and_tried_again() -> None:
     shared, fails = SharedWork[int](), [ValueError("broken")]
 
