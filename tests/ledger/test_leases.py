@@ -113,9 +113,7 @@ def test_an_owner_that_was_not_heard_of_is_not_safe_until_it_was_heard_again(
         assert (claimed, silent, first.owners.is_safe()) == (True, False, True)
 
 
-def test_jobs_that_others_work_on_are_not_remembered_for_long(
-    first: Ledger, clock: Clock
-) -> None:
+def test_jobs_that_others_work_on_are_not_remembered_for_long(first: Ledger, clock: Clock) -> None:
     for number in range(10):
         first.jobs.create(job(f"job-{number}"))
         clock.time += 20
