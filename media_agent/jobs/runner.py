@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.errors import JobError, MediaAgentError
+from media_agent.errors import BackendUnavailableError, JobError, MediaAgentError
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.lookout import Lookout
@@ -46,7 +46,9 @@ class JobRunner:
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobOptions
     ) -> tuple[VideoJob, bool]:
-        """Store a new job; see `NewJobs`."""
+        """Store a new job; see `NewJobs`. Of one that ends here, nobody would be told any more."""
+        if self._has_let_go:
+            raise BackendUnavailableError("the client is closed", hint="ask another one")
         return await self._new.keep(job_id, request, terms)
 
     async def wait_until_kept(self, job: VideoJob) -> None:
@@ -186,8 +188,7 @@ class JobRunner:
 
     async def let_go(self) -> None:
         """Stop watching; work at a service continues there, and the jobs can be resumed."""
-        self._has_let_go = True
-        tasks = dict(self._tasks)
+        self._has_let_go, tasks = True, dict(self._tasks)
         for task in tasks.values():
             task.cancel()
         await asyncio.gather(*tasks.values(), return_exceptions=True)

@@ -527,7 +527,7 @@ async def test_a_reply_under_way_is_waited_for_when_the_client_is_closed(
     assert len(paid.accepted) == 1
 
 
-async def test_a_job_that_is_asked_for_while_the_client_is_closed_is_left_for_another(
+async def test_a_job_that_is_asked_for_while_the_client_is_closed_is_refused(
     tmp_path: Path, paid: Paid
 ) -> None:
     client = process(tmp_path, paid)
@@ -543,14 +543,36 @@ async def test_a_job_that_is_asked_for_while_the_client_is_closed_is_left_for_an
     ending = asyncio.create_task(client.aclose())
     await closing.wait()
 
-    job = await client.start(REQUEST, job_id="late")
-    await asyncio.sleep(0.05)
+    with pytest.raises(BackendUnavailableError, match="the client is closed"):
+        await client.start(REQUEST, job_id="late")
     may_close.set()
     await ending
+
+    assert [job.id for job in await process(tmp_path, paid).list()] == ["first"]
+    assert paid.accepted == ["first"]
+
+
+async def test_a_job_that_is_kept_while_the_client_is_closed_is_left_for_another(
+    tmp_path: Path, paid: Paid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = process(tmp_path, paid)
+    flushing, may_flush = asyncio.Event(), asyncio.Event()
+
+    async def flush(**named: str) -> None:
+        flushing.set()
+        await may_flush.wait()
+
+    monkeypatch.setattr(client.store, "flushed", flush)
+    starting = asyncio.create_task(client.start(REQUEST, job_id="late"))
+    await flushing.wait()
+    await client.aclose()
+    may_flush.set()
+    job = await starting
+    await asyncio.sleep(0.05)
     other = process(tmp_path, paid)
     paid.may_end.set()
 
-    assert paid.accepted == ["first"]
+    assert paid.accepted == []
     assert job.status is JobStatus.QUEUED
     assert not other.is_running("late")
     assert (await other.resume("late")).status is JobStatus.COMPLETED
