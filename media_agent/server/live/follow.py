@@ -18,6 +18,10 @@ _BLOCK = 2**18  # bytes that are read at once
 _PAUSE = 15.0  # seconds between two looks at a job of which nothing is heard
 
 
+class CutOffError(Exception):
+    """The server ends before the video does: what was sent is not all of it."""
+
+
 async def follow(host: ClientHost, hub: EventHub, job: VideoJob) -> AsyncIterator[bytes]:
     """Yield the video of a job from its beginning, as it grows, until the job is over.
 
@@ -25,6 +29,7 @@ async def follow(host: ClientHost, hub: EventHub, job: VideoJob) -> AsyncIterato
     job that ended before it could be followed it is the finished video.
 
     Raises:
+        CutOffError: the server ends.
         StorageError: the rest of it is gone.
     """
     newest = await host.read(lambda ledger: ledger.events.newest_chunk(job.id))
@@ -40,7 +45,9 @@ async def follow(host: ClientHost, hub: EventHub, job: VideoJob) -> AsyncIterato
                 async for block in growing.read():
                     yield block
         ended = await host.read(lambda ledger: ledger.jobs.get(job.id))
-        if growing.offset == 0 and ended.status.is_terminal:
+        if not ended.status.is_terminal:
+            raise CutOffError
+        if growing.offset == 0:
             here = await host.call(lambda client: client.bring_files(ended))
             async for block in _read_finished(here):
                 yield block

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Query, Request, Response
 from fastapi.responses import StreamingResponse
+from starlette.types import Send
 
 from media_agent.client import VideoClient
 from media_agent.errors import (
@@ -19,7 +20,7 @@ from media_agent.errors import (
 from media_agent.server.context import Server, ServerContext
 from media_agent.server.file_response import answer_file
 from media_agent.server.jobs.own_job import JobHere
-from media_agent.server.live.follow import follow
+from media_agent.server.live.follow import CutOffError, follow
 from media_agent.server.openai.variants import make_sheet, make_thumbnail
 from media_agent.server.openai.view import find_videos
 from media_agent.server.operation.openapi import new_router
@@ -173,4 +174,12 @@ def _announce_stream() -> Response:
 
 def _stream(server: ServerContext, job: VideoJob) -> Response:
     video = follow(server.host, server.events, job)
-    return StreamingResponse(video, media_type="video/mp4", headers=_OF_STREAMS)
+    return _GrowingVideo(video, media_type="video/mp4", headers=_OF_STREAMS)
+
+
+class _GrowingVideo(StreamingResponse):
+    """A video as it comes; where it is cut off, its connection ends, as of no whole video."""
+
+    async def stream_response(self, send: Send) -> None:
+        with contextlib.suppress(CutOffError):
+            await super().stream_response(send)

@@ -10,6 +10,7 @@ import av
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.types import Message, Scope
 
 from media_agent.config.settings import load_settings
 from media_agent.server.app import build_app
@@ -54,6 +55,44 @@ async def follow_whole(app: FastAPI, job_id: str) -> bytes:
     server: ServerContext = app.state.context
     job = await server.host.call(lambda client: client.get(job_id))
     return b"".join([part async for part in follow(server.host, server.events, job)])
+
+
+async def test_a_video_that_the_end_of_the_server_cuts_off_is_not_sent_as_a_whole_one(
+    http: httpx.AsyncClient, app: FastAPI
+) -> None:
+    job_id = await begin(http, 30, 20)
+    path = f"/v1/videos/{job_id}/content"
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+    }
+    received: list[Message] = [{"type": "http.request", "body": b"", "more_body": False}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        if not received:
+            await asyncio.Event().wait()  # the caller stays
+        return received.pop()
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body"):
+            app.state.context.stop()
+
+    async with asyncio.timeout(60):
+        await app(scope, receive, send)
+    await http.post(f"/v1/jobs/{job_id}/cancel")
+
+    assert sent[0]["status"] == 200
+    assert sum(len(message.get("body", b"")) for message in sent) > 0
+    assert all(message["more_body"] for message in sent[1:])
 
 
 async def test_a_player_that_begins_early_plays_to_the_end(
