@@ -233,10 +233,15 @@ class MagiBackend(LocalBackend):
         if known is not None and known[0] == demand:
             return known[1]
         if demand is not None:
-            for name in [name for name, kept in self._engines.items() if kept[0] is not None]:
+            names = [name for name, kept in self._engines.items() if kept[0] is not None]
+            for name in names:
                 self._engines.pop(name)[1].close()
             del known
             gc.collect()  # models refer to themselves
+            if names:
+                from media_agent_magi.computing import give_back
+
+                give_back()
             free.read()
         threads = self.settings.threads or 1
         try:

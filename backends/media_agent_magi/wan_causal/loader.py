@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from media_agent_magi.computing import Computing
+from media_agent_magi.computing import Computing, check_device, memory_named
 from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
 from media_agent_magi.engine.blocks.kernels import kernel_for
 from media_agent_magi.engine.causal.config import WanConfig
@@ -29,6 +29,7 @@ from media_agent_magi.wan_causal.options import WanCausalOptions
 BLOCK = re.compile(r"blocks\.\d+\.")
 
 
+@memory_named()
 def load_wan_causal(
     folder: WanCausalFolder,
     label: str,
@@ -54,8 +55,11 @@ def load_wan_causal(
 
     Raises:
         WeightsError: A part is missing, damaged, or does not fit.
+        BackendUnavailableError: The device is not here.
+        GenerationFailedError: It has too little memory after all.
     """
     place = torch.device(device)
+    check_device(place)
     transformer = load_transformer(folder, holding, place, report)
     causal = replace(folder.config.causal, rides=holding.rides)
     if options.window is None:  # else each video chooses it, and a sink that it holds
