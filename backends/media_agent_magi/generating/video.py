@@ -174,8 +174,11 @@ class Video:
 
     @property
     def resumes_exactly(self) -> bool:
-        """Whether it goes on from its states to the bit; else but for rounding."""
-        return self._keeps_keys
+        """Whether it goes on from its states to the bit; else but for rounding.
+
+        Kernels of a GPU do not promise that, and it was never tried there.
+        """
+        return self._keeps_keys and not self._computing.is_gpu
 
     @property
     def next_chunk(self) -> int:

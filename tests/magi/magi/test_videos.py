@@ -1,6 +1,7 @@
 """Videos of a small model in the released layout, by the backend that users have."""
 
 import json
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import read_frames
 from media_agent.video.images import as_png, frame_of
+from media_agent_magi import computing
 from media_agent_magi.backend import MagiBackend
 from media_agent_schemas import (
     BackendEvent,
@@ -60,6 +62,20 @@ def video_of(events: list[BackendEvent]) -> "np.ndarray":
     end = events[-1]
     assert isinstance(end, JobCompleted), end
     return read_frames(Path(str(end.artifacts[0].path)))
+
+
+async def test_what_a_gpu_held_is_given_back_before_the_next_size_is_planned(
+    backend: MagiBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run(backend, request(), "a")
+    [(_, engine)] = backend._engines.values()
+    held, is_gone = weakref.ref(engine), []
+    del engine
+    monkeypatch.setattr(computing, "give_back", lambda: is_gone.append(held() is None))
+
+    await run(backend, request(size={"width": 96, "height": 64}), "b")
+
+    assert is_gone == [True]
 
 
 async def test_a_video_is_made_from_text(backend: MagiBackend) -> None:
