@@ -1,9 +1,9 @@
 """Linear layers of eight bits, as the released quantised files hold them.
 
 Inputs are rounded to bfloat16 and then to float8 (e4m3), multiplied exactly, and scaled afterwards.
-Where the device has a product of float8 numbers it is used; elsewhere the same numbers are
-multiplied in bfloat16, which holds them exactly, and added up in float32. Every block but the first and the last is quantised. Source: MAGI-1 (arXiv
-2505.13211), checked against golden data.
+Where the device has a product of float8 numbers it is used; elsewhere they are multiplied in
+bfloat16, which holds them exactly, and added up in float32. Every block but the first and the last
+is quantised. Source: MAGI-1 (arXiv 2505.13211), checked against golden data.
 
 Letters: S rows, I input width, O output width.
 """
