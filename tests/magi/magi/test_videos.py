@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.protocol import BackendSettings
-from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import read_frames
@@ -76,6 +77,31 @@ async def test_what_a_gpu_held_is_given_back_before_the_next_size_is_planned(
     await run(backend, request(size={"width": 96, "height": 64}), "b")
 
     assert is_gone == [True]
+
+
+class Taken(FreeMemory):
+    """Memory of which nothing is free any more once it was read twice."""
+
+    def read(self) -> None:
+        self.main_bytes = 2**40 if self.main_bytes is None else 0
+
+
+async def test_the_model_that_is_held_is_not_in_the_way_of_the_next_plan(
+    tmp_path: Path, release: Path
+) -> None:
+    free = Taken()
+    backend = MagiBackend(
+        BackendSettings(data_dir=tmp_path, models={"small": release}, free_memory=free)
+    )
+    await run(backend, request(), "a")
+    free.read()
+
+    other = backend.estimate(request(size={"width": 96, "height": 64}))
+    await backend.aclose()
+
+    assert other.memory is not None
+    with pytest.raises(BackendUnavailableError, match="0 MiB are free|0.0 GiB are free|0 B"):
+        backend.estimate(request())
 
 
 async def test_a_video_is_made_from_text(backend: MagiBackend) -> None:
