@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from media_agent.backend.cores import usable_cores
 from media_agent.errors import BackendUnavailableError, GenerationFailedError
 from media_agent_magi.engine.blocks.kernels import multiplies_bfloat16
 from media_agent_schemas.events import Computation
@@ -174,6 +175,14 @@ def give_back() -> None:
     """Give back what torch keeps of a GPU, so that the driver counts it as free."""
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
+
+
+def text_threads(threads: int, device: torch.device) -> int:
+    """Return how many threads encode text beside a device: all cores, if nothing else wants them.
+
+    That is so where a GPU makes the video. There a prompt takes minutes in one thread.
+    """
+    return threads if device.type == "cpu" or threads > 1 else usable_cores()
 
 
 def workers_here(threads: int) -> int:

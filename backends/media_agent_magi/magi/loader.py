@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from media_agent.errors import BackendUnavailableError
-from media_agent_magi.computing import Computing, check_device, memory_named
+from media_agent_magi.computing import Computing, check_device, memory_named, text_threads
 from media_agent_magi.engine.blocks.kernels import Kernel, KernelError, kernel_for
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
@@ -97,10 +97,11 @@ def load_magi(
         config.model.caption_max_length,
         precision,
         device if holding.text_on_device else "cpu",
+        pads=is_cpu,
     )
 
     def encode_here(prompts: Sequence[str]) -> Iterator[EncodedText]:
-        with Computing(threads)():  # it runs in a thread of its own
+        with Computing(text_threads(threads, place))():  # it runs in a thread of its own
             yield from encode(encoder, prompts)
 
     models = MagiModels(

@@ -100,7 +100,7 @@ async def test_the_model_that_is_held_is_not_in_the_way_of_the_next_plan(
     await backend.aclose()
 
     assert other.memory is not None
-    with pytest.raises(BackendUnavailableError, match="0 MiB are free|0.0 GiB are free|0 B"):
+    with pytest.raises(BackendUnavailableError, match="are free"):
         backend.estimate(request())
 
 
