@@ -127,16 +127,36 @@ def test_the_first_kernel_that_can_is_used_and_no_thread_loses_another_one(
     model: VideoDiT, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given, plain = inputs(3), {"kv_ranges": causal(3)}
-    first: list[bool] = []
-    second: list[bool] = []
-    kernels = {"a": stands_in(False, first), "b": stands_in(True, second)}
+    cannot: list[bool] = []
+    other: list[bool] = []
+    used: list[bool] = []
+    kernels = {
+        "a": stands_in(False, cannot), "b": stands_in(True, used), "c": stands_in(True, other)
+    }  # fmt: skip
     monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.WITHOUT_SCORES", kernels)
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.FEW_KEYS", 0)
 
     computed = model(**given, **plain, kernel=pinned)
 
     assert torch.allclose(computed, model(**given, **plain), atol=1e-5)
-    assert not first
-    assert set(second) == {True}
+    assert not cannot + other
+    assert set(used) == {True}
+
+
+@torch.no_grad()
+def test_for_captions_of_many_lengths_no_plan_is_made(
+    model: VideoDiT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[bool] = []
+    plain: list[bool] = []
+    kernels = {"with plans": stands_in(True, plans), "without": stands_in(True, plain)}
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.WITHOUT_SCORES", kernels)
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.FEW_KEYS", CHUNK)
+
+    model(**inputs(3), kv_ranges=causal(3), kernel=pinned)
+
+    assert len(plans) == 2 * 3  # a layer, a chunk
+    assert plain
 
 
 @torch.no_grad()

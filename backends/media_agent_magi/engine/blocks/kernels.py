@@ -76,9 +76,13 @@ WITHOUT_SCORES: dict[str, tuple[Callable[..., bool], Kernel]] = {
 }
 """Kernels of CUDA that hold no scores, the faster first: whether one can do it, and what does."""
 
+FEW_KEYS = 1024
+"""Keys below which speed does not count. cuDNN makes a plan for every new shape, for a part of a
+second; captions have many lengths."""
+
 
 def pinned(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Use the first kernel of `WITHOUT_SCORES` that can do this, and no other.
+    """Use the first kernel of `WITHOUT_SCORES` that can do this, of few keys the last; no other.
 
     Left alone, torch silently takes one that holds all scores at once where no other fits, which is
     slow and needs gigabytes. `sdpa_kernel`, which forbids that one, forbids it to all threads: the
@@ -88,7 +92,8 @@ def pinned(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tenso
         KernelError: None of them can.
     """
     asked = cuda.SDPAParams(q, k, v, bias, 0.0, False, q.shape[1] != k.shape[1])
-    for can, attend in WITHOUT_SCORES.values():
+    kernels = list(WITHOUT_SCORES.values())
+    for can, attend in reversed(kernels) if k.shape[2] < FEW_KEYS else kernels:
         if can(asked):
             return attend(q, k, v, bias)
     with catch_warnings(record=True) as said:
