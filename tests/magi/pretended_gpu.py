@@ -23,7 +23,7 @@ from media_agent_magi.engine.blocks.kernels import rounded_once
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 COPIES = ("copy_", "_has_compatible_shallow_copy_type")
-WAITS = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select")
+WAITS = ("item", "_local_scalar_dense", "is_nonzero", "nonzero", "equal", "masked_select")
 
 
 class DeviceMixError(RuntimeError):

@@ -84,8 +84,8 @@ def video(engine: Engine, options: VideoOptions, folder: Path, device: str) -> t
 
 
 FAMILIES = [
-    ("magi", MOST, VideoOptions(size=(32, 32), num_inference_steps=4)),
-    ("magi", LEAST, VideoOptions(size=(32, 32), num_inference_steps=4)),
+    ("magi", MOST, VideoOptions(size=(32, 32), num_inference_steps=8)),
+    ("magi", LEAST, VideoOptions(size=(32, 32), num_inference_steps=8)),
     ("wan", MOST, VideoOptions()),
     ("wan", LEAST, VideoOptions()),
     ("tiny", MOST, VideoOptions(num_inference_steps=4)),
@@ -120,25 +120,22 @@ def test_what_is_left_on_the_cpu_is_found(monkeypatch: pytest.MonkeyPatch, tmp_p
         video(tiny("cuda", MOST), FAMILIES[-1][2], tmp_path, "cuda")
 
 
-def count_waits(gpu: PretendedGpu, engine: Engine, options: VideoOptions) -> int:
-    """Return how often the CPU waits for the GPU in a late chunk whose text is not new."""
-    waits = 0
-    for chunk in engine.video(lambda chunk: RED if chunk < 4 else None, (1,), options):
-        waits = gpu.waits.total()
+def count_waits(gpu: PretendedGpu, engine: Engine, options: VideoOptions) -> list[int]:
+    """Return how often the CPU waits for the GPU in each chunk of a video with one text."""
+    waits = []
+    for _ in engine.video(lambda chunk: RED if chunk < 8 else None, (1,), options):
+        waits.append(gpu.waits.total())
         gpu.waits.clear()
-        last = chunk
-    assert last.index == 3
     return waits
 
 
-@pytest.mark.parametrize(("family", "steps"), [("magi", 4), ("wan", 2)])
-def test_no_step_waits_for_results(family: str, steps: int, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("family", ["magi", "wan"])
+def test_no_step_waits_for_results(family: str, request: pytest.FixtureRequest) -> None:
     with pretended_gpu() as gpu:
         engine = request.getfixturevalue(family)("cuda", MOST)
-        options = FAMILIES[0][2] if family == "magi" else VideoOptions()
-        waits = count_waits(gpu, engine, options)
+        waits = count_waits(gpu, engine, FAMILIES[0][2] if family == "magi" else VideoOptions())
 
-    assert waits <= 2 * steps  # noise that is drawn, and new timesteps
+    assert min(waits) <= 4  # noise that is drawn; else what is new, such as a timestep
 
 
 class Recorded:
