@@ -135,7 +135,7 @@ def test_no_step_waits_for_results(family: str, request: pytest.FixtureRequest) 
         engine = request.getfixturevalue(family)("cuda", MOST)
         waits = count_waits(gpu, engine, FAMILIES[0][2] if family == "magi" else VideoOptions())
 
-    assert min(waits) <= 4  # noise that is drawn; else what is new, such as a timestep
+    assert min(waits) <= 5  # for its text and its noise; else for what is new, such as a timestep
 
 
 class Recorded:
