@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Callable, Generator, Sequence
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import proxy
@@ -30,6 +31,7 @@ from media_agent_schemas.media import Size
 from media_agent_schemas.request import Shot, VideoRequest
 
 if TYPE_CHECKING:
+    from media_agent.backend.free_memory import FreeMemory
     from media_agent.video.codec import Frames
     from media_agent_magi.generating.engine import Engine
     from media_agent_magi.generating.video import VideoChunk
@@ -48,6 +50,7 @@ class MagiBackend(LocalBackend):
         every = {"options": tuple(options.values())}  # the settings are for all models
         check_settings(settings, self.capabilities().model_copy(update=every))
         self._engines: dict[str, tuple[object, Engine]] = {}
+        self._before: FreeMemory | None = None
 
     def find_families(
         self, settings: BackendSettings, families: Sequence[Family] | None
@@ -87,7 +90,7 @@ class MagiBackend(LocalBackend):
         return Estimate(
             cost_usd=0.0,
             disk_bytes=kept_bytes(family, request, size, options),
-            memory=family.plan(request, options, self.settings.free_memory),
+            memory=family.plan(request, options, self._free_without_engine()),
             source="own hardware",
         )
 
@@ -222,6 +225,11 @@ class MagiBackend(LocalBackend):
         usual = {name: value for name, value in self.settings.options.items() if name in known}
         return family.read_options({**usual, **request.options.get(self.name, {})})
 
+    def _free_without_engine(self) -> "FreeMemory":
+        """Return what is free, or was before the engine was loaded that would give way."""
+        is_held = any(demand is not None for demand, _ in self._engines.values())
+        return self._before if is_held and self._before else self.settings.free_memory
+
     def _load(self, family: Family, request: VideoRequest) -> "Engine":
         """Return the engine of a family, held in memory as the request needs it.
 
@@ -233,11 +241,17 @@ class MagiBackend(LocalBackend):
         if known is not None and known[0] == demand:
             return known[1]
         if demand is not None:
-            for name in [name for name, kept in self._engines.items() if kept[0] is not None]:
+            names = [name for name, kept in self._engines.items() if kept[0] is not None]
+            for name in names:
                 self._engines.pop(name)[1].close()
             del known
             gc.collect()  # models refer to themselves
+            if names:
+                from media_agent_magi.computing import give_back
+
+                give_back()
             free.read()
+            self._before = copy(free)
         threads = self.settings.threads or 1
         try:
             engine = family.load(threads=threads, request=request, options=options, free=free)

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from media_agent.backend.cores import usable_cores
+from media_agent.errors import BackendUnavailableError, GenerationFailedError
 from media_agent_magi.engine.blocks.kernels import multiplies_bfloat16
 from media_agent_schemas.events import Computation
 
@@ -35,6 +37,11 @@ class Computing:
     _helper: list[ThreadPoolExecutor] = field(default_factory=list, repr=False, compare=False)
     _stream: list[torch.cuda.Stream] = field(default_factory=list, repr=False, compare=False)
 
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it computes on a GPU."""
+        return self.device.startswith("cuda")
+
     @contextmanager
     def __call__(self) -> Iterator[None]:
         """Compute in so many threads here, in the calling thread; then as before.
@@ -45,7 +52,8 @@ class Computing:
         before = torch.get_num_threads()
         torch.set_num_threads(self.threads)
         try:
-            yield
+            with memory_named():
+                yield
         finally:
             torch.set_num_threads(before)
 
@@ -80,12 +88,13 @@ class Computing:
             yield
 
     def mark(self) -> torch.cuda.Event | None:
-        """Return the moment at which what was computed so far is there; None on a CPU: now."""
-        if self.device != "cuda":
+        """Return the moment at which what was computed so far is there; None: it is waited for.
+
+        That is so on a CPU, and where all use one stream.
+        """
+        if not self.is_gpu or not self.decodes_beside:
             return None
-        moment = torch.cuda.Event()
-        moment.record()
-        return moment
+        return torch.cuda.current_stream(torch.device(self.device)).record_event()
 
     @contextmanager
     def beside(self, moment: torch.cuda.Event | None) -> Iterator[None]:
@@ -94,23 +103,28 @@ class Computing:
         Where that is not wanted, it waits for its turn and uses the stream of all.
         What is computed here has to be on the CPU at the end, so that nothing is still in use.
         """
-        if moment is None or not self.decodes_beside:
+        if moment is None:
             with self.in_turn():
                 yield
             return
         if not self._stream:
-            self._stream.append(torch.cuda.Stream())
+            self._stream.append(torch.cuda.Stream(torch.device(self.device)))
         with torch.cuda.stream(self._stream[0]):
             self._stream[0].wait_event(moment)
             yield
 
     def facts(self) -> Computation:
         """Return what a video that is made so depends on, besides its weights and its request."""
+        device = torch.device(self.device)
         return Computation(
-            device=self.device,
+            device=device.type,
             dtype=self.dtype,
             threads=self.threads,
-            instructions=torch.backends.cpu.get_cpu_capability(),
+            instructions=(
+                torch.cuda.get_device_name(device)
+                if self.is_gpu
+                else torch.backends.cpu.get_cpu_capability()
+            ),
             library=f"torch {torch.__version__}",
         )
 
@@ -123,6 +137,52 @@ class Computing:
             for name, was in (started_on or {}).items()
             if name in here and was != here[name]
         )
+
+
+@contextmanager
+def memory_named() -> Iterator[None]:
+    """Say what can be done where a GPU has no memory left.
+
+    Raises:
+        GenerationFailedError: It has none.
+    """
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise GenerationFailedError(
+            f"the GPU has no memory left: {str(error).partition('. ')[0]}",
+            hint="let other programs on it end, or take a smaller size or n, or text_precision "
+            "int8; finished chunks are kept, and a resumed video goes on behind them",
+        ) from error
+
+
+def check_device(device: torch.device) -> None:
+    """Refuse a GPU that torch does not see.
+
+    Raises:
+        BackendUnavailableError: It does not see it.
+    """
+    seen = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.type == "cuda" and (device.index or 0) >= seen:
+        raise BackendUnavailableError(
+            f"torch {torch.__version__} sees {seen} GPUs here, and {device} is none of them",
+            hint="install a torch that is built for the GPU and its driver, as pytorch.org says; "
+            "or give another device",
+        )
+
+
+def give_back() -> None:
+    """Give back what torch keeps of a GPU, so that the driver counts it as free."""
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def text_threads(threads: int, device: torch.device) -> int:
+    """Return how many threads encode text beside a device: all cores, if nothing else wants them.
+
+    That is so where a GPU makes the video. There a prompt takes minutes in one thread.
+    """
+    return threads if device.type == "cpu" or threads > 1 else usable_cores()
 
 
 def workers_here(threads: int) -> int:

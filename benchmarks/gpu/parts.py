@@ -98,6 +98,7 @@ def speed(
     wait(scale.device)
     warmed = time.perf_counter() - began
     until = max(until, time.perf_counter() + LEAST)  # compiling is not to leave nothing
+    free()  # what earlier parts have left behind is none of this peak
     reset_peak(scale.device)
     sampler = ChunkSampler(model, config, **bench.options(size))
     seconds = list(bench.times(sampler, config.window_size + scale.chunks, until))
@@ -131,6 +132,7 @@ def both_ways(bench: Bench, until: float, *, forwards: int) -> dict[str, Any]:
     list(bench.times(ChunkSampler(model, config, **options), 2, until))  # warm
     made: list[tuple[float, float | None, torch.Tensor]] = []
     for published in (False, True):
+        free()
         reset_peak(scale.device)
         began, latents = time.perf_counter(), []
         with by_the_published_algorithm() if published else nullcontext():

@@ -94,7 +94,9 @@ class Computation(Schema):
     threads: int | None = Field(
         default=None, ge=1, description="CPU threads; null: of no influence."
     )
-    instructions: str | None = Field(default=None, description="Of the CPU, such as AVX512.")
+    instructions: str | None = Field(
+        default=None, description="Of the CPU, such as AVX512; or which GPU."
+    )
     library: str = Field(description="What computed, with its version.")
     offload: str | None = Field(
         default=None, description="How weights were kept off the GPU; none: not; null: unknown."

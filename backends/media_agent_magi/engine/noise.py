@@ -22,8 +22,9 @@ Source = Callable[[int], tuple[Tensor, float] | None]
 def seeded_noise(seed: int, shape: tuple[int, int, int, int], offset: int = 0) -> NoiseSource:
     """Noise of (channels, chunk_width, H, W) that depends on the seed and the chunk alone.
 
-    So a video has no length that must be known, and any chunk can be made again. `offset` is added
-    to chunk numbers, for a sampler whose first chunk is not the first of its video.
+    So a video has no length that must be known, and any chunk can be made again. It is drawn on the
+    CPU, so that it is the same on every device. `offset` is added to chunk numbers, for a sampler
+    whose first chunk is not the first of its video.
     """
 
     def draw(chunk: int, step: int = 0) -> Tensor:

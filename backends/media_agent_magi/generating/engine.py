@@ -35,11 +35,11 @@ class Engine:
         of the memory is not needed at once.
         """
         self.models = models
-        device = models.transformer.device.type
+        device = models.transformer.device
         self.computing = Computing(
             threads,
-            workers=workers_here(threads) if device == "cpu" else 1,
-            device=device,
+            workers=workers_here(threads) if device.type == "cpu" else 1,
+            device=str(device),
             dtype=str(models.transformer.dtype).removeprefix("torch."),
             decodes_beside=decodes_beside,
         )

@@ -190,7 +190,7 @@ class Inputs:
             self.context.check()
             frames += len(chunk)
             digest.update(chunk.tobytes())
-            latents.append(self._encode(self._pad(chunk)))
+            latents.append(self._encode(self._pad(chunk)).cpu())  # a long video is no small thing
         if frames < wanted:
             self.context.warn(
                 f"the video given has {frames} frames; what follows is made from nothing"

@@ -142,7 +142,7 @@ class Video:
         def read(prompt: str, chunk: int) -> TextRow:
             return models.text_row(prompt, None if end is None else max(1, end - chunk - offset))
 
-        pair = computing.pair if computing.device == "cpu" else None
+        pair = None if computing.is_gpu else computing.pair
         self._script = script = Script(read, config.window_size)
         script.prompts = texts
         shape = geometry.shape(*(models.size if options.size is None else options.size))
@@ -167,14 +167,18 @@ class Video:
         before = None
         if last is not None:
             before = last.expand(len(seeds), -1, -1, -1, -1)[:, :, -models.decoder_frames :]
+            before = before.to(models.transformer.device)  # those of a state are not there yet
         start = done if before is None else done - before.shape[2]
         self._decoder = VideoDecoder(models, models.open_decoder(before, start=start), done)
         self._at, self._before, self._remembered = done, before, models.decoder_frames
 
     @property
     def resumes_exactly(self) -> bool:
-        """Whether it goes on from its states to the bit; else but for rounding."""
-        return self._keeps_keys
+        """Whether it goes on from its states to the bit; else but for rounding.
+
+        Kernels of a GPU do not promise that, and it was never tried there.
+        """
+        return self._keeps_keys and not self._computing.is_gpu
 
     @property
     def next_chunk(self) -> int:

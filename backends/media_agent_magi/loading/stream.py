@@ -81,6 +81,8 @@ def fill(
                     _assign(model, own, place(own, tensor))
                     done += files.tensors[name].bytes
                     report(file.name, min(1.0, done / total))
+        except torch.OutOfMemoryError:  # the file is not to blame
+            raise
         except (SafetensorError, OSError, UnpicklingError, RuntimeError) as error:
             raise WeightsError(f"cannot read {file}: {error}") from error
 

@@ -52,17 +52,20 @@ class TextEncoder:
     """Where an encoder is, and how it is fed.
 
     length: tokens of a row. precision: numbers it computes with; int8 holds bfloat16 in half the
-    memory, rounded by row. device: where.
+    memory, rounded by row. device: where. pads: what lies behind the end of a prompt is computed
+    too, as by the reference; nothing reads it, so without it the rest is the same but for rounding.
     """
 
     files: EncoderFiles
     length: int
     precision: Precision = "bfloat16"
     device: str = "cpu"
+    pads: bool = True
 
     def fingerprint(self) -> str:
         """Return what tells what it makes of a prompt from what another one would make."""
-        text = json.dumps([self.files.facts(), self.length, self.precision])
+        facts: list[Any] = [self.files.facts(), self.length, self.precision]
+        text = json.dumps(facts if self.pads else [*facts, self.pads])
         return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -86,7 +89,7 @@ def encode(encoder: TextEncoder, prompts: Sequence[str]) -> Iterator[EncodedText
             numbers = tokenize(encoder.files.tokenizer, prompt)
             if len(numbers) > encoder.length:
                 numbers = [*numbers[: encoder.length - 1], END]
-            missing = encoder.length - len(numbers)
+            missing = encoder.length - len(numbers) if encoder.pads else 0
             tokens = torch.tensor([numbers + [PADDING] * missing], device=device)
             mask = torch.tensor([[1] * len(numbers) + [0] * missing], device=device)
             with torch.inference_mode():

@@ -4,11 +4,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from subprocess import SubprocessError
 
 import torch
 
 from media_agent.backend.local import keep_cache_in
 from media_agent.errors import BackendUnavailableError
+from media_agent_magi.engine.blocks.kernels import KernelError
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
 
@@ -46,7 +48,10 @@ class Compiling:
         undo: Callable[[], None] = compiling.compile_elementwise(model, backend=backend)
         try:
             compiling.warm_up(model, self.shape, sampler, self.videos)
-        except TorchDynamoException as error:
+        except (TorchDynamoException, RuntimeError, OSError, SubprocessError) as error:
+            # what Triton builds first, its driver, fails with errors that torch does not name
+            if isinstance(error, torch.OutOfMemoryError | KernelError):
+                raise
             undo()
             reason = " ".join(str(error).split("\n")[:2])[:MOST_TEXT]  # which compiler, and why
             if self.required:

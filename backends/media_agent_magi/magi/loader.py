@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from media_agent.errors import BackendUnavailableError
-from media_agent_magi.computing import Computing
+from media_agent_magi.computing import Computing, check_device, memory_named, text_threads
 from media_agent_magi.engine.blocks.kernels import Kernel, KernelError, kernel_for
 from media_agent_magi.engine.config import SamplerConfig
 from media_agent_magi.engine.dit import VideoDiT
@@ -41,6 +41,7 @@ from media_agent_magi.magi.vae import TILES_AT_ONCE, ScaledVAE, load_vae, vae_co
 BLOCK = re.compile(r"videodit_blocks\.layers\.\d+\.")
 
 
+@memory_named()
 def load_magi(
     folder: MagiFolder,
     label: str,
@@ -70,10 +71,12 @@ def load_magi(
 
     Raises:
         WeightsError: A part is missing, damaged, or does not fit.
-        BackendUnavailableError: What has to be compiled cannot be compiled here, or the kernel is
-            not here.
+        BackendUnavailableError: What has to be compiled cannot be compiled here, or the kernel or
+            the device is not here.
+        GenerationFailedError: The device has too little memory after all.
     """
     place, config = torch.device(device), folder.config
+    check_device(place)
     kernel = choose_kernel(place, attention)
     transformer, fingerprint = load_transformer(folder, holding, place, report)
     transformer.kernel = kernel
@@ -94,10 +97,11 @@ def load_magi(
         config.model.caption_max_length,
         precision,
         device if holding.text_on_device else "cpu",
+        pads=is_cpu,
     )
 
     def encode_here(prompts: Sequence[str]) -> Iterator[EncodedText]:
-        with Computing(threads)():  # it runs in a thread of its own
+        with Computing(text_threads(threads, place))():  # it runs in a thread of its own
             yield from encode(encoder, prompts)
 
     models = MagiModels(

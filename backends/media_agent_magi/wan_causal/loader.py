@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from media_agent_magi.computing import Computing
+from media_agent_magi.computing import Computing, check_device, memory_named, text_threads
 from media_agent_magi.engine.autoencoders.wan_vae import WanVAE
 from media_agent_magi.engine.blocks.kernels import kernel_for
 from media_agent_magi.engine.causal.config import WanConfig
@@ -29,6 +29,7 @@ from media_agent_magi.wan_causal.options import WanCausalOptions
 BLOCK = re.compile(r"blocks\.\d+\.")
 
 
+@memory_named()
 def load_wan_causal(
     folder: WanCausalFolder,
     label: str,
@@ -54,8 +55,11 @@ def load_wan_causal(
 
     Raises:
         WeightsError: A part is missing, damaged, or does not fit.
+        BackendUnavailableError: The device is not here.
+        GenerationFailedError: It has too little memory after all.
     """
     place = torch.device(device)
+    check_device(place)
     transformer = load_transformer(folder, holding, place, report)
     causal = replace(folder.config.causal, rides=holding.rides)
     if options.window is None:  # else each video chooses it, and a sink that it holds
@@ -71,7 +75,8 @@ def load_wan_causal(
                 precision=options.text_precision,
                 device=device if holding.text_on_device else "cpu",
                 texts=texts,
-                threads=threads,
+                threads=text_threads(threads, place),
+                pads=place.type == "cpu",
             ),
             fingerprint=folder.fingerprint,
             keys_in_main=not holding.ring_on_device,
@@ -162,13 +167,17 @@ def load_prompts(
     device: str,
     texts: Path | None,
     threads: int,
+    pads: bool,
 ) -> EncodedPrompts:
     """Return what encodes prompts; the encoder itself is loaded when prompts wait, and let go.
+
+    `pads` as in `TextEncoder`.
 
     Raises:
         WeightsError: Its file is missing or damaged.
     """
-    encoder = TextEncoder(folder.text(), folder.config.model.text_len, precision, device)
+    length = folder.config.model.text_len
+    encoder = TextEncoder(folder.text(), length, precision, device, pads=pads)
 
     def encode_here(prompts: Sequence[str]) -> Iterator[EncodedText]:
         with Computing(threads)():  # it runs in a thread of its own

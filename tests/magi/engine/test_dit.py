@@ -1,11 +1,12 @@
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.attention import SDPBackend
+from torch.backends import cuda
 
 from media_agent_magi.engine.blocks.attention import interleave
 from media_agent_magi.engine.blocks.kernels import (
@@ -111,16 +112,57 @@ def test_written_out_attention_equals_the_fused_kernel(model: VideoDiT) -> None:
     assert torch.allclose(trained, model(**given, kv_ranges=causal(3)), atol=1e-5)
 
 
+def stands_in(allows: bool, seen: list[bool]) -> Any:
+    """Return a kernel that can do all or nothing, and looks at what torch allows meanwhile."""
+
+    def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        seen.append(cuda.math_sdp_enabled() and cuda.mem_efficient_sdp_enabled())
+        return fused(q, k, v, bias)
+
+    return (lambda asked, debug=False: allows), attend
+
+
 @torch.no_grad()
-def test_a_pinned_kernel_is_used_or_fails_loudly(model: VideoDiT) -> None:
+def test_the_first_kernel_that_can_is_used_and_no_thread_loses_another_one(
+    model: VideoDiT, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given, plain = inputs(3), {"kv_ranges": causal(3)}
-    given["caption_mask"][:] = 1
+    cannot: list[bool] = []
+    other: list[bool] = []
+    used: list[bool] = []
+    kernels = {
+        "a": stands_in(False, cannot), "b": stands_in(True, used), "c": stands_in(True, other)
+    }  # fmt: skip
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.WITHOUT_SCORES", kernels)
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.FEW_KEYS", 0)
 
-    on_cpu = model(**given, **plain, kernel=pinned(SDPBackend.FLASH_ATTENTION))
+    computed = model(**given, **plain, kernel=pinned)
 
-    assert torch.allclose(on_cpu, model(**given, **plain), atol=1e-5)
-    with pytest.raises(KernelError, match=r"no attention of CUDNN_ATTENTION for torch.float32 on"):
-        model(**given, **plain, kernel=pinned(SDPBackend.CUDNN_ATTENTION))
+    assert torch.allclose(computed, model(**given, **plain), atol=1e-5)
+    assert not cannot + other
+    assert set(used) == {True}
+
+
+@torch.no_grad()
+def test_for_captions_of_many_lengths_no_plan_is_made(
+    model: VideoDiT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[bool] = []
+    plain: list[bool] = []
+    kernels = {"with plans": stands_in(True, plans), "without": stands_in(True, plain)}
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.WITHOUT_SCORES", kernels)
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.FEW_KEYS", CHUNK)
+
+    model(**inputs(3), kv_ranges=causal(3), kernel=pinned)
+
+    assert len(plans) == 2 * 3  # a layer, a chunk
+    assert plain
+
+
+@torch.no_grad()
+def test_where_no_kernel_can_it_fails_loudly(model: VideoDiT) -> None:
+    with pytest.raises(KernelError, match=r"no attention of cuDNN or FlashAttention for torch\."):
+        model(**inputs(3), kv_ranges=causal(3), kernel=pinned)
 
 
 HEADS = (4, 2, 2)

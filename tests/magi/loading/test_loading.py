@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from media_agent.errors import BackendUnavailableError
+from media_agent_magi import computing
 from media_agent_magi.engine.cache import KVCache
 from media_agent_magi.engine.fp8 import Fp8Linear
 from media_agent_magi.generating.engine import Engine
@@ -31,9 +33,11 @@ from media_agent_magi.loading.text_encoder import (
     encode,
 )
 from media_agent_magi.loading.text_files import TextFiles
+from media_agent_magi.magi import loader
 from media_agent_magi.magi.folder import MagiFolder
 from media_agent_magi.magi.loader import load_magi
 from tests.magi.loads import another_loads
+from tests.magi.pretended_gpu import pretended_gpu
 from tests.magi.released import CAPTIONS, LENGTH, WIDTH, write_release
 
 RED, BLUE = CAPTIONS[:2]
@@ -156,6 +160,39 @@ def test_prompts_are_encoded_up_to_their_end(folder: MagiFolder) -> None:
 
     assert red.rows.shape[0] < LENGTH == long.rows.shape[0]
     assert red.rows.shape[1] == WIDTH
+
+
+def test_what_lies_behind_the_end_of_a_prompt_changes_nothing_before_it(
+    folder: MagiFolder,
+) -> None:
+    padding = encoder(folder, "float32")
+    bare = replace(padding, pads=False)
+
+    ([padded], [plain]) = (list(encode(each, [RED])) for each in (padding, bare))
+
+    torch.testing.assert_close(plain.rows, padded.rows, rtol=1e-5, atol=1e-5)
+    assert padding.fingerprint() != bare.fingerprint()
+
+
+def test_beside_a_gpu_all_cores_encode_text_and_only_what_is_read(
+    folder: MagiFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[tuple[bool, int]] = []
+
+    def fake(encoder: TextEncoder, prompts: Sequence[str]) -> Iterator[EncodedText]:
+        made.append((encoder.pads, torch.get_num_threads()))
+        yield from encode(encoder, prompts)
+
+    monkeypatch.setattr(loader, "encode", fake)
+    monkeypatch.setattr(computing, "usable_cores", lambda: 2)
+    held = Holding(text_on_device=False)
+    on_cpu = load(folder)
+    with pretended_gpu():
+        on_gpu = load_magi(folder, "magi/small", held, device="cuda")
+    for engine in (on_cpu, on_gpu):
+        engine.models.text_row(RED, None)
+
+    assert made == [(True, 1), (False, 2)]
 
 
 @pytest.mark.parametrize(("precision", "most"), [("bfloat16", 0.05), ("int8", 0.08)])

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from media_agent_magi.engine import fp8
 from media_agent_magi.engine.autoencoders import vit_vae
 from media_agent_magi.engine.autoencoders.vit_vae import ViTVAE, ViTVAEConfig
-from media_agent_magi.engine.dit import VideoDiT
 from media_agent_magi.engine.text.keys import ChunkText
 from media_agent_magi.loading.memory import GIB, Holding, MemoryPlan, plan_memory
 from media_agent_magi.loading.stream import on_meta
@@ -40,15 +40,15 @@ def test_the_released_models_have_the_weights_of_their_tables(name: str) -> None
     assert replace(said, sampler=config.sampler) == config
 
 
-@pytest.mark.parametrize("name", ["4.5B_distill", "24B_distill"])
+@pytest.mark.parametrize("name", ["4.5B_distill", "24B_distill", "4.5B_distill_quant"])
 @pytest.mark.parametrize(("size", "chunks"), [((480, 480), 6), ((720, 720), 6), ((480, 480), 3)])
 def test_working_memory_is_what_a_forward_allocates(
-    name: str, size: tuple[int, int], chunks: int
+    name: str, size: tuple[int, int], chunks: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(fp8, "has_fp8_product", lambda device: True)
     config = RELEASED[name]
-    model_config = replace(config.model, num_layers=2)
-    model = on_meta(lambda: VideoDiT(model_config))
-    assert isinstance(model, VideoDiT)
+    layers = 3 if config.quantised else 2  # the first and the last are never of eight bits
+    model = build(replace(config, model=replace(config.model, num_layers=layers)))
     each, (rows, columns) = chunk_tokens(config, size), (n // 8 for n in size)
 
     def empty(*shape: int, dtype: torch.dtype = torch.bfloat16) -> Tensor:

@@ -1,18 +1,21 @@
 """Videos of a small model in the released layout, by the backend that users have."""
 
 import json
+import weakref
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from media_agent.backend.free_memory import FreeMemory
 from media_agent.backend.protocol import BackendSettings
-from media_agent.errors import InvalidRequestError, StorageError
+from media_agent.errors import BackendUnavailableError, InvalidRequestError, StorageError
 from media_agent.testing import events_of
 from media_agent.testing.simulator.videos import Video, make_video
 from media_agent.video.codec import read_frames
 from media_agent.video.images import as_png, frame_of
+from media_agent_magi import computing
 from media_agent_magi.backend import MagiBackend
 from media_agent_schemas import (
     BackendEvent,
@@ -60,6 +63,45 @@ def video_of(events: list[BackendEvent]) -> "np.ndarray":
     end = events[-1]
     assert isinstance(end, JobCompleted), end
     return read_frames(Path(str(end.artifacts[0].path)))
+
+
+async def test_what_a_gpu_held_is_given_back_before_the_next_size_is_planned(
+    backend: MagiBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await run(backend, request(), "a")
+    [(_, engine)] = backend._engines.values()
+    held, is_gone = weakref.ref(engine), []
+    del engine
+    monkeypatch.setattr(computing, "give_back", lambda: is_gone.append(held() is None))
+
+    await run(backend, request(size={"width": 96, "height": 64}), "b")
+
+    assert is_gone == [True]
+
+
+class Taken(FreeMemory):
+    """Memory of which nothing is free any more once it was read twice."""
+
+    def read(self) -> None:
+        self.main_bytes = 2**40 if self.main_bytes is None else 0
+
+
+async def test_the_model_that_is_held_is_not_in_the_way_of_the_next_plan(
+    tmp_path: Path, release: Path
+) -> None:
+    free = Taken()
+    backend = MagiBackend(
+        BackendSettings(data_dir=tmp_path, models={"small": release}, free_memory=free)
+    )
+    await run(backend, request(), "a")
+    free.read()
+
+    other = backend.estimate(request(size={"width": 96, "height": 64}))
+    await backend.aclose()
+
+    assert other.memory is not None
+    with pytest.raises(BackendUnavailableError, match="are free"):
+        backend.estimate(request())
 
 
 async def test_a_video_is_made_from_text(backend: MagiBackend) -> None:

@@ -6,6 +6,7 @@ On a CPU compiling takes longer than it saves.
 
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,11 +32,17 @@ def compile_elementwise(model: VideoDiT, *, backend: str = "inductor") -> Callab
 
     Returns what takes that back.
     """
-    dynamo.recompile_limit = max(dynamo.recompile_limit, MOST_SHAPES)
 
     @cache
     def compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        return torch.compile(function, backend=backend, dynamic=False)
+        made = torch.compile(function, backend=backend, dynamic=False)
+
+        def call(*given: Any) -> Tensor:
+            if dynamo.recompile_limit < MOST_SHAPES:  # torch keeps it per thread
+                dynamo.recompile_limit = MOST_SHAPES
+            return made(*given)
+
+        return call
 
     replaced = []
     for module in model.modules():

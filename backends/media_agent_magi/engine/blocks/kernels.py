@@ -6,11 +6,12 @@ import importlib
 from collections.abc import Callable
 from functools import cache
 from typing import cast
+from warnings import catch_warnings, simplefilter
 
 import torch
 from torch import Tensor
+from torch.backends import cuda
 from torch.nn import functional as F
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Kernel = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 """Takes q (N, Hq, S, dh), k and v (N, G, S', dh), and what is added to the scores, or None."""
@@ -60,32 +61,50 @@ def written_out(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> 
     return scores.softmax(-1) @ v
 
 
-def pinned(*backends: SDPBackend) -> Kernel:
-    """Return a kernel that uses one of these, the first that can, and no other.
+def _cudnn(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, bias, False)[0]
 
-    Left alone, torch silently takes one that holds all scores at once where no other fits, which
-    is slow and needs gigabytes.
+
+def _flash(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    assert bias is None, "it is asked before whether it can do that"
+    return torch.ops.aten._scaled_dot_product_flash_attention(q, k, v)[0]
+
+
+WITHOUT_SCORES: dict[str, tuple[Callable[..., bool], Kernel]] = {
+    "cuDNN": (cuda.can_use_cudnn_attention, _cudnn),
+    "FlashAttention": (cuda.can_use_flash_attention, _flash),
+}
+"""Kernels of CUDA that hold no scores, the faster first: whether one can do it, and what does."""
+
+FEW_KEYS = 1024
+"""Keys below which speed does not count. cuDNN makes a plan for every new shape, for a part of a
+second; captions have many lengths."""
+
+
+def pinned(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Use the first kernel of `WITHOUT_SCORES` that can do this, of few keys the last; no other.
+
+    Left alone, torch silently takes one that holds all scores at once where no other fits, which is
+    slow and needs gigabytes. `sdpa_kernel`, which forbids that one, forbids it to all threads: the
+    autoencoder, which decodes in another, has wider heads than these kernels take.
 
     Raises:
-        KernelError: When it is called, and none of them can do what is asked.
+        KernelError: None of them can.
     """
-
-    def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
-        try:
-            with sdpa_kernel(list(backends), set_priority=True):
-                return F.scaled_dot_product_attention(
-                    q, k, v, attn_mask=bias, enable_gqa=q.shape[1] != k.shape[1]
-                )
-        except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError):
-                raise
-            names = ", ".join(backend.name for backend in backends)
-            raise KernelError(
-                f"no attention of {names} for {q.dtype} on {q.device}, q {tuple(q.shape)}, "
-                f"k {tuple(k.shape)}{'' if bias is None else ', masked'}: {error}"
-            ) from error
-
-    return attend
+    asked = cuda.SDPAParams(q, k, v, bias, 0.0, False, q.shape[1] != k.shape[1])
+    kernels = list(WITHOUT_SCORES.values())
+    for can, attend in reversed(kernels) if k.shape[2] < FEW_KEYS else kernels:
+        if can(asked):
+            return attend(q, k, v, bias)
+    with catch_warnings(record=True) as said:
+        simplefilter("always")
+        for can, _ in WITHOUT_SCORES.values():
+            can(asked, debug=True)  # says why not, as warnings
+    raise KernelError(
+        f"no attention of {' or '.join(WITHOUT_SCORES)} for {q.dtype} on {q.device}, q "
+        f"{tuple(q.shape)}, k {tuple(k.shape)}{'' if bias is None else ', masked'}: "
+        + " ".join(str(each.message).partition(" (Triggered")[0] for each in said)
+    )
 
 
 @cache
@@ -172,9 +191,7 @@ def kernel_for(device: torch.device, name: str = "sdpa") -> Kernel:
     Raises:
         KernelError: It is not here.
     """
-    sdpa: Kernel = rounded_once
-    if device.type == "cuda":
-        sdpa = pinned(SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION)
+    sdpa: Kernel = pinned if device.type == "cuda" else rounded_once
     match name:
         case "flex":
             return flexible

@@ -51,7 +51,7 @@ class FewStepStepper:
 
     def start(self, noise: Tensor, given: Tensor, level: int) -> Tensor:
         """Mix latents with noise of a level, in float32."""
-        sigma = self.sigmas[level].to(noise.device)
+        sigma = self.sigmas[level]  # a number on the CPU, for which no GPU is waited for
         mixed = (1 - sigma) * given.float() + sigma * noise.float()
         return mixed.to(given.dtype)
 
@@ -61,7 +61,7 @@ class FewStepStepper:
 
     def predict(self, latents: Tensor, said: Tensor, level: int) -> Tensor:
         """Return x0, computed in float64 and rounded once."""
-        sigma = self.sigmas[level].double().to(latents.device)
+        sigma = self.sigmas[level].double()
         return (latents.double() - sigma * said.double()).to(latents.dtype)
 
     def step(
