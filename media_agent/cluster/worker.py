@@ -126,6 +126,9 @@ class QueueWorker:
 
     async def take_turn(self, job_id: str, resumes: bool) -> str:
         """Do what is left of a job; returns in a word what came of it."""
+        if self._is_ending:  # it was taken at the last moment, and nobody waits for it
+            await self._hand_back(job_id, resumes=resumes)
+            return "handed back"
         task = asyncio.ensure_future(self._work(job_id, resumes=resumes, waits=True))
         self._at_work.add(task)
         try:
@@ -133,7 +136,7 @@ class QueueWorker:
         except asyncio.CancelledError:
             if not task.cancelled():
                 raise  # the engine ends this turn
-            await self._hand_back(job_id)
+            await self._hand_back(job_id, resumes=resumes)
             return "handed back"
         finally:
             self._at_work.discard(task)
@@ -214,12 +217,20 @@ class QueueWorker:
             task.cancel()
         await stopping
 
-    async def _hand_back(self, job_id: str) -> None:
-        """Queue the rest of a job; where that cannot be, a watchdog does it."""
+    async def _hand_back(self, job_id: str, *, resumes: bool = False) -> None:
+        """Queue the rest of a job; where that cannot be, a watchdog does it.
+
+        Of one that has ended and `resumes`, nobody else would know that there is a rest.
+        """
         with contextlib.suppress(MediaAgentError):
             turns = await self._queue.list_of(job_id)
-            queue = name_queue(self._store.jobs.get(job_id).plan, self._backends)
-            await self._queue.add(job_id, turns[-1].number + 1 if turns else 0, queue)
+            job = self._store.jobs.get(job_id)
+            await self._queue.add(
+                job_id,
+                turns[-1].number + 1 if turns else 0,
+                name_queue(job.plan, self._backends),
+                resumes=resumes and job.status.is_terminal,
+            )
 
 
 def _fill_in(section: QueueSection, backend: VideoBackend) -> QueueSection:

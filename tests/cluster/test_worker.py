@@ -27,6 +27,7 @@ from media_agent.errors import (
 )
 from media_agent.jobs import stopping
 from media_agent.jobs.running.observing import Observer, StillWaitingError
+from media_agent.jobs.sharing import Sharing
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.ledger.store import postgres_connections
@@ -34,7 +35,15 @@ from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
-from media_agent_schemas import Artifact, JobCompleted, JobStatus, OperationRef, VideoRequest
+from media_agent_schemas import (
+    Artifact,
+    JobCompleted,
+    JobOutcomeUnknown,
+    JobStatus,
+    OperationRef,
+    VideoRequest,
+)
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import TerminalEvent
 from tests.cluster.fakes import MemoryQueue, Service
 from tests.postgres import PostgresServer
@@ -250,6 +259,54 @@ async def test_what_would_wait_once_the_worker_ends_is_handed_back_and_owned_no_
 
         assert [each.number for each in scene.queue.turns] == [0, 1]
         assert not scene.client.store.owners.is_claimed(job_id)
+
+
+async def test_a_turn_that_begins_once_the_worker_ends_is_handed_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, QueueSection(concurrent_per_worker=2)) as scene:
+        job_id, is_over = await scene.keep(), asyncio.Event()
+
+        async def take_one_more(seconds: float) -> None:
+            await is_over.wait()
+
+        monkeypatch.setattr(scene.engine, "stop", take_one_more)
+        scene.drain.asked.set()
+        while not scene.worker._is_ending:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+
+        try:
+            async with asyncio.timeout(30):
+                assert await scene.engine.work(job_id, False) == "handed back"
+        finally:
+            is_over.set()
+
+        assert [turn.job_id for turn in scene.queue.turns] == [job_id]
+        assert scene.client.store.submissions.of(job_id) == []
+
+
+async def test_a_job_to_be_resumed_is_still_to_be_resumed_when_it_is_handed_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path) as scene:
+        job_id, has_begun = await scene.keep(), asyncio.Event()
+        error = ErrorInfo(code="submit_uncertain", message="the reply was lost")
+        end = JobOutcomeUnknown(error=error)
+        with scene.client.store.owners.claim(job_id):
+            scene.client.store.events.append(job_id, end, scene.client._context.now())
+
+        async def load_for_long(sharing: Sharing) -> None:
+            has_begun.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(Sharing, "load", load_for_long)
+        turn = asyncio.create_task(scene.engine.work(job_id, True))
+        await has_begun.wait()
+        scene.drain.asked.set()
+
+        assert await turn == "handed back"
+
+        assert scene.queue.resuming == {each.name for each in scene.queue.turns}
 
 
 async def test_what_ends_in_time_is_waited_for(tmp_path: Path) -> None:
