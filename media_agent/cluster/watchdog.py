@@ -108,7 +108,7 @@ class Watchdog:
             except (
                 JobNotFoundError,
                 StorageError,
-            ) as error:  # it alone: the others are not held up
+            ) as error:  # others are not held up
                 _LOGGER.warning("job %s cannot be queued: %s", job_id, error.message)
                 continue
             if turn is None:
