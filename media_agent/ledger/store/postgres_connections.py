@@ -142,11 +142,14 @@ class Connections:
         with self._changing:
             if self._idle:
                 return self._idle.pop()
-        connection = Client.connect(
-            f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
-            autocommit=True,  # transactions are begun by us
-            row_factory=dict_row,
-        )
+        try:
+            connection = Client.connect(
+                f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
+                autocommit=True,  # transactions are begun by us
+                row_factory=dict_row,
+            )
+        except OSError as error:  # this process may open no more files: others are closed soon
+            raise psycopg.OperationalError(str(error)) from error
         connection.silence_seconds = self.busy_seconds + _SILENCE
         try:
             connection.adapters.register_loader("numeric", FloatLoader)
