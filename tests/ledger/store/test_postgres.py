@@ -253,7 +253,7 @@ def test_a_process_that_may_open_no_more_files_connects_once_it_may(
     monkeypatch.setattr(postgres_connections.Client, "connect", connect_later)
 
     assert open_ledger().jobs.list() == []
-    failures += [OSError(24, "Too many open files")] * 100
+    failures += [trouble] * 100
     with pytest.raises(LedgerBusyError, match="Too many open files"):
         open_ledger(busy_seconds=0.1).jobs.list()
 
