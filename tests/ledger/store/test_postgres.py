@@ -240,10 +240,8 @@ def test_a_write_waits_until_the_server_is_back(
 def test_a_process_that_may_open_no_more_files_connects_once_it_may(
     open_ledger: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connect, failures = (
-        postgres_connections.Client.connect,
-        [OSError(24, "Too many open files")] * 2,
-    )
+    connect, trouble = postgres_connections.Client.connect, OSError(24, "Too many open files")
+    failures = [trouble] * 2
 
     def connect_later(*words: Any, **named: Any) -> Any:
         if failures:
