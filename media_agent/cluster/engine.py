@@ -22,7 +22,7 @@ from media_agent.errors import ConfigurationError, StorageError
 from media_agent.ledger.store.address import Address
 
 if TYPE_CHECKING:
-    from dbos import DBOS, DBOSClient
+    from dbos import DBOSClient
 
 Work = Callable[[str, bool], Awaitable[str]]
 """Does a turn of a job, which may have ended and is to be resumed; returns in a word what came of
@@ -161,7 +161,6 @@ class DbosWorker:
         self._url = url
         self._name = name
         self._queues = queues
-        self._dbos: DBOS | None = None
 
     async def start(self, work: Work) -> None:
         """Take turns from now on.
@@ -180,7 +179,7 @@ class DbosWorker:
             return await step(job_id, resumes)
 
         with _errors():
-            self._dbos = DBOS(
+            DBOS(
                 config={
                     "name": _APP,
                     "system_database_url": self._url.get_secret_value(),
@@ -207,8 +206,6 @@ class DbosWorker:
         """Take no more turns, and wait so long for those that run here."""
         from dbos import DBOS
 
-        if self._dbos is not None:  # whose threads would wait for a database that is away for ever
-            self._dbos._sys_db._retry_connection_errors = False
         wait = max(1, int(seconds))
         destroy = partial(DBOS.destroy, destroy_registry=True, workflow_completion_timeout_sec=wait)
         await asyncio.to_thread(destroy)

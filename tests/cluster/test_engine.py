@@ -1,14 +1,11 @@
 """Where dbos keeps its tables: what the ledger's address means to libpq, it means to dbos."""
 
-import asyncio
-import threading
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from media_agent.cluster.engine import DbosQueue, DbosWorker, find_system_url
-from media_agent.config.jobs_section import QueueSection
+from media_agent.cluster.engine import DbosQueue, find_system_url
 from media_agent.errors import ConfigurationError
 from tests.postgres import PASSWORD, PostgresServer
 
@@ -79,33 +76,3 @@ async def test_turns_are_queued_at_the_first_host_that_answers_or_by_a_service(
     ((turn),) = await queue.list_of("one")
     await queue.aclose()
     assert (turn.job_id, turn.queue) == ("one", "fal")
-
-
-@pytest.mark.anyio
-async def test_a_worker_that_ends_while_its_database_is_away_leaves_no_thread_to_wait_for(
-    postgres_server: PostgresServer, postgres_url: SecretStr, tmp_path: Path
-) -> None:
-    url = find_system_url(postgres_url, tmp_path)
-    queue, worker = DbosQueue(url), DbosWorker(url, "w", {"b": QueueSection()})
-    has_begun, is_done = asyncio.Event(), asyncio.Event()
-
-    async def work(job_id: str, resumes: bool) -> str:
-        has_begun.set()
-        await is_done.wait()
-        return "ended"
-
-    await worker.start(work)
-    await queue.add("one", 0, "b")
-    await has_begun.wait()
-    await queue.aclose()
-    postgres_server.stop()
-    try:
-        is_done.set()
-        await asyncio.sleep(0.2)  # in which it finds that nothing can be kept
-        await worker.stop(1)
-
-        async with asyncio.timeout(30):
-            while any(each.name.startswith("dbos-") for each in threading.enumerate()):  # noqa: ASYNC110  # nothing says when
-                await asyncio.sleep(0.05)
-    finally:
-        postgres_server.start()
