@@ -27,6 +27,7 @@ from media_agent.jobs.running.observing import StillWaitingError
 from media_agent.jobs.running.unsent import fail_unsent
 from media_agent.jobs.turns import BEGINNING
 from media_agent.ledger.state import OwnershipLostError
+from media_agent_schemas.jobs import JobStatus
 
 LEDGER_SECONDS = 2.0
 """How long a call in the event loop of a worker waits for a ledger that is away; then its job does,
@@ -159,7 +160,7 @@ class QueueWorker:
 
     async def _work_once(self, job_id: str, *, resumes: bool, waits: bool) -> str:
         job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not resumes:
+        if job.status is JobStatus.COMPLETED or (job.status.is_terminal and not resumes):
             return "ended"
         is_new = not self._store.submissions.of(job_id)
         queue = self._limits_of(name_queue(job.plan, self._backends))

@@ -309,6 +309,21 @@ async def test_a_job_to_be_resumed_is_still_to_be_resumed_when_it_is_handed_back
         assert scene.queue.resuming == {each.name for each in scene.queue.turns}
 
 
+async def test_a_turn_that_resumes_a_job_and_is_run_again_does_nothing_once_it_is_completed(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        await scene.engine.work(job_id, False)
+        scene.complete(job_id)
+        await scene.until(job_id, JobStatus.COMPLETED)
+        polls = len(scene.service.polls)
+
+        assert await scene.engine.work(job_id, True) == "ended"
+
+        assert len(scene.service.polls) == polls
+
+
 async def test_what_ends_in_time_is_waited_for(tmp_path: Path) -> None:
     async with serving(tmp_path, QueueSection(concurrent_per_worker=2), drain=30) as scene:
         job_id = await scene.keep()
