@@ -196,7 +196,8 @@ def test_who_only_wants_a_key_is_shown_with_its_price(
     said = capsys.readouterr().out
     assert "with a key it would cost:" in said
     (row,) = [line.split() for line in said.splitlines() if line.startswith("-  fal/fal-ai/magi ")]
-    assert row[2:7] == ["extend", "x", "9", "8", "14.13"]
+    assert row[2:6] == ["extend", "x", "9", "8"]
+    assert row[6].rstrip("*") == "14.13"  # a star once the price is old
 
 
 def test_who_is_over_the_budget_is_shown_with_its_price(capsys: pytest.CaptureFixture[str]) -> None:
