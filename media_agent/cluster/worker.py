@@ -102,6 +102,7 @@ class QueueWorker:
         self._context = context
         self._store = context.store
         self._runner = runner
+        runner.is_retried = True  # its segments too
         self._queue = queue
         self._engine = engine
         self._backends = backends
@@ -169,9 +170,7 @@ class QueueWorker:
             return waits and not self._is_ending and find_waiting(backend, queue) is not None
 
         try:
-            with self._runner.at_work(
-                job, None, waits_elsewhere=waits_elsewhere, is_retried=True
-            ) as run:
+            with self._runner.at_work(job, None, waits_elsewhere=waits_elsewhere) as run:
                 await run.run()
             return "ended"
         except StillWaitingError:

@@ -37,10 +37,13 @@ from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
 from media_agent_schemas import (
     Artifact,
+    Capabilities,
     JobCompleted,
     JobOutcomeUnknown,
     JobStatus,
     OperationRef,
+    Size,
+    VideoMode,
     VideoRequest,
 )
 from media_agent_schemas.errors import ErrorInfo
@@ -408,6 +411,57 @@ async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
         (sent,) = store.submissions.of(job_id)
         assert (sent.state, sent.attempts) == (SubmissionState.ACCEPTED, 1)
         assert scene.service.sent == [job_id]
+
+
+@pytest.mark.parametrize("trouble", [LedgerBusyError, UndecidedError])
+@pytest.mark.parametrize("step", ["intent", "event"])
+async def test_a_ledger_that_goes_away_during_a_segment_fails_no_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, trouble: type[StorageError]
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
+    monkeypatch.setattr(Service, "capabilities", can_make_segments)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep(REQUEST.model_copy(update={"duration": 5}))
+        store, failures = scene.client.store, [trouble("it is away")]
+        part = store.submissions if step == "intent" else store.events
+        name = "record_intent" if step == "intent" else "append"
+        method = getattr(part, name)
+
+        def fail_once(owned: str, *words: object, **named: object) -> object:
+            if failures and owned.endswith("segment-0002"):
+                raise failures.pop()
+            return method(owned, *words, **named)
+
+        async def complete_all() -> None:
+            while True:
+                for key in {*scene.service.sent} - {*scene.service.answers}:
+                    scene.complete(key)
+                await asyncio.sleep(0.01)
+
+        monkeypatch.setattr(part, name, fail_once)
+        completing = asyncio.create_task(complete_all())
+        assert await scene.engine.work(job_id, False) == "ended"
+        completing.cancel()
+
+        assert failures == []
+        assert (await scene.client.get(job_id)).status is JobStatus.COMPLETED
+        assert [key[-4:] for key in scene.service.sent] == ["0001", "0002", "0003"]
+
+
+def can_make_segments(service: Service, model: str | None = None) -> Capabilities:
+    size = Size(width=16, height=16)
+    return Capabilities(
+        backend=service.name,
+        model="m",
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+        input_roles=("first_frame",),
+        sizes=(size,),
+        default_size=size,
+        fps_values=(4.0,),
+        default_fps=4.0,
+        max_duration=2.0,
+        seed=True,
+    )
 
 
 @pytest.mark.parametrize("trouble", [None, BackendUnavailableError("no answer")])
