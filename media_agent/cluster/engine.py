@@ -46,8 +46,11 @@ def find_system_url(ledger: SecretStr | None, data_dir: Path) -> SecretStr:
         return SecretStr(f"sqlite:///{data_dir / 'dbos.sqlite'}")
     from psycopg.conninfo import conninfo_to_dict
 
+    from media_agent.ledger.store.postgres_connections import NETWORK
+
     address = Address.parse(ledger)
-    options = {name: str(value) for name, value in conninfo_to_dict(address.conninfo).items()}
+    parts = conninfo_to_dict(f"{NETWORK} {address.conninfo}")  # which may say otherwise
+    options = {name: str(value) for name, value in parts.items()}
     user, password = (quote(options.pop(name, ""), safe="") for name in ("user", "password"))
     database = quote(options.pop("dbname", ""), safe="")
     if not database:

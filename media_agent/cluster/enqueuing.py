@@ -4,10 +4,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Mapping
+from itertools import chain, repeat
 
 from media_agent.cluster.turns import AGAIN, FIRST, Stage, TurnQueue, name_queue
 from media_agent.config.backend_section import BackendSection
-from media_agent.errors import JobError, MediaAgentError, StorageError
+from media_agent.errors import JobError, JobNotFoundError, MediaAgentError, StorageError
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.runner import JobRunner
@@ -19,7 +20,8 @@ from media_agent.jobs.sharing import Sharing
 from media_agent_schemas.events import JobCancelled
 from media_agent_schemas.jobs import VideoJob
 
-_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to queue a job
+_PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0)  # seconds between attempts to queue a job, the last again
+_LEAVING_SECONDS = 5.0  # that a worker may take to leave a job that has ended
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -43,11 +45,14 @@ class EnqueuingRunner(JobRunner):
         except StorageError as error:
             _LOGGER.warning("job %s is queued later: %s", job.id, error.message)
             self.start(job)
+        except asyncio.CancelledError:  # it is kept, and may be ours still: nobody else queues it
+            self.start(job)
+            raise
 
     async def run_new(self, job: VideoJob, on_event: OnEvent, *, lets_go: bool = False) -> VideoJob:
         """Queue a new job and watch it to its end; when this is cancelled, so is the job."""
-        await self.begin(job)
         try:
+            await self.begin(job)
             return await self.attach(job.id, on_event)
         except asyncio.CancelledError:
             if not lets_go:
@@ -99,7 +104,9 @@ class EnqueuingRunner(JobRunner):
     async def stop(self, job_id: str) -> None:
         """Ask whoever works on a job to stop it; one that nothing was sent for is ended here."""
         job = self._store.jobs.get(job_id)
-        if job.status.is_terminal or self._store.owners.request_cancel(job_id):
+        if job.status.is_terminal:
+            return
+        if self._store.owners.request_cancel(job_id) and not self._is_here(job_id):
             return
         with contextlib.suppress(JobError):  # a worker has just taken it, and sees the request
             if not end_unsent(
@@ -131,14 +138,18 @@ class EnqueuingRunner(JobRunner):
         await self._queue.add(job.id, number, queue, priority=priority, resumes=resumes)
 
     async def _run(self, job: VideoJob, *, force: bool = False) -> None:
-        """Queue a job that could not be queued before."""
-        for pause in _PAUSES:
+        """Queue a job that could not be queued before; as long as it is ours, nobody else does."""
+        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
             await self._context.sleep(pause)
             try:
-                return await self._send(job, priority=AGAIN)
+                if not self._store.jobs.get(job.id).status.is_terminal:
+                    await self._send(job, priority=AGAIN)
+            except JobNotFoundError:
+                return
             except MediaAgentError as error:
                 _LOGGER.info("job %s is not queued yet: %s", job.id, error.message)
-        _LOGGER.warning("job %s waits for a worker to find it", job.id)
+            else:
+                return
 
     async def _is_resumable(self, job_id: str) -> bool:
         """Return whether there is anything left to do of a job."""
@@ -147,9 +158,21 @@ class EnqueuingRunner(JobRunner):
 
     async def _queue_again(self, job_id: str) -> None:
         """Queue what is left of a job, unless a worker is at it."""
+        await self._let_leave(job_id)
         if not self._store.owners.is_claimed(job_id):
             job = self._store.jobs.get(job_id)
             await self._send(job, priority=AGAIN, resumes=True)
+
+    async def _let_leave(self, job_id: str) -> None:
+        """Wait for a worker that has kept the end of a job, and is just leaving it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LEAVING_SECONDS):
+                while self._store.jobs.get(job_id).status.is_terminal:
+                    turns = await self._queue.list_of(job_id)
+                    is_running = bool(turns) and turns[-1].stage is Stage.RUNNING
+                    if not is_running and not self._store.owners.is_claimed(job_id):
+                        return
+                    await self._context.sleep(stopping.LOOK_SECONDS)
 
     async def _wait_until_reopened(self, job_id: str) -> None:
         """Wait until a job that had ended is under way again, or its turn is over."""

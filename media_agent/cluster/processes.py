@@ -24,6 +24,7 @@ _LIVED_SECONDS = 60.0  # as long as this it worked, and what follows is no start
 _MOST_ENDS = 5  # in a row, by itself
 _LOOK_SECONDS = 0.2
 _LAST_LINES = 20
+_READING_SECONDS = 5.0  # that what a process said last may take; its own children may say more
 _MAIN = "from media_agent.cli import main; raise SystemExit(main())"
 _HOPELESS = {  # exit codes of what another start does not change
     OUTCOMES[code].exit_code
@@ -112,8 +113,6 @@ class _Worker:
     def describe_end(self) -> str:
         """Say how the process ended, with its last words."""
         code = self.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=_LOOK_SECONDS)
         said = next((line for line in reversed(self._last_words) if line), "it said nothing")
         count = f", {self._ends_in_a_row} times in a row" if self._ends_in_a_row > 1 else ""
         return f"its process ended with exit code {code}{count}: {said}"
@@ -124,10 +123,15 @@ class _Worker:
             self._process.terminate()
 
     def wait(self) -> int:
-        """Return the exit code once it has ended; 128 + N for a signal; 0: it has yet to start."""
+        """Return the exit code once it has ended; 128 + N for a signal; 0: it has yet to start.
+
+        What it said last has been passed on by then.
+        """
         if self._process is None or self._due is not None:
             return 0
         code = self._process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=_READING_SECONDS)
         return code if code >= 0 else 128 - code
 
     def _start(self) -> None:

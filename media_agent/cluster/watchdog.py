@@ -5,18 +5,21 @@ turn, gets one; a turn that is queued for an older version gets a successor. A w
 turn run twice: the ledger lets only one of the two work, and nothing is submitted a second time.
 """
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from media_agent.cluster.turns import FIRST, VERSION, Stage, Turn, TurnQueue, name_queue
 from media_agent.config.backend_section import BackendSection
+from media_agent.errors import JobNotFoundError, LedgerBusyError, StorageError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.owner import Owner
 from media_agent.telemetry.jobs import tell_handover
 
 MOST_IN_A_ROUND = 500
 REST_SECONDS = 60.0  # between two turns of a job that could not go on
+_LOGGER = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,16 @@ class Watchdog:
             turn = last.get(job_id)
             if turn is not None and not self._is_over(turn):
                 continue
-            queue = name_queue(self._store.jobs.get(job_id).plan, self._backends)
+            try:
+                queue = name_queue(self._store.jobs.get(job_id).plan, self._backends)
+            except LedgerBusyError:
+                raise
+            except (
+                JobNotFoundError,
+                StorageError,
+            ) as error:  # others are not held up
+                _LOGGER.warning("job %s cannot be queued: %s", job_id, error.message)
+                continue
             if turn is None:
                 await self._queue.add(job_id, 0, queue, priority=FIRST)
             else:

@@ -27,6 +27,7 @@ from media_agent.jobs.running.observing import StillWaitingError
 from media_agent.jobs.running.unsent import fail_unsent
 from media_agent.jobs.turns import BEGINNING
 from media_agent.ledger.state import OwnershipLostError
+from media_agent_schemas.jobs import JobStatus
 
 LEDGER_SECONDS = 2.0
 """How long a call in the event loop of a worker waits for a ledger that is away; then its job does,
@@ -101,6 +102,7 @@ class QueueWorker:
         self._context = context
         self._store = context.store
         self._runner = runner
+        runner.is_retried = True  # its segments too
         self._queue = queue
         self._engine = engine
         self._backends = backends
@@ -126,6 +128,9 @@ class QueueWorker:
 
     async def take_turn(self, job_id: str, resumes: bool) -> str:
         """Do what is left of a job; returns in a word what came of it."""
+        if self._is_ending:  # it was taken at the last moment, and nobody waits for it
+            await self._hand_back(job_id, resumes=resumes)
+            return "handed back"
         task = asyncio.ensure_future(self._work(job_id, resumes=resumes, waits=True))
         self._at_work.add(task)
         try:
@@ -133,7 +138,7 @@ class QueueWorker:
         except asyncio.CancelledError:
             if not task.cancelled():
                 raise  # the engine ends this turn
-            await self._hand_back(job_id)
+            await self._hand_back(job_id, resumes=resumes)
             return "handed back"
         finally:
             self._at_work.discard(task)
@@ -156,7 +161,7 @@ class QueueWorker:
 
     async def _work_once(self, job_id: str, *, resumes: bool, waits: bool) -> str:
         job = self._store.jobs.get(job_id)
-        if job.status.is_terminal and not resumes:
+        if job.status is JobStatus.COMPLETED or (job.status.is_terminal and not resumes):
             return "ended"
         is_new = not self._store.submissions.of(job_id)
         queue = self._limits_of(name_queue(job.plan, self._backends))
@@ -165,9 +170,7 @@ class QueueWorker:
             return waits and not self._is_ending and find_waiting(backend, queue) is not None
 
         try:
-            with self._runner.at_work(
-                job, None, waits_elsewhere=waits_elsewhere, is_retried=True
-            ) as run:
+            with self._runner.at_work(job, None, waits_elsewhere=waits_elsewhere) as run:
                 await run.run()
             return "ended"
         except StillWaitingError:
@@ -214,12 +217,20 @@ class QueueWorker:
             task.cancel()
         await stopping
 
-    async def _hand_back(self, job_id: str) -> None:
-        """Queue the rest of a job; where that cannot be, a watchdog does it."""
+    async def _hand_back(self, job_id: str, *, resumes: bool = False) -> None:
+        """Queue the rest of a job; where that cannot be, a watchdog does it.
+
+        Of one that has ended and `resumes`, nobody else would know that there is a rest.
+        """
         with contextlib.suppress(MediaAgentError):
             turns = await self._queue.list_of(job_id)
-            queue = name_queue(self._store.jobs.get(job_id).plan, self._backends)
-            await self._queue.add(job_id, turns[-1].number + 1 if turns else 0, queue)
+            job = self._store.jobs.get(job_id)
+            await self._queue.add(
+                job_id,
+                turns[-1].number + 1 if turns else 0,
+                name_queue(job.plan, self._backends),
+                resumes=resumes and job.status.is_terminal,
+            )
 
 
 def _fill_in(section: QueueSection, backend: VideoBackend) -> QueueSection:

@@ -13,7 +13,6 @@ from media_agent.backend.protocol import VideoBackend
 from media_agent.errors import (
     BackendResponseError,
     JobCancelledError,
-    LedgerBusyError,
     MediaAgentError,
     OperationNotFoundError,
     SubmitUncertainError,
@@ -32,7 +31,6 @@ from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.sharing import Sharing
 from media_agent.jobs.submit import Submitter
 from media_agent.ledger.state import JobOptions, OwnershipLostError
-from media_agent.ledger.store.database import UndecidedError
 from media_agent.telemetry.jobs import JobTelemetry
 from media_agent_schemas.events import (
     JobCancelled,
@@ -58,18 +56,18 @@ class JobRun:
         on_event: OnEvent = None,
         parts: SegmentRunner | None = None,
         waits_elsewhere: Callable[[VideoBackend], bool] = lambda backend: False,
-        is_retried: bool = False,
+        leaves_off: Callable[[MediaAgentError], bool] = lambda error: False,
     ) -> None:
         """Begin; a run whose backend `waits_elsewhere` leaves off once the work is accepted.
 
-        One that `is_retried` leaves off where the ledger is away, which is no word about the job.
+        It `leaves_off` at trouble that is no word about the job: whoever runs it does so again.
         """
         self.on_submitted: Callable[[], None] = lambda: None
         """Called when a backend has taken the work."""
         self._context = context
         self._lookout = lookout
         self._store = context.store
-        self._is_retried = is_retried
+        self._leaves_off = leaves_off
         self._has_left = False
         self._resumed_from: int | None = None
         self._sharing = Sharing(job.id, context)
@@ -125,7 +123,7 @@ class JobRun:
             JobError: another process works on it.
             OwnershipLostError: another process took it over meanwhile.
             StillWaitingError: it was accepted, and is waited for elsewhere.
-            LedgerBusyError, UndecidedError: the ledger is away, and the run is one that is retried.
+            LedgerBusyError, UndecidedError: the ledger is away, where the run leaves off then.
             MediaAgentError: its backend or its place cannot be used, or the ledger cannot be
                 written, so that the end could not be kept.
         """
@@ -212,7 +210,7 @@ class JobRun:
             info = to_info(error)
             return JobOutcomeUnknown(error=info) if info.hint else as_unknown(self._current, info)
         except MediaAgentError as error:
-            if self._is_retried and isinstance(error, LedgerBusyError | UndecidedError):
+            if self._leaves_off(error):
                 raise
             return await self._after_trouble(error)
         except Exception as error:  # a plugin's own, kept as data

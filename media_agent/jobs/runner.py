@@ -8,7 +8,12 @@ from contextlib import AbstractContextManager
 from types import MappingProxyType
 
 from media_agent.backend.protocol import VideoBackend
-from media_agent.errors import BackendUnavailableError, JobError, MediaAgentError
+from media_agent.errors import (
+    BackendUnavailableError,
+    JobError,
+    LedgerBusyError,
+    MediaAgentError,
+)
 from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.lookout import Lookout
@@ -21,6 +26,7 @@ from media_agent.jobs.segment_jobs import SegmentRunner
 from media_agent.jobs.settle import UNSENT
 from media_agent.jobs.turns import Turns
 from media_agent.ledger.state import JobOptions, OwnershipLostError
+from media_agent.ledger.store.database import UndecidedError
 from media_agent_schemas.events import JobCancelled
 from media_agent_schemas.jobs import VideoJob
 from media_agent_schemas.request import VideoRequest
@@ -42,6 +48,8 @@ class JobRunner:
         self._new = NewJobs(context, self.start)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._has_let_go = False
+        self.is_retried = False
+        """Whether jobs are run again here that leave off where the ledger is away."""
 
     async def keep(
         self, job_id: str, request: VideoRequest, terms: JobOptions
@@ -91,7 +99,8 @@ class JobRunner:
         try:
             return await self.run(job, on_event, lets_go=lets_go)
         except MediaAgentError as error:
-            fail_unsent(job.id, error, self._context)
+            if not self.leaves_off(error):
+                fail_unsent(job.id, error, self._context)
             raise
 
     async def run(
@@ -208,6 +217,10 @@ class JobRunner:
         """The work on jobs that nobody waits for, by job; each task ends when no more is done."""
         return MappingProxyType(self._tasks)
 
+    def leaves_off(self, error: MediaAgentError) -> bool:
+        """Return whether a run that has this trouble is run again; it says nothing of the job."""
+        return self.is_retried and isinstance(error, LedgerBusyError | UndecidedError)
+
     def is_at_work(self, job_id: str) -> bool:
         """Return whether a process works on a job, this one or another."""
         return not self._is_free(job_id)
@@ -219,11 +232,8 @@ class JobRunner:
         on_event: OnEvent,
         *,
         waits_elsewhere: Callable[[VideoBackend], bool] = lambda backend: False,
-        is_retried: bool = False,
     ) -> Iterator[JobRun]:
         """Give a run of a job, which stands for it in this process while the context lasts.
-
-        See `JobRun` for the options.
 
         Raises:
             JobError: this process is working on it already.
@@ -237,7 +247,7 @@ class JobRunner:
             on_event=on_event,
             parts=SegmentRunner(self, self._store),
             waits_elsewhere=waits_elsewhere,
-            is_retried=is_retried,
+            leaves_off=self.leaves_off,
         )
         try:
             yield self._runs[job.id]

@@ -6,7 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from media_agent.errors import BackendResponseError, InvalidRequestError, JobError, JobNotFoundError
+from media_agent.errors import (
+    BackendResponseError,
+    InvalidRequestError,
+    JobError,
+    JobNotFoundError,
+    MediaAgentError,
+)
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import JobOptions
 from media_agent.provenance.marking import build_mark, describe_marking
@@ -157,6 +163,10 @@ class SegmentRunner:
         self._stopped.add(job_id)
         for segment in self._segments_of(part_of, self._find_named(job_id))[-1:]:
             await self._running.stop(segment.id)
+
+    def leaves_off(self, error: MediaAgentError) -> bool:
+        """Return whether an error is no word about a segment; see `JobRunner`."""
+        return self._running.leaves_off(error)
 
     def is_begun(self, job_id: str, *, part_of: str) -> bool:
         """Return whether a segment was begun, in this process or before."""

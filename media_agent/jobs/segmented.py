@@ -116,6 +116,8 @@ class SegmentedBackend:
                 async for event in events:
                     yield event
         except MediaAgentError as error:
+            if self._runner.leaves_off(error):
+                raise
             yield JobFailed(
                 error=to_info(error), **dict(await self._delivery(made, ref.operation_id))
             )

@@ -54,6 +54,7 @@ class Sharing:
 
         Raises:
             StorageError: it still cannot.
+            OwnershipLostError: another process took the job over, and shares what it makes.
         """
         if self._files is not None:
             await self._try(partial(self._files.save_work, key, self._context.work_folder / key))
@@ -110,9 +111,11 @@ class Sharing:
 
     async def _try(self, share: Callable[[], None]) -> None:
         for pause in _PAUSES:
+            self._store.owners.check(self._job_id)
             try:
                 return await asyncio.to_thread(share)
             except StorageError as error:
                 self._store.jobs.warn(self._job_id, f"{error.message}; it is tried again")
                 await self._context.sleep(pause)
+        self._store.owners.check(self._job_id)
         return await asyncio.to_thread(share)

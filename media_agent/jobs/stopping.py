@@ -49,6 +49,19 @@ async def while_wanted(
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def finish_in_thread(work: Callable[[], _Result]) -> _Result:
+    """Do work in a thread; a cancellation waits for its end, as no thread can be broken off.
+
+    Else it would write when somebody else has the job, and the place of its video.
+    """
+    task = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+
+
 async def within(
     work: Coroutine[object, object, _Result],
     seconds: float | None,

@@ -254,7 +254,7 @@ class Owners:
         try:
             with self._renewing():
                 pass
-        except MediaAgentError as error:
+        except Exception as error:  # noqa: BLE001  # without a next beat, all jobs would be lost
             _LOGGER.debug("no heartbeat: %s", error)
 
     @contextlib.contextmanager

@@ -22,6 +22,8 @@ class MemoryQueue:
 
     turns: list[Turn] = field(default_factory=list)
     priorities: dict[str, int] = field(default_factory=dict)
+    resuming: set[str] = field(default_factory=set)
+    """The turns of jobs that had ended."""
     is_away: bool = False
 
     async def add(
@@ -33,6 +35,8 @@ class MemoryQueue:
         if all(each.name != turn.name for each in self.turns):
             self.turns.append(turn)
             self.priorities[turn.name] = priority
+            if resumes:
+                self.resuming.add(turn.name)
 
     async def list_open(self) -> Sequence[Turn]:
         return [turn for turn in self.turns if turn.stage is not Stage.ENDED]

@@ -28,16 +28,20 @@ pytest.importorskip("psycopg", reason="the extra cluster is not installed")
         ("postgresql://[::1]:5432/db", {"host": "::1", "port": "5432"}),
         ("postgresql:///db?host=/run/postgresql", {"host": "/run/postgresql"}),
         ("postgresql:///db?service=media", {"service": "media"}),
+        ("postgresql://h/db?tcp_user_timeout=9000", {"host": "h", "tcp_user_timeout": "9000"}),
     ],
 )
 def test_dbos_connects_as_the_ledger_does(ledger: str, arguments: dict[str, str]) -> None:
+    from psycopg.conninfo import conninfo_to_dict
     from sqlalchemy import make_url
+
+    from media_agent.ledger.store.postgres_connections import NETWORK
 
     url = make_url(find_system_url(SecretStr(ledger), Path("data")).get_secret_value())
 
     positional, named = url.get_dialect()().create_connect_args(url)
     assert not positional
-    assert named == arguments | {"dbname": "db"}
+    assert named == conninfo_to_dict(NETWORK) | arguments | {"dbname": "db"}
     assert "p%2Fq" not in str(url)
 
 

@@ -1,7 +1,7 @@
 """A client whose jobs others work on: it keeps them, queues them, and watches the ledger."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,9 @@ from media_agent.cluster.enqueuing import EnqueuingRunner
 from media_agent.cluster.turns import AGAIN, FIRST, Stage
 from media_agent.config.jobs_section import JobsSection
 from media_agent.config.settings import load_settings
+from media_agent.errors import StorageError
 from media_agent.jobs import stopping
+from media_agent.jobs.sharing import Sharing
 from media_agent.ledger.ledger import Ledger
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
@@ -24,6 +26,7 @@ from media_agent_schemas import (
     JobStarted,
     JobStatus,
     OperationRef,
+    VideoJob,
     VideoRequest,
 )
 from media_agent_schemas.errors import ErrorInfo
@@ -95,6 +98,67 @@ async def test_a_job_is_queued_later_where_the_queue_is_away(
     async with asyncio.timeout(60):
         while not queue.turns:  # noqa: ASYNC110  # nothing says when
             await asyncio.sleep(0.01)
+
+
+async def test_a_job_whose_inputs_cannot_be_shared_for_long_is_queued_once_they_can_be(
+    client: VideoClient, queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.enqueuing._PAUSES", (0.01, 0.01))
+    failures = [StorageError("it is away")] * 9
+
+    async def fail_for_long(sharing: Sharing) -> None:
+        if failures:
+            raise failures.pop()
+
+    monkeypatch.setattr(Sharing, "send_inputs", fail_for_long)
+    job = await client.start(REQUEST)
+    assert worker(client).owners.list_unworked() == ()  # so that only its maker can queue it
+
+    async with asyncio.timeout(60):
+        while not queue.turns:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+    assert worker(client).owners.list_unworked() == (job.id,)
+
+
+async def test_a_job_whose_caller_gave_up_before_it_was_queued_is_not_forgotten(
+    client: VideoClient, queue: MemoryQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.enqueuing._PAUSES", (0.01,))
+    starting = await giving_up(client.start(REQUEST), monkeypatch)
+
+    assert starting.cancelled()
+    async with asyncio.timeout(60):
+        while not queue.turns:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+
+
+async def test_a_caller_that_gives_up_before_the_job_was_queued_stops_it(
+    client: VideoClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting = await giving_up(client.generate(REQUEST), monkeypatch)
+
+    assert starting.cancelled()
+    assert [job.status for job in await client.list()] == [JobStatus.CANCELLED]
+
+
+async def giving_up(
+    call: Coroutine[object, object, VideoJob], monkeypatch: pytest.MonkeyPatch
+) -> "asyncio.Task[VideoJob]":
+    """Cancel a call for a new job while the inputs of the job are shared."""
+    is_sharing, send = asyncio.Event(), Sharing.send_inputs
+
+    async def share_for_long(sharing: Sharing) -> None:
+        is_sharing.set()
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(Sharing, "send_inputs", share_for_long)
+    starting = asyncio.create_task(call)
+    await is_sharing.wait()
+    monkeypatch.setattr(Sharing, "send_inputs", send)
+    starting.cancel()
+    async with asyncio.timeout(30):
+        await asyncio.wait({starting})
+    return starting
 
 
 async def test_whoever_waits_hears_what_happens_elsewhere(
@@ -173,6 +237,25 @@ async def test_a_job_of_unknown_outcome_is_resumed_by_a_worker(
 
     (turn,) = await queue.list_open()
     assert (turn.number, queue.priorities[turn.name]) == (1, AGAIN)
+
+
+async def test_a_job_is_resumed_though_its_worker_has_yet_to_leave_it(
+    client: VideoClient, queue: MemoryQueue
+) -> None:
+    job = await client.start(REQUEST)
+    ledger = worker(client)
+    queue.change(lambda turn: True, stage=Stage.RUNNING)
+    error = ErrorInfo(code="submit_uncertain", message="the reply was lost")
+    with ledger.owners.claim(job.id):
+        ledger.events.append(job.id, JobOutcomeUnknown(error=error), NOW)
+        resuming = asyncio.create_task(client.begin_resume(job.id))
+        await asyncio.sleep(0.1)
+    await asyncio.sleep(0.1)
+    queue.change(lambda turn: True, stage=Stage.ENDED)
+
+    await resuming
+
+    assert {turn.name for turn in await queue.list_open()} == queue.resuming != set()
 
 
 async def test_a_job_that_is_over_is_not_queued_again(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +43,16 @@ def end(*_):
     sys.exit(0)
 signal.signal(signal.SIGTERM, end)
 (folder / "0.ready").touch()
+time.sleep(60)
+"""
+
+_TALKING = """
+import pathlib, signal, sys, time
+def end(*_):
+    sys.stderr.write("job one was handed back\\n")
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+(pathlib.Path(sys.argv[-1]) / "ready").touch()
 time.sleep(60)
 """
 
@@ -95,6 +106,27 @@ def test_a_worker_that_cannot_start_ends_all_with_its_code_and_its_last_words(
     assert said[-1].startswith(f"GPU 1: its process ended with exit code {code}")
     assert said[-1].endswith("error: it needs FAL_KEY; the others are ended")
     assert (tmp_path / "0.ended").exists()
+
+
+def test_what_a_worker_says_last_is_passed_on_before_all_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pass_on = processes._Worker._pass_on
+
+    def pass_on_slowly(worker: processes._Worker, process: "subprocess.Popen[bytes]") -> None:
+        process.wait()
+        time.sleep(0.3)
+        pass_on(worker, process)
+
+    monkeypatch.setattr(processes, "_MAIN", _TALKING)
+    monkeypatch.setattr(processes._Worker, "_pass_on", pass_on_slowly)
+    ender = threading.Thread(target=end_when, args=((tmp_path / "ready").exists,), daemon=True)
+    ender.start()
+
+    processes.run_per_gpu(["0"], [str(tmp_path)], lambda text: None)
+
+    ender.join()
+    assert capsys.readouterr().err == "job one was handed back\n"
 
 
 def test_a_worker_that_crashes_is_started_again_after_ever_longer_pauses(

@@ -80,6 +80,21 @@ async def test_a_job_that_is_handed_over_is_named_in_the_log_with_the_worker_tha
     ]
 
 
+async def test_a_job_that_cannot_be_read_holds_up_no_other(
+    ledger: Ledger, queue: MemoryQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    free(ledger, "damaged")
+    free(ledger, "whole")
+    with ledger.database.writing() as transaction:
+        transaction.change("UPDATE jobs SET plans = '[]' WHERE id = 'damaged'")
+
+    tended = await tending(ledger, queue).tend()
+
+    assert tended == Tended(begun=1)
+    assert [turn.job_id for turn in queue.turns] == ["whole"]
+    assert "job damaged cannot be queued: job damaged cannot be read" in caplog.text
+
+
 async def test_a_job_that_was_kept_and_never_queued_gets_its_first_turn(
     ledger: Ledger, queue: MemoryQueue
 ) -> None:

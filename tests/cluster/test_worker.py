@@ -27,6 +27,7 @@ from media_agent.errors import (
 )
 from media_agent.jobs import stopping
 from media_agent.jobs.running.observing import Observer, StillWaitingError
+from media_agent.jobs.sharing import Sharing
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.state import SubmissionState
 from media_agent.ledger.store import postgres_connections
@@ -34,7 +35,18 @@ from media_agent.ledger.store.database import UndecidedError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.testing.simulator.videos import write_video
-from media_agent_schemas import Artifact, JobCompleted, JobStatus, OperationRef, VideoRequest
+from media_agent_schemas import (
+    Artifact,
+    Capabilities,
+    JobCompleted,
+    JobOutcomeUnknown,
+    JobStatus,
+    OperationRef,
+    Size,
+    VideoMode,
+    VideoRequest,
+)
+from media_agent_schemas.errors import ErrorInfo
 from media_agent_schemas.events import TerminalEvent
 from tests.cluster.fakes import MemoryQueue, Service
 from tests.postgres import PostgresServer
@@ -252,6 +264,69 @@ async def test_what_would_wait_once_the_worker_ends_is_handed_back_and_owned_no_
         assert not scene.client.store.owners.is_claimed(job_id)
 
 
+async def test_a_turn_that_begins_once_the_worker_ends_is_handed_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path, QueueSection(concurrent_per_worker=2)) as scene:
+        job_id, is_over = await scene.keep(), asyncio.Event()
+
+        async def take_one_more(seconds: float) -> None:
+            await is_over.wait()
+
+        monkeypatch.setattr(scene.engine, "stop", take_one_more)
+        scene.drain.asked.set()
+        while not scene.worker._is_ending:  # noqa: ASYNC110  # nothing says when
+            await asyncio.sleep(0.01)
+
+        try:
+            async with asyncio.timeout(30):
+                assert await scene.engine.work(job_id, False) == "handed back"
+        finally:
+            is_over.set()
+
+        assert [turn.job_id for turn in scene.queue.turns] == [job_id]
+        assert scene.client.store.submissions.of(job_id) == []
+
+
+async def test_a_job_to_be_resumed_is_still_to_be_resumed_when_it_is_handed_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serving(tmp_path) as scene:
+        job_id, has_begun = await scene.keep(), asyncio.Event()
+        error = ErrorInfo(code="submit_uncertain", message="the reply was lost")
+        end = JobOutcomeUnknown(error=error)
+        with scene.client.store.owners.claim(job_id):
+            scene.client.store.events.append(job_id, end, scene.client._context.now())
+
+        async def load_for_long(sharing: Sharing) -> None:
+            has_begun.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(Sharing, "load", load_for_long)
+        turn = asyncio.create_task(scene.engine.work(job_id, True))
+        await has_begun.wait()
+        scene.drain.asked.set()
+
+        assert await turn == "handed back"
+
+        assert scene.queue.resuming == {each.name for each in scene.queue.turns}
+
+
+async def test_a_turn_that_resumes_a_job_and_is_run_again_does_nothing_once_it_is_completed(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep()
+        await scene.engine.work(job_id, False)
+        scene.complete(job_id)
+        await scene.until(job_id, JobStatus.COMPLETED)
+        polls = len(scene.service.polls)
+
+        assert await scene.engine.work(job_id, True) == "ended"
+
+        assert len(scene.service.polls) == polls
+
+
 async def test_what_ends_in_time_is_waited_for(tmp_path: Path) -> None:
     async with serving(tmp_path, QueueSection(concurrent_per_worker=2), drain=30) as scene:
         job_id = await scene.keep()
@@ -336,6 +411,57 @@ async def test_a_ledger_that_goes_away_before_the_submission_fails_no_job(
         (sent,) = store.submissions.of(job_id)
         assert (sent.state, sent.attempts) == (SubmissionState.ACCEPTED, 1)
         assert scene.service.sent == [job_id]
+
+
+@pytest.mark.parametrize("trouble", [LedgerBusyError, UndecidedError])
+@pytest.mark.parametrize("step", ["intent", "event"])
+async def test_a_ledger_that_goes_away_during_a_segment_fails_no_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, trouble: type[StorageError]
+) -> None:
+    monkeypatch.setattr("media_agent.cluster.worker._PAUSES", (0.01,) * 5)
+    monkeypatch.setattr(Service, "capabilities", can_make_segments)
+    async with serving(tmp_path) as scene:
+        job_id = await scene.keep(REQUEST.model_copy(update={"duration": 5}))
+        store, failures = scene.client.store, [trouble("it is away")]
+        part = store.submissions if step == "intent" else store.events
+        name = "record_intent" if step == "intent" else "append"
+        method = getattr(part, name)
+
+        def fail_once(owned: str, *words: object, **named: object) -> object:
+            if failures and owned.endswith("segment-0002"):
+                raise failures.pop()
+            return method(owned, *words, **named)
+
+        async def complete_all() -> None:
+            while True:
+                for key in {*scene.service.sent} - {*scene.service.answers}:
+                    scene.complete(key)
+                await asyncio.sleep(0.01)
+
+        monkeypatch.setattr(part, name, fail_once)
+        completing = asyncio.create_task(complete_all())
+        assert await scene.engine.work(job_id, False) == "ended"
+        completing.cancel()
+
+        assert failures == []
+        assert (await scene.client.get(job_id)).status is JobStatus.COMPLETED
+        assert [key[-4:] for key in scene.service.sent] == ["0001", "0002", "0003"]
+
+
+def can_make_segments(service: Service, model: str | None = None) -> Capabilities:
+    size = Size(width=16, height=16)
+    return Capabilities(
+        backend=service.name,
+        model="m",
+        modes=(VideoMode.TEXT_TO_VIDEO, VideoMode.IMAGE_TO_VIDEO),
+        input_roles=("first_frame",),
+        sizes=(size,),
+        default_size=size,
+        fps_values=(4.0,),
+        default_fps=4.0,
+        max_duration=2.0,
+        seed=True,
+    )
 
 
 @pytest.mark.parametrize("trouble", [None, BackendUnavailableError("no answer")])

@@ -1,6 +1,8 @@
 """Jobs that nobody waits for: begun at once, let go of at the end, resumed later."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from media_agent.client import VideoClient
 from media_agent.config.settings import load_settings
 from media_agent.errors import IdempotencyConflictError, InvalidRequestError, StorageError
 from media_agent.ledger.store import flush
+from media_agent.storage.destination import Destination
 from media_agent_hosted.providers.fal.simulator import FalSimulator
 from media_agent_schemas import JobStatus, Size, VideoJob, VideoRequest
 
@@ -164,3 +167,30 @@ async def test_a_job_that_cannot_be_put_on_disk_is_none(
 
         assert len(await client.list()) == 1
         assert not client.knows("one")
+
+
+async def test_a_job_is_let_go_of_only_once_nothing_is_put_in_its_place_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = Destination.publish
+    has_begun, has_ended = asyncio.Event(), threading.Event()
+
+    def publish_slowly(
+        place: Destination, source: Path, *, complete: bool, number: int = 1
+    ) -> Path:
+        loop.call_soon_threadsafe(has_begun.set)
+        time.sleep(0.5)
+        published = publish(place, source, complete=complete, number=number)
+        has_ended.set()
+        return published
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(Destination, "publish", publish_slowly)
+    async with new_client(tmp_path) as client:
+        job = await client.start(SLATE, out=tmp_path / "cat.mp4")
+        await has_begun.wait()
+        await client._running.let_go()
+        assert has_ended.is_set()
+
+    async with new_client(tmp_path) as client:
+        assert (await client.resume(job.id)).status is JobStatus.COMPLETED

@@ -13,6 +13,9 @@ from media_agent.backend.protocol import BackendSettings, BackendSpec, VideoBack
 from media_agent.client import VideoClient
 from media_agent.config.jobs_section import JobsSection
 from media_agent.config.settings import load_settings
+from media_agent.jobs.options import GenerateOptions
+from media_agent.jobs.sharing import Sharing
+from media_agent.ledger.state import OwnershipLostError
 from media_agent.registry.plugins import Discovery
 from media_agent.registry.registry import Registry
 from media_agent.video.codec import read_frames
@@ -99,6 +102,26 @@ async def test_an_endless_video_continues_on_another_machine_frame_for_frame(
     assert Path(shown.artifacts[0].path or "").is_relative_to(tmp_path / "third")
     assert content(shown) == delivered
     assert not (tmp_path / "shared" / "work" / job.id).exists()
+
+
+async def test_whoever_lost_a_job_shares_nothing_of_it_any_more(
+    machine: Callable[[str], VideoClient], tmp_path: Path
+) -> None:
+    async with machine("first") as slow, machine("second") as other:
+        job, _ = await slow._intake.take(REQUEST, GenerateOptions())
+        chunk = slow.settings.work_folder / job.id / "chunks" / "00000000.chunk"
+        chunk.parent.mkdir(parents=True)
+        chunk.write_bytes(b"as it was made before")
+        sharing = Sharing(job.id, slow._context)
+
+        with slow.store.owners.claim(job.id):
+            await sharing.save(job.id)
+            chunk.rename(chunk.with_stem("00000001"))
+            with other.store.owners.claim(job.id, force=True), pytest.raises(OwnershipLostError):
+                await sharing.save(job.id)
+
+    shared = tmp_path / "shared" / "work" / job.id / "chunks"
+    assert [each.name for each in shared.iterdir()] == [chunk.name]
 
 
 async def test_what_cannot_be_shared_now_is_shared_later_and_said(

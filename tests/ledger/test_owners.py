@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import threading
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 import pytest
@@ -10,6 +12,7 @@ from media_agent.errors import JobError
 from media_agent.ledger.ledger import Ledger
 from media_agent.ledger.owner import Owner
 from media_agent.ledger.state import JobOptions, OwnershipLostError
+from media_agent.ledger.store.database import Transaction
 from media_agent_schemas import JobCancelled, JobStarted, JobStatus
 from tests.ledger.samples import ELSEWHERE, NOW, REF, Place, job, plan
 
@@ -157,3 +160,27 @@ def test_a_job_is_let_go_of_though_that_cannot_be_written(place: Place) -> None:
     assert ledger.owners.list_left() == ("one",)
     with ledger.owners.claim("one"):
         assert ledger.owners.is_claimed("one")
+
+
+def test_a_heartbeat_that_breaks_is_not_the_last(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger.jobs.create(job())
+    heartbeat, begin = ledger.owners._heartbeat, ledger.database.writing
+    has_broken, has_beaten = threading.Event(), threading.Event()
+
+    def break_once(**how: bool) -> AbstractContextManager[Transaction]:
+        if threading.current_thread() is threading.main_thread():
+            return begin(**how)
+        if not has_broken.is_set():
+            has_broken.set()
+            raise RuntimeError("can't start new thread")
+        has_beaten.set()
+        return begin(**how)
+
+    monkeypatch.setattr(heartbeat, "_seconds", 0.01)
+    monkeypatch.setattr(ledger.database, "writing", break_once)
+
+    with ledger.owners.claim("one"):
+        assert has_broken.wait(30)
+        assert has_beaten.wait(5)

@@ -14,6 +14,7 @@ from media_agent.errors import (
     StorageError,
     to_info,
 )
+from media_agent.jobs import stopping
 from media_agent.jobs.context import JobContext
 from media_agent.jobs.continuing.source_join import find_source, put_behind_source
 from media_agent.jobs.delivering.checks import ResultChecks
@@ -113,7 +114,7 @@ class Deliverer:
                 remaker=self._remaker,
                 resumed_from=resumed_from,
             )
-            await asyncio.to_thread(write)
+            await stopping.finish_in_thread(write)
         except OwnershipLostError:
             raise
         except Exception as error:
@@ -139,7 +140,7 @@ class Deliverer:
             delivered = None if ready.delivered is None else Path(ready.delivered)
             sign = partial(signer.sign, delivered=delivered)
             place = partial(self._publish, ready, is_complete, number, sign=sign)
-            published.append(await asyncio.to_thread(place))
+            published.append(await stopping.finish_in_thread(place))
             if is_complete and find_source(self._job) is None:
                 said += self._differences(published[-1])
             if is_complete:

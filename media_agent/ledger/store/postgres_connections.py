@@ -22,10 +22,11 @@ _MOST_IDLE = 4  # connections that are kept open
 _PAUSE = 0.25  # seconds between two attempts to connect
 _MOST_APART = 5.0  # seconds between two looks for a server that was waited for in vain
 _SILENCE = 15  # seconds without a word, of the network or of a transaction, that end a connection
-_NETWORK = (  # of libpq: nobody waits for a cable that was cut
+NETWORK = (
     "connect_timeout=5 keepalives_idle=5 keepalives_interval=5 keepalives_count=2 "
     f"tcp_user_timeout={_SILENCE * 1000}"
 )
+"""Of libpq: nobody waits for a cable that was cut."""
 _SESSION = {
     "search_path": SCHEMA,
     "client_encoding": "UTF8",
@@ -142,11 +143,14 @@ class Connections:
         with self._changing:
             if self._idle:
                 return self._idle.pop()
-        connection = Client.connect(
-            f"{_NETWORK} {self._address.conninfo}",  # which may say otherwise
-            autocommit=True,  # transactions are begun by us
-            row_factory=dict_row,
-        )
+        try:
+            connection = Client.connect(
+                f"{NETWORK} {self._address.conninfo}",  # which may say otherwise
+                autocommit=True,  # transactions are begun by us
+                row_factory=dict_row,
+            )
+        except OSError as error:  # this process may open no more files: others are closed soon
+            raise psycopg.OperationalError(str(error)) from error
         connection.silence_seconds = self.busy_seconds + _SILENCE
         try:
             connection.adapters.register_loader("numeric", FloatLoader)

@@ -237,6 +237,25 @@ def test_a_write_waits_until_the_server_is_back(
     assert append_all(ledger, progress(1)) == [0]
 
 
+def test_a_process_that_may_open_no_more_files_connects_once_it_may(
+    open_ledger: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, trouble = postgres_connections.Client.connect, OSError(24, "Too many open files")
+    failures = [trouble] * 2
+
+    def connect_later(*words: Any, **named: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return connect(*words, **named)
+
+    monkeypatch.setattr(postgres_connections.Client, "connect", connect_later)
+
+    assert open_ledger().jobs.list() == []
+    failures += [trouble] * 100
+    with pytest.raises(LedgerBusyError, match="Too many open files"):
+        open_ledger(busy_seconds=0.1).jobs.list()
+
+
 def test_a_transaction_that_is_cut_is_done_again_as_a_whole(
     open_ledger: Open, changed_server: PostgresServer
 ) -> None:

@@ -1,5 +1,7 @@
 """The command that works on the jobs of a cluster."""
 
+import os
+import threading
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
 _DRAIN = "60"
 _LONGEST_DRAIN = 86400.0  # seconds
+_CLOSING_SECONDS = 15.0  # once no job is left here
 
 
 def worker(
@@ -71,7 +74,18 @@ async def _work(names: tuple[str, ...], seconds: float) -> int:
     async with VideoClient(settings=settings, store=ledger) as client:
         await _check_services(client, names)
         await client.work_queues(names, drain, say=write_stderr)
+        _end_surely(_CLOSING_SECONDS)
     return 0
+
+
+def _end_surely(seconds: float) -> None:
+    """End this process in so many seconds at the latest.
+
+    It waits for its threads, and those of dbos wait for a database that is silent as long as it is.
+    """
+    timer = threading.Timer(seconds, os._exit, (0,))
+    timer.daemon = True
+    timer.start()
 
 
 async def _check_services(client: "VideoClient", names: tuple[str, ...]) -> None:

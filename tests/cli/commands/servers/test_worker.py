@@ -1,8 +1,15 @@
 """The command that works on the jobs of a cluster, as far as it goes without one."""
 
+import subprocess
+import sys
+from importlib import import_module
+
 import pytest
 
 from media_agent.cli import main
+from media_agent.client import VideoClient
+
+worker = import_module("media_agent.cli.commands.servers.worker")
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,25 @@ def test_a_gpu_that_is_not_there_is_refused_before_anything_is_started(
 
     assert main(["worker", "--queues", "magi", "--gpus", "0,1"]) == 2
     assert "--gpus 0,1: this machine has no such GPU" in capsys.readouterr().err
+
+
+def test_a_worker_sees_to_its_end_once_no_job_is_left_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hand_all_back(client: VideoClient, *words: object, **named: object) -> None:
+        """Nothing was here."""
+
+    ends: list[float] = []
+    monkeypatch.setattr(VideoClient, "work_queues", hand_all_back)
+    monkeypatch.setattr(worker, "_end_surely", ends.append)
+
+    assert main(["worker", "--queues", "sandbox"]) == 0
+    assert ends == [worker._CLOSING_SECONDS]
+
+
+def test_a_process_that_is_to_end_waits_for_no_thread_for_ever() -> None:
+    code = """
+import threading, time
+from media_agent.cli.commands.servers.worker import _end_surely
+threading.Thread(target=time.sleep, args=(600,)).start()
+_end_surely(0.2)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
