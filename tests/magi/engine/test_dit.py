@@ -1,4 +1,5 @@
 import sys
+import warnings
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -160,9 +161,24 @@ def test_for_captions_of_many_lengths_no_plan_is_made(
 
 
 @torch.no_grad()
-def test_where_no_kernel_can_it_fails_loudly(model: VideoDiT) -> None:
-    with pytest.raises(KernelError, match=r"no attention of cuDNN or FlashAttention for torch\."):
+def test_where_no_kernel_can_it_fails_loudly(
+    model: VideoDiT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cannot(asked: object, debug: bool = False) -> bool:
+        if debug:
+            warnings.warn("the card is too old (Triggered internally at a.cpp:1)", stacklevel=1)
+        return False
+
+    seen: list[bool] = []
+    kernels = {"cuDNN": (cannot, stands_in(False, seen)[1])}
+    monkeypatch.setattr("media_agent_magi.engine.blocks.kernels.WITHOUT_SCORES", kernels)
+
+    with pytest.raises(
+        KernelError, match=r"no attention of cuDNN for torch\..*: the card is too old$"
+    ):
         model(**inputs(3), kv_ranges=causal(3), kernel=pinned)
+
+    assert seen == []
 
 
 HEADS = (4, 2, 2)
