@@ -105,10 +105,7 @@ class Watchdog:
                 queue = name_queue(self._store.jobs.get(job_id).plan, self._backends)
             except LedgerBusyError:
                 raise
-            except (
-                JobNotFoundError,
-                StorageError,
-            ) as error:  # others are not held up
+            except (JobNotFoundError, StorageError) as error:  # others are not held up
                 _LOGGER.warning("job %s cannot be queued: %s", job_id, error.message)
                 continue
             if turn is None:
