@@ -132,8 +132,7 @@ class EnqueuingRunner(JobRunner):
             return
         number = turns[-1].number + 1 if turns else 0
         await Sharing(job.id, self._context).send_inputs()
-        with contextlib.suppress(JobError), self._store.owners.claim(job.id):
-            pass  # which gives it free
+        self._give_free(job.id)
         queue = name_queue(job.plan, self._backends)
         await self._queue.add(job.id, number, queue, priority=priority, resumes=resumes)
 
