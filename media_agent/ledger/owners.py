@@ -198,7 +198,8 @@ class Owners:
         """Return the owner of a job that is made here."""
         self._renew(transaction)
         now = self._steady_clock()
-        self._made = {each: at for each, at in self._made.items() if now - at <= _SOON}
+        while now - self._made.get(oldest := next(iter(self._made), ""), now) > _SOON:
+            self._made.pop(oldest, None)
         self._made[job_id] = now
         return self._own
 
